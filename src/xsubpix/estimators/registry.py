@@ -1,0 +1,64 @@
+"""Names of the estimators, and their construction from a user's parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from importlib import import_module
+
+from ..errors import ModelError
+from .base import Estimator
+
+__all__ = ["available_models", "create"]
+
+# One line an estimator: name -> module and class. Modules load on first use,
+# since some bring torch, numba or OpenCV with them.
+_REGISTRY: dict[str, tuple[str, str]] = {
+    "phase": ("phase", "Phase"),
+}
+
+
+def available_models() -> list[str]:
+    """Names that ``model=`` takes, sorted."""
+    return sorted(_REGISTRY)
+
+
+def create(model: str | Estimator, **options: object) -> Estimator:
+    """Build an estimator from its name and parameters.
+
+    Parameters
+    ----------
+    model : str or Estimator
+        A name of :func:`available_models`, or an estimator, returned as it is
+        or, with `options`, as a changed copy.
+    **options
+        Parameters of the estimator. Those that are None keep its default.
+
+    Raises
+    ------
+    ModelError
+        Unknown model or parameter, or a parameter out of its bounds.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    if isinstance(model, Estimator):
+        _check_names(type(model), given)
+        return dataclasses.replace(model, **given) if given else model
+    if not isinstance(model, str) or model not in _REGISTRY:
+        close = difflib.get_close_matches(str(model), _REGISTRY, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ModelError(
+            f"unknown model {model!r}; available: {', '.join(available_models())}.{hint}"
+        )
+    module, name = _REGISTRY[model]
+    cls = getattr(import_module(f"{__package__}.{module}"), name)
+    _check_names(cls, given)
+    return cls(**given)
+
+
+def _check_names(cls: type[Estimator], given: dict[str, object]) -> None:
+    valid = [f.name for f in dataclasses.fields(cls)]
+    for key in given:
+        if key not in valid:
+            raise ModelError(
+                f"model {cls.name!r} has no parameter {key!r}; it takes {', '.join(valid)}."
+            )
