@@ -1,0 +1,1 @@
+"""The hyper-realistic database: real pairs, synthetic ruptures, storage."""

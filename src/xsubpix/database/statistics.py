@@ -1,0 +1,238 @@
+"""What two images of the same ground have in common, and what they do not.
+
+Plain numpy kernels behind the selection of stable pairs
+(:mod:`xsubpix.database.pairs`) and behind the calibration of simulated second
+dates (:mod:`xsubpix.training.radiometry`): the correlation in small windows,
+and the spectrum of the part of one image that no local gain and offset of the
+other explains.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+
+from ..errors import DataError, GridError
+
+__all__ = ["LocalMoments", "Spectrum", "local_correlation", "local_moments", "residual_spectrum"]
+
+# A window whose variance is below this share of the image's is called flat: its correlation
+# would be that of rounding errors.
+_FLAT = 1e-7
+
+
+class LocalMoments(NamedTuple):
+    """Weighted moments of two images in a window around each pixel.
+
+    Attributes
+    ----------
+    variance_a, variance_b, covariance : numpy.ndarray of float64
+        Shape ``(h, w)``, squared units of the images. NaN where the window
+        holds too few valid pixels.
+    """
+
+    variance_a: np.ndarray
+    variance_b: np.ndarray
+    covariance: np.ndarray
+
+
+class Spectrum(NamedTuple):
+    """Radially averaged power of an image and of its uncommon part.
+
+    Attributes
+    ----------
+    frequency : numpy.ndarray of float64
+        Centres of the annuli, cycles per pixel, up to Nyquist (0.5).
+    residual : numpy.ndarray of float64
+        Power of the second image after the best local gain and offset of the
+        first are taken away, as a share of the second image's local variance
+        per frequency cell: ``residual / total`` is the uncommon share at a
+        frequency (one minus the coherence of a locally linear model).
+    total : numpy.ndarray of float64
+        Power of the second image, in the same unit.
+    """
+
+    frequency: np.ndarray
+    residual: np.ndarray
+    total: np.ndarray
+
+
+def local_correlation(
+    a: np.ndarray, b: np.ndarray, window: int = 32, *, valid_fraction: float = 0.5
+) -> np.ndarray:
+    """Zero-mean normalised cross-correlation in a window around each pixel.
+
+    Box filters make the cost independent of the window. Windows are cut at the
+    border of the image, not mirrored.
+
+    Parameters
+    ----------
+    a, b : numpy.ndarray
+        Images on one grid, shape ``(h, w)``, any unit. NaN is missing.
+    window : int
+        Side of the window, pixels.
+    valid_fraction : float
+        Share of the window's pixels that must be valid in both images.
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        Shape ``(h, w)``, -1 to 1; NaN where too little is valid or where one
+        image is flat.
+
+    Raises
+    ------
+    GridError
+        If the shapes differ or are not two-dimensional.
+    DataError
+        If `window` is below 2 or above both sides of the image.
+    """
+    moments = local_moments(a, b, window, valid_fraction=valid_fraction)
+    flat_a = _FLAT * _variance(a)
+    flat_b = _FLAT * _variance(b)
+    usable = (moments.variance_a > flat_a) & (moments.variance_b > flat_b)
+    product = np.where(usable, moments.variance_a * moments.variance_b, np.nan)
+    rho = moments.covariance / np.sqrt(product)
+    return np.clip(rho, -1.0, 1.0).astype(np.float32)
+
+
+def local_moments(
+    a: np.ndarray, b: np.ndarray, window: int = 32, *, valid_fraction: float = 0.5
+) -> LocalMoments:
+    """Variances and covariance of two images in a window around each pixel.
+
+    Parameters, missing data and errors are those of :func:`local_correlation`.
+
+    Returns
+    -------
+    LocalMoments
+        NaN where less than `valid_fraction` of the window is valid.
+    """
+    _check_pair(a, b, window)
+    valid = np.isfinite(a) & np.isfinite(b)
+    weight = valid.astype(np.float64)
+    # The global mean goes first: sums of squares of raw counts would lose the small variances.
+    a0 = _centred(a, valid)
+    b0 = _centred(b, valid)
+    share = _box(weight, window)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.where(share >= valid_fraction * _box(np.ones_like(weight), window), share, np.nan)
+        mean_a = _box(a0, window) / scale
+        mean_b = _box(b0, window) / scale
+        variance_a = np.maximum(_box(a0 * a0, window) / scale - mean_a**2, 0.0)
+        variance_b = np.maximum(_box(b0 * b0, window) / scale - mean_b**2, 0.0)
+        covariance = _box(a0 * b0, window) / scale - mean_a * mean_b
+    return LocalMoments(variance_a, variance_b, covariance)
+
+
+def residual_spectrum(
+    a: np.ndarray, b: np.ndarray, window: int = 32, *, bins: int | None = None
+) -> Spectrum:
+    """Spectrum of what the second image does not share with the first.
+
+    Windows that overlap by half are tapered (Hann); in each, ``b`` is fitted by
+    ``gain * a + offset`` with the taper as weight, and the periodograms of the
+    residual and of ``b`` are divided by the window's variance of ``b``, so that
+    every window counts alike, and averaged over windows and over annuli. Windows
+    with missing pixels or without texture are left out.
+
+    Parameters
+    ----------
+    a, b : numpy.ndarray
+        Images on one grid, shape ``(h, w)``, any unit. NaN is missing.
+    window : int
+        Side of the window, pixels.
+    bins : int, optional
+        Number of annuli up to Nyquist; default ``window // 2``.
+
+    Returns
+    -------
+    Spectrum
+
+    Raises
+    ------
+    GridError
+        If the shapes differ or are not two-dimensional.
+    DataError
+        If `window` does not fit, or no window is complete and textured.
+    """
+    _check_pair(a, b, window, low=8)
+    tiles_a = _tiles(a, window)
+    tiles_b = _tiles(b, window)
+    complete = np.isfinite(tiles_a).all(axis=(1, 2)) & np.isfinite(tiles_b).all(axis=(1, 2))
+    tiles_a, tiles_b = tiles_a[complete], tiles_b[complete]
+    taper = np.sin(np.pi * (np.arange(window) + 0.5) / window) ** 2
+    weight = np.outer(taper, taper)
+    weight /= weight.sum()
+    tiles_a -= (weight * tiles_a).sum(axis=(1, 2), keepdims=True)
+    tiles_b -= (weight * tiles_b).sum(axis=(1, 2), keepdims=True)
+    variance_a = (weight * tiles_a**2).sum(axis=(1, 2))
+    variance_b = (weight * tiles_b**2).sum(axis=(1, 2))
+    usable = (variance_a > _FLAT * _variance(a)) & (variance_b > _FLAT * _variance(b))
+    if not usable.any():
+        raise DataError(
+            f"No complete, textured window of {window} px in images of shape {a.shape} with "
+            f"{int((~np.isfinite(a) | ~np.isfinite(b)).sum())} missing pixels: give a smaller window."
+        )
+    tiles_a, tiles_b = tiles_a[usable], tiles_b[usable]
+    variance_a, variance_b = variance_a[usable], variance_b[usable]
+    gain = (weight * tiles_a * tiles_b).sum(axis=(1, 2)) / variance_a
+    residual = tiles_b - gain[:, None, None] * tiles_a
+
+    # With this factor the mean of the periodogram over all frequencies is the weighted variance.
+    root = np.sqrt(weight) * window
+    frequency = np.hypot(scipy.fft.fftfreq(window)[:, None], scipy.fft.fftfreq(window)[None, :])
+    n = bins or window // 2
+    annulus = np.minimum((frequency * 2 * n).astype(int), n)
+    annulus[0, 0] = n  # the mean is no texture
+    count = np.bincount(annulus.ravel(), minlength=n + 1)[:n]
+    radial = []
+    for tiles in (residual, tiles_b):
+        power = np.abs(scipy.fft.fft2(tiles * root)) ** 2 / window**2
+        mean = (power / variance_b[:, None, None]).mean(axis=0)
+        sums = np.bincount(annulus.ravel(), weights=mean.ravel(), minlength=n + 1)[:n]
+        radial.append(sums / np.maximum(count, 1))
+    centres = (np.arange(n) + 0.5) / (2 * n)
+    kept = count > 0
+    return Spectrum(centres[kept], radial[0][kept], radial[1][kept])
+
+
+def _check_pair(a: np.ndarray, b: np.ndarray, window: int, low: int = 2) -> None:
+    """Refuse images that are not on one grid, and windows that do not fit."""
+    if a.ndim != 2 or a.shape != b.shape:
+        raise GridError(
+            f"Shapes {a.shape} and {b.shape}: give two images (h, w) on the same grid, for "
+            "instance after post.rio.reproject_match(pre)."
+        )
+    if not low <= window <= min(a.shape):
+        raise DataError(
+            f"window={window} does not fit images of shape {a.shape}: give {low} to {min(a.shape)}."
+        )
+
+
+def _box(values: np.ndarray, window: int) -> np.ndarray:
+    """Sum over the window, divided by its area; nothing lies outside of the image."""
+    return scipy.ndimage.uniform_filter(values, window, mode="constant")
+
+
+def _centred(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The image in float64 minus its mean, zero where not valid."""
+    values = np.where(valid, image, 0.0).astype(np.float64)
+    mean = values.sum() / max(int(valid.sum()), 1)
+    return np.where(valid, values - mean, 0.0)
+
+
+def _variance(image: np.ndarray) -> float:
+    """Variance of the valid pixels; 0 for none."""
+    values = image[np.isfinite(image)]
+    return float(values.var(dtype=np.float64)) if values.size else 0.0
+
+
+def _tiles(image: np.ndarray, window: int) -> np.ndarray:
+    """Windows that overlap by half, ``(n, window, window)`` in float64."""
+    view = np.lib.stride_tricks.sliding_window_view(image, (window, window))
+    step = max(window // 2, 1)
+    return view[::step, ::step].reshape(-1, window, window).astype(np.float64)

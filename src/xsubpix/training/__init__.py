@@ -1,0 +1,1 @@
+"""Training of the networks: samples, second dates, losses, loop and evaluation."""
