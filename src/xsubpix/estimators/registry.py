@@ -15,6 +15,10 @@ __all__ = ["available_models", "create"]
 # since some bring torch, numba or OpenCV with them.
 _REGISTRY: dict[str, tuple[str, str]] = {
     "phase": ("phase", "Phase"),
+    "micmac": ("micmac", "MicMac"),
+    "deepflow": ("opencv", "DeepFlow"),
+    "dis": ("opencv", "DIS"),
+    "tvl1": ("opencv", "TVL1"),
 }
 
 

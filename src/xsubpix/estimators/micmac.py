@@ -1,0 +1,312 @@
+"""Dense matching by regularised correlation, as MicMac does for ground displacement.
+
+The method of MM2DPosSism (Rosu, Pierrot-Deseilligny, Delorme, Binet & Klinger
+2015, "Measurement of ground displacement from optical satellite image
+correlation using the free open-source software MicMac", ISPRS J. Photogramm.
+Remote Sens. 100, 48-59), written from its description.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import math
+from types import ModuleType
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import ModelError
+from .base import Estimate, Estimator, Flag, whole_number
+
+__all__ = ["MicMac"]
+
+# The published schedule: step in twentieths of a pixel, and regularisation.
+_SCHEDULE: tuple[tuple[int, float], ...] = ((16, 2.0), (8, 2.0), (4, 1.0), (2, 1.0), (1, 0.3))
+_UNITS = 20  # displacement units to the pixel
+_RADIUS = 2  # candidates to each side of the last result, after the first stage
+_LEAST_CORRELATION = 0.5
+_GAMMA = 2
+_STEEPEST = 0.4  # largest slope, pixels of displacement per pixel
+_TAPS = 5  # half-width of the interpolation kernel
+_ANISOTROPY = 0.5  # change of the regularisation along and across a fault
+_MARGIN = 32  # context of the dynamic programming beyond a window's reach
+# Low-pass filter 1 - sin^8(omega / 2) of both images, before matching: flat up to
+# half the Nyquist frequency, zero at it. What lies beyond cannot be interpolated by
+# ten taps, and would pull displacements towards half pixels by up to 0.016 px.
+_LOW_PASS = -np.array([1, -8, 28, -56, 70 - 256, -56, 28, -8, 1]) / 256.0
+
+
+class _Field(NamedTuple):
+    """One tile's result on its inner area, before it is sampled."""
+
+    dx: np.ndarray
+    dy: np.ndarray
+    sigma: np.ndarray
+    quality: np.ndarray
+    flags: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class MicMac(Estimator):
+    """Dense regularised correlation of small windows (MicMac, Rosu et al. 2015).
+
+    Parameters
+    ----------
+    step : int
+        Distance of neighbouring outputs, input pixels. Matching is always
+        done at full resolution; an odd step takes the block's middle pixel,
+        an even one the mean of its four middle pixels.
+    device : str
+        ``"auto"`` or ``"cpu"``: the loops are compiled for the CPU.
+    window : int
+        Side of the correlation window, pixels, odd, 5 to 15.
+    search : float
+        Largest displacement per component looked for, pixels, 0.5 to 8.
+    directions : int
+        Orientations of the dynamic-programming lines over 180 degrees, 4 to
+        32; each is swept both ways.
+    regularisation : float
+        Factor on the published schedule of regularisation weights.
+    azimuth : float, optional
+        Strike of a fault, degrees clockwise from the image's up (its first
+        row): the regularisation becomes 1.5 times as strong along the strike
+        and half as strong across it.
+    """
+
+    window: int = 9
+    search: float = 2.0
+    directions: int = 14
+    regularisation: float = 1.0
+    azimuth: float | None = None
+
+    name: ClassVar[str] = "micmac"
+    description: ClassVar[str] = (
+        "normalised cross-correlation with multi-directional dynamic programming "
+        "(Rosu et al. 2015, MicMac)"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.device not in {"auto", "cpu"}:
+            raise ModelError(
+                f"device={self.device!r}: model 'micmac' runs on the CPU; "
+                "give device='auto' or 'cpu'."
+            )
+        window = whole_number("window", self.window, 5, 15)
+        if window % 2 == 0:
+            raise ModelError(f"window={window}: give an odd number of pixels, 5 to 15.")
+        object.__setattr__(self, "window", window)
+        object.__setattr__(self, "directions", whole_number("directions", self.directions, 4, 32))
+        object.__setattr__(self, "search", _real("search", self.search, 0.5, 8.0))
+        object.__setattr__(
+            self, "regularisation", _real("regularisation", self.regularisation, 0.0, 100.0)
+        )
+        if self.azimuth is not None:
+            object.__setattr__(self, "azimuth", _real("azimuth", self.azimuth, -360.0, 360.0))
+        if importlib.util.find_spec("numba") is None:
+            raise ModelError(
+                "model 'micmac' needs numba, which is not installed: pip install xsubpix[micmac]"
+            )
+
+    @property
+    def _first_radius(self) -> int:
+        """Candidates to each side of zero in the first stage."""
+        return math.ceil(self.search * _UNITS / _SCHEDULE[0][0] - 1e-9)
+
+    @property
+    def _inset(self) -> int:
+        """Reach of one pixel's correlations: window, displacement and kernel."""
+        units = self._first_radius * _SCHEDULE[0][0]
+        units += sum(_RADIUS * step for step, _ in _SCHEDULE[1:]) + _RADIUS
+        return self.window // 2 + math.ceil(units / _UNITS) + self._spread
+
+    @property
+    def _spread(self) -> int:
+        """Reach of the low-pass filter and of the interpolation, pixels."""
+        return _TAPS + len(_LOW_PASS) // 2
+
+    @property
+    def halo(self) -> int:
+        """Context that one output needs on each side of its block, pixels."""
+        return self._inset + _MARGIN
+
+    @property
+    def support(self) -> int:
+        """Half a window, with half of the filter and of the interpolation, pixels."""
+        return self.window // 2 + self._spread
+
+    @property
+    def tile(self) -> int:
+        """Outputs a tile side: 256 input pixels, fewer for a wide search."""
+        return max(1, (256 if self.search <= 4 else 128) // self.step)
+
+    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
+        """Match two batches of tiles; see :meth:`Estimator.__call__`."""
+        kernels = _kernels()
+        fields = [self._match(kernels, a, b) for a, b in zip(pre, post, strict=True)]
+        return Estimate(
+            *(np.stack([self._sample(f, name) for f in fields]) for name in _Field._fields)
+        )
+
+    def _match(self, kernels: _Kernels, pre: np.ndarray, post: np.ndarray) -> _Field:
+        """Displacement at every pixel of a tile but for its ``_inset`` border."""
+        ncc, sgm, peaks = kernels
+        inset = self._inset
+        inner = (slice(inset, -inset), slice(inset, -inset))
+        first, first_ok = _complete(pre)
+        second, second_ok = _complete(post)
+        both = first_ok & second_ok
+        missing = _box_mean(both, self.window)[inner] < 0.5
+        shape = missing.shape
+        if missing.all():
+            nothing = np.full(shape, np.nan, np.float32)
+            flags = np.full(shape, Flag.NODATA, np.uint8)
+            return _Field(nothing, nothing, nothing, nothing, flags)
+        reach = inset - self._spread
+        clean = ndimage.minimum_filter(both, 2 * reach + 1, mode="constant", cval=False)[inner]
+        mean = _box_mean(second, self.window).astype(np.float32)
+        weights = ncc.sinc_kernels()
+
+        def correlate(unit: int, radius: int, cx: np.ndarray, cy: np.ndarray) -> np.ndarray:
+            return ncc.correlation_volume(
+                first,
+                first_ok,
+                second,
+                second_ok,
+                mean,
+                clean,
+                inset,
+                self.window,
+                unit,
+                radius,
+                cx,
+                cy,
+                weights,
+            )
+
+        centre_x = np.zeros(shape, np.int32)
+        centre_y = np.zeros(shape, np.int32)
+        radius, previous = self._first_radius, _SCHEDULE[0][0]
+        for unit, regularisation in _SCHEDULE:
+            centre_x *= previous // unit
+            centre_y *= previous // unit
+            volume = correlate(unit, radius, centre_x, centre_y)
+            total = sgm.aggregate(
+                _cost(volume),
+                centre_x,
+                centre_y,
+                directions=self.directions,
+                weight=self.regularisation * regularisation * unit / _UNITS,
+                steepest=max(1, int(_STEEPEST * _UNITS / unit)),
+                azimuth=self.azimuth,
+                anisotropy=_ANISOTROPY,
+            )
+            shift_x, shift_y = sgm.best_candidate(total)
+            centre_x += shift_x
+            centre_y += shift_y
+            radius, previous = _RADIUS, unit
+        found = peaks.read_peaks(correlate, centre_x, centre_y, _LEAST_CORRELATION)
+        dx, dy, sigma = peaks.settle(found, self.window, self.search)
+        quality = np.clip(found.correlation, 0.0, 1.0)
+        flags = np.zeros(shape, np.uint8)
+        flags[found.correlation == 0.0] |= Flag.LOW_TEXTURE
+        flags[found.correlation < _LEAST_CORRELATION] |= Flag.NOT_CONVERGED
+        flags[np.maximum(abs(dx), abs(dy)) > self.search] |= Flag.OUT_OF_RANGE
+        flags[missing] = Flag.NODATA
+        for values in (dx, dy, sigma, quality):
+            values[missing] = np.nan
+        return _Field(dx, dy, sigma, quality, flags)
+
+    def _sample(self, field: _Field, name: str) -> np.ndarray:
+        """Values of one variable at the centres of the tile's blocks."""
+        border = self.halo - self._inset
+        values = getattr(field, name)[border:-border, border:-border]
+        step = self.step
+        low, high = (step - 1) // 2, step // 2
+        if low == high:
+            return np.ascontiguousarray(values[low::step, low::step])
+        corners = [values[i::step, j::step] for i in (low, high) for j in (low, high)]
+        nodata = [
+            field.flags[border:-border, border:-border][i::step, j::step] == Flag.NODATA
+            for i in (low, high)
+            for j in (low, high)
+        ]
+        lost = np.sum(nodata, axis=0) > 2
+        if name == "flags":
+            merged = np.zeros(lost.shape, np.uint8)
+            for corner, gone in zip(corners, nodata, strict=True):
+                merged |= np.where(gone, 0, corner).astype(np.uint8)
+            merged[lost] = Flag.NODATA
+            return merged
+        # Not nanmean: it warns where all are missing.
+        valid = np.sum([np.isfinite(c) for c in corners], axis=0)
+        total = np.sum([np.nan_to_num(c) for c in corners], axis=0)
+        mean = total / np.maximum(valid, 1)
+        return np.where(lost | (valid == 0), np.nan, mean).astype(np.float32)
+
+
+def _cost(volume: np.ndarray) -> np.ndarray:
+    """Matching cost 0..1 of a correlation: ``((1 - max(c, c0)) / (1 - c0))^gamma``."""
+    cost = np.maximum(volume, np.float32(_LEAST_CORRELATION))
+    np.subtract(np.float32(1.0), cost, out=cost)
+    cost /= np.float32(1.0 - _LEAST_CORRELATION)
+    cost **= _GAMMA
+    return cost
+
+
+def _complete(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Low-passed image of order 1 without missing pixels, and where it had data.
+
+    Missing pixels get a smooth continuation: they never enter a correlation,
+    only the tails of the filter and of the interpolation meet them.
+    """
+    valid = np.isfinite(image)
+    if not valid.any():
+        return np.zeros(image.shape, np.float32), valid
+    known = image[valid].astype(np.float64)
+    spread = known.std()
+    scaled = np.where(valid, image, 0.0).astype(np.float64) - known.mean() * valid
+    if spread > 0:
+        scaled /= spread
+    if not valid.all():
+        weight = ndimage.gaussian_filter(valid.astype(np.float64), 2.0)
+        filled = ndimage.gaussian_filter(scaled, 2.0) / np.maximum(weight, 1e-6)
+        scaled = np.where(valid, scaled, filled)
+    for axis in (0, 1):
+        scaled = ndimage.correlate1d(scaled, _LOW_PASS, axis, mode="nearest")
+    return scaled.astype(np.float32), valid
+
+
+def _box_mean(values: np.ndarray, side: int) -> np.ndarray:
+    """Mean over a centred square window; zero beyond the tile."""
+    return ndimage.uniform_filter(values.astype(np.float64), side, mode="constant")
+
+
+def _real(name: str, value: object, low: float, high: float) -> float:
+    """Return `value` as a float, or refuse it by name with its bounds."""
+    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not ok or not low <= float(value) <= high:  # type: ignore[arg-type]
+        raise ModelError(f"{name}={value!r}: give a number from {low:g} to {high:g}.")
+    return float(value)  # type: ignore[arg-type]
+
+
+class _Kernels(NamedTuple):
+    """The modules that need numba."""
+
+    ncc: ModuleType
+    sgm: ModuleType
+    peaks: ModuleType
+
+
+def _kernels() -> _Kernels:
+    """The compiled kernels, or an error that says what to install."""
+    try:
+        from . import ncc, peaks, sgm
+    except ImportError as error:
+        raise ModelError(
+            "model 'micmac' needs numba, which cannot be imported "
+            f"({error}): pip install xsubpix[micmac]"
+        ) from error
+    return _Kernels(ncc, sgm, peaks)
