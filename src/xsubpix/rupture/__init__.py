@@ -1,0 +1,26 @@
+"""Synthetic ruptures: faults, and the displacement of the ground they make.
+
+Plain arrays and numbers only; :func:`xsubpix.synthetic_rupture` puts them on
+an image's grid.
+"""
+
+from .draw import random_fault
+from .elastic import backend_name, surface_displacement
+from .errors import FaultError
+from .fault import Fault, Segment
+from .mesh import Mesh, fault_mesh
+from .sampling import GridSampler, displacement_at, displacement_on_grid
+
+__all__ = [
+    "Fault",
+    "FaultError",
+    "GridSampler",
+    "Mesh",
+    "Segment",
+    "backend_name",
+    "displacement_at",
+    "displacement_on_grid",
+    "fault_mesh",
+    "random_fault",
+    "surface_displacement",
+]

@@ -1,0 +1,547 @@
+"""The description of a rupture: an immutable value that can be written down.
+
+Coordinates are those of the image's grid, metres, x to the east and y to the
+north of the CRS. Angles follow Aki & Richards: strike clockwise from the
+grid's +y, the fault dipping to the right of the strike; rake 0 is
+left-lateral, 180 right-lateral, +90 reverse, -90 normal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import FaultError
+from .scaling import moment_magnitude
+from .slip import correlation_lengths, cosine_ramp, depth_taper, von_karman_field
+from .trace import arc_length, resample, unit_vectors
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+__all__ = ["Fault", "Segment"]
+
+#: Slip nodes along and down a fault that is given by its trace.
+_SLIP_NODES = (65, 13)
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """One unbroken piece of a fault, with its slip.
+
+    Parameters
+    ----------
+    trace : tuple of (float, float)
+        Vertices (x, y) of the top edge's projection on the ground, metres, in
+        the direction of the strike. The triangles use these very vertices.
+    positions : tuple of float
+        Places along the trace at which slip is given, as fractions of its
+        length, from 0 to 1, increasing.
+    slip : tuple of tuple of float
+        Slip, metres, not negative; one row per depth (evenly spaced from the
+        top edge to the bottom edge), one column per position. Linear between.
+    """
+
+    trace: tuple[tuple[float, float], ...]
+    positions: tuple[float, ...]
+    slip: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        trace = tuple((float(x), float(y)) for x, y in self.trace)
+        positions = tuple(float(p) for p in self.positions)
+        slip = tuple(tuple(float(s) for s in row) for row in self.slip)
+        object.__setattr__(self, "trace", trace)
+        object.__setattr__(self, "positions", positions)
+        object.__setattr__(self, "slip", slip)
+        if len(trace) < 2 or not np.all(np.isfinite(trace)):
+            raise FaultError(f"A trace needs two finite vertices or more; got {trace!r}.")
+        if np.any(np.diff(arc_length(self.vertices)) <= 0):
+            raise FaultError("A trace holds the same vertex twice in a row; drop one of them.")
+        if (
+            len(positions) < 2
+            or (positions[0], positions[-1]) != (0.0, 1.0)
+            or np.any(np.diff(positions) <= 0)
+        ):
+            raise FaultError(f"positions={positions!r}: they must increase from 0 to 1.")
+        if len(slip) < 2 or any(len(row) != len(positions) for row in slip):
+            raise FaultError(
+                f"slip has rows of {[len(row) for row in slip]} values for {len(positions)} "
+                "positions: give two rows or more, each with one value per position."
+            )
+        if not np.all(np.isfinite(slip)) or np.min(slip) < 0:
+            raise FaultError("slip must be finite and not negative: its direction is the rake's.")
+
+    @property
+    def vertices(self) -> np.ndarray:
+        """The trace as an array, shape ``(n, 2)``, metres."""
+        return np.array(self.trace, dtype=float)
+
+    @property
+    def length(self) -> float:
+        """Length along the trace, metres."""
+        return float(arc_length(self.vertices)[-1])
+
+    def slip_at(self, along: np.ndarray, down: np.ndarray) -> np.ndarray:
+        """Return the slip at places on the segment.
+
+        Parameters
+        ----------
+        along, down : numpy.ndarray
+            Fractions of the length and of the width, 0 to 1, same shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Slip, metres, bilinear between the nodes.
+        """
+        grid = np.array(self.slip)
+        knots = np.array(self.positions)
+        column = np.clip(np.searchsorted(knots, along, side="right") - 1, 0, len(knots) - 2)
+        u = (np.clip(along, 0, 1) - knots[column]) / (knots[column + 1] - knots[column])
+        place = np.clip(down, 0, 1) * (len(grid) - 1)
+        row = np.minimum(place.astype(int), len(grid) - 2)
+        v = place - row
+        top = grid[row, column] * (1 - u) + grid[row, column + 1] * u
+        bottom = grid[row + 1, column] * (1 - u) + grid[row + 1, column + 1] * u
+        return top * (1 - v) + bottom * v
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A rupture: where it is, and how much it slipped, all values in metres and degrees.
+
+    The plane below each segment is its trace moved along one down-dip
+    direction, the same for the whole fault, so that it follows the trace at
+    depth without gaps.
+
+    Parameters
+    ----------
+    segments : tuple of Segment
+        The pieces, in the order of the strike; more than one where the
+        rupture steps over from one strand to the next.
+    dip : float
+        Degrees from the horizontal, to the right of the strike, above 0 to 90.
+    rake : float
+        Direction in which the hanging wall (the right-hand side, if vertical)
+        moved, degrees: 0 left-lateral, 180 right-lateral, 90 reverse, -90
+        normal.
+    width : float
+        Size along dip, metres.
+    top_depth : float
+        Depth of the top edge, metres: 0 ruptures the surface.
+    element_size : float
+        Height of the uppermost triangles, metres; those below grow from it.
+
+    Raises
+    ------
+    FaultError
+        If a value is out of its bounds.
+
+    See Also
+    --------
+    Fault.from_trace : along a given line, with tapered slip.
+    Fault.from_lonlat : the same, from longitudes and latitudes.
+    Fault.straight : a plane of given strike and length.
+    Fault.random : drawn from observed distributions.
+    """
+
+    segments: tuple[Segment, ...]
+    dip: float
+    rake: float
+    width: float
+    top_depth: float
+    element_size: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "segments", tuple(self.segments))
+        for name in ("dip", "rake", "width", "top_depth", "element_size"):
+            value = float(getattr(self, name))
+            object.__setattr__(self, name, value)
+            if not math.isfinite(value):
+                raise FaultError(f"{name}={value!r}: give a finite number.")
+        if not self.segments or not all(isinstance(s, Segment) for s in self.segments):
+            raise FaultError("segments: give one Segment or more.")
+        if not 0 < self.dip <= 90:
+            raise FaultError(
+                f"dip={self.dip!r}: give degrees above 0 and up to 90; reverse the trace to dip "
+                "to its other side."
+            )
+        for name in ("width", "element_size"):
+            if getattr(self, name) <= 0:
+                raise FaultError(f"{name}={getattr(self, name)!r}: give metres above 0.")
+        if self.top_depth < 0:
+            raise FaultError(f"top_depth={self.top_depth!r}: give metres below ground, 0 or more.")
+
+    # -- construction -------------------------------------------------------
+
+    @classmethod
+    def from_trace(
+        cls,
+        trace: Any,
+        *,
+        width: float,
+        slip: float,
+        dip: float = 90.0,
+        rake: float = 180.0,
+        top_depth: float = 0.0,
+        taper: float = 0.2,
+        heterogeneity: float = 0.0,
+        seed: int = 0,
+        spacing: float | None = None,
+    ) -> Fault:
+        """Make a fault along a line, with slip tapered at its edges.
+
+        Parameters
+        ----------
+        trace : array_like
+            Vertices, shape ``(n, 2)``, metres, or a sequence of such arrays,
+            one per segment. The fault dips to the right of their direction.
+        width, dip, rake, top_depth
+            See :class:`Fault`.
+        slip : float
+            Largest value of the taper that slip follows, metres: the largest
+            slip where `heterogeneity` is 0.
+        taper : float
+            Share of each segment's length over which slip falls to 0 at
+            either end, 0 to 0.5. Slip also falls to 0 over the lowest 40 % of
+            the width and, if buried, over the uppermost 20 %.
+        heterogeneity : float
+            Standard deviation of the slip relative to its taper: a von Karman
+            field of Hurst exponent 0.75 (Mai & Beroza 2002), cut at 0.
+        seed : int
+            Seed of that field.
+        spacing : float, optional
+            Longest edge of the triangles at the top; 1/128 of the length of
+            all segments by default.
+
+        Returns
+        -------
+        Fault
+        """
+        traces = _as_traces(trace)
+        total = sum(float(arc_length(t)[-1]) for t in traces)
+        spacing = total / 128 if spacing is None else float(spacing)
+        if not spacing > 0:
+            raise FaultError(f"spacing={spacing!r}: give metres above 0.")
+        if not 0 <= taper <= 0.5:
+            raise FaultError(f"taper={taper!r}: give a share of the length from 0 to 0.5.")
+        rng = np.random.default_rng(seed)
+        down = np.linspace(0, 1, _SLIP_NODES[1])
+        knots = np.linspace(0, 1, _SLIP_NODES[0])
+        surface = 1.0 if top_depth == 0 else 0.0
+        segments = []
+        for vertices in traces:
+            length = float(arc_length(vertices)[-1])
+            shape = _tip_taper(knots, taper) * depth_taper(down, surface=surface)[:, None]
+            if heterogeneity > 0:
+                field = von_karman_field(
+                    knots * length,
+                    down[:, None] * width,
+                    correlation=correlation_lengths(length, width),
+                    hurst=0.75,
+                    rng=rng,
+                )
+                shape = shape * np.maximum(0, 1 + heterogeneity * field)
+            segments.append(make_segment(resample(vertices, spacing), knots, slip * shape))
+        return cls(tuple(segments), dip, rake, width, top_depth, spacing)
+
+    @classmethod
+    def straight(
+        cls,
+        x: float,
+        y: float,
+        *,
+        strike: float,
+        length: float,
+        width: float,
+        slip: float,
+        **options: Any,
+    ) -> Fault:
+        """Make a fault with a straight trace.
+
+        Parameters
+        ----------
+        x, y : float
+            Midpoint of the trace, metres.
+        strike : float
+            Degrees clockwise from the grid's +y; the fault dips to its right.
+        length, width, slip : float
+            Metres; see :meth:`from_trace`.
+        **options
+            As in :meth:`from_trace`.
+
+        Returns
+        -------
+        Fault
+        """
+        if not length > 0:
+            raise FaultError(f"length={length!r}: give metres above 0.")
+        along, _ = unit_vectors(strike)
+        half = 0.5 * length * along
+        ends = np.array([x, y]) + np.array([-half, half])
+        return cls.from_trace(ends, width=width, slip=slip, **options)
+
+    @classmethod
+    def from_lonlat(cls, lonlat: Any, crs: Any, **options: Any) -> Fault:
+        """Make a fault along a line given in longitude and latitude.
+
+        Parameters
+        ----------
+        lonlat : array_like
+            Longitudes and latitudes, degrees, WGS 84, shape ``(n, 2)``, or a
+            sequence of such arrays.
+        crs : pyproj.CRS or anything that makes one
+            The grid's CRS, projected, in metres.
+        **options
+            As in :meth:`from_trace`.
+
+        Returns
+        -------
+        Fault
+
+        Raises
+        ------
+        FaultError
+            If the CRS is not projected in metres, or does not reach there.
+        """
+        import pyproj
+
+        target = pyproj.CRS.from_user_input(crs)
+        units = {axis.unit_name for axis in target.axis_info}
+        if not target.is_projected or units != {"metre"}:
+            raise FaultError(
+                f"The CRS {target.name!r} has axes in {sorted(units)}: give a projected CRS in "
+                "metres, such as the UTM zone of the image."
+            )
+        convert = pyproj.Transformer.from_crs("OGC:CRS84", target, always_xy=True).transform
+        traces = [np.column_stack(convert(t[:, 0], t[:, 1])) for t in _as_traces(lonlat)]
+        if not all(np.all(np.isfinite(t)) for t in traces):
+            raise FaultError(
+                f"The trace lies outside of the reach of {target.name!r}; check that it is given "
+                "as (longitude, latitude)."
+            )
+        return cls.from_trace(traces, **options)
+
+    @classmethod
+    def random(
+        cls,
+        rng: np.random.Generator | int | None,
+        extent: tuple[float, float, float, float],
+        **overrides: Any,
+    ) -> Fault:
+        """Draw a fault that crosses an extent; see :func:`xsubpix.rupture.random_fault`."""
+        from .draw import random_fault
+
+        return random_fault(rng, extent, **overrides)
+
+    # -- description --------------------------------------------------------
+
+    @property
+    def traces(self) -> tuple[np.ndarray, ...]:
+        """Vertices of each segment, metres, arrays of shape ``(n, 2)``."""
+        return tuple(segment.vertices for segment in self.segments)
+
+    @property
+    def strike(self) -> float:
+        """Azimuth from the first vertex to the last, degrees clockwise from +y, 0 to 360."""
+        dx, dy = np.subtract(self.segments[-1].trace[-1], self.segments[0].trace[0])
+        return math.degrees(math.atan2(dx, dy)) % 360
+
+    @property
+    def length(self) -> float:
+        """Length of the segments along their traces, metres."""
+        return sum(segment.length for segment in self.segments)
+
+    @property
+    def max_slip(self) -> float:
+        """Largest slip, metres."""
+        return max(float(np.max(segment.slip)) for segment in self.segments)
+
+    @property
+    def mean_slip(self) -> float:
+        """Slip averaged over the fault's area, metres."""
+        total = 0.0
+        for segment in self.segments:
+            profile = np.trapezoid(np.array(segment.slip), np.array(segment.positions), axis=1)
+            total += segment.length * float(np.trapezoid(profile)) / (len(profile) - 1)
+        return total / self.length
+
+    @property
+    def magnitude(self) -> float:
+        """Moment magnitude for a rigidity of 30 GPa."""
+        return moment_magnitude(self.length * self.width, self.mean_slip)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the rupture stops below the ground."""
+        return self.top_depth > 0
+
+    @property
+    def down_dip(self) -> np.ndarray:
+        """Unit vector (east, north, up) down the dip, the same for all segments."""
+        _, right = unit_vectors(self.strike)
+        dip = math.radians(self.dip)
+        return np.array([*(math.cos(dip) * right), -math.sin(dip)])
+
+    @property
+    def __geo_interface__(self) -> dict[str, Any]:
+        """The trace as GeoJSON geometry, which shapely and geopandas read."""
+        lines = [[list(vertex) for vertex in segment.trace] for segment in self.segments]
+        if len(lines) == 1:
+            return {"type": "LineString", "coordinates": lines[0]}
+        return {"type": "MultiLineString", "coordinates": lines}
+
+    @property
+    def trace_wkt(self) -> str:
+        """The trace as well-known text, in the grid's coordinates."""
+        parts = [
+            "(" + ", ".join(f"{x!r} {y!r}" for x, y in segment.trace) + ")"
+            for segment in self.segments
+        ]
+        if len(parts) == 1:
+            return f"LINESTRING {parts[0]}"
+        return f"MULTILINESTRING ({', '.join(parts)})"
+
+    @property
+    def trace(self) -> BaseGeometry:
+        """The trace as a shapely LineString (MultiLineString if it steps over).
+
+        Raises
+        ------
+        FaultError
+            If shapely is not installed.
+        """
+        try:
+            from shapely.geometry import shape
+        except ImportError as error:
+            raise FaultError(
+                "Fault.trace needs shapely: pip install shapely, or use Fault.traces (arrays) or "
+                "Fault.trace_wkt (text)."
+            ) from error
+        return shape(self.__geo_interface__)
+
+    # -- other faults from this one ------------------------------------------
+
+    def scaled(self, factor: float) -> Fault:
+        """Return the same fault with all slip multiplied by a factor, 0 or more."""
+        segments = tuple(
+            dataclasses.replace(s, slip=tuple(tuple(factor * v for v in row) for row in s.slip))
+            for s in self.segments
+        )
+        return dataclasses.replace(self, segments=segments)
+
+    # -- writing down -------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fault as numbers, strings, lists and dicts."""
+        return {
+            "type": "xsubpix.Fault",
+            "version": 1,
+            "dip": self.dip,
+            "rake": self.rake,
+            "width": self.width,
+            "top_depth": self.top_depth,
+            "element_size": self.element_size,
+            "segments": [
+                {
+                    "trace": [list(vertex) for vertex in segment.trace],
+                    "positions": list(segment.positions),
+                    "slip": [list(row) for row in segment.slip],
+                }
+                for segment in self.segments
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Fault:
+        """Return the fault that :meth:`to_dict` described.
+
+        Raises
+        ------
+        FaultError
+            If the description is not one, or is incomplete.
+        """
+        try:
+            if (values["type"], values["version"]) != ("xsubpix.Fault", 1):
+                raise FaultError(
+                    f"This is {values['type']!r}, version {values['version']!r}; "
+                    "'xsubpix.Fault', version 1, can be read here."
+                )
+            segments = tuple(
+                Segment(tuple(map(tuple, s["trace"])), s["positions"], s["slip"])
+                for s in values["segments"]
+            )
+            names = ("dip", "rake", "width", "top_depth", "element_size")
+            return cls(segments, *(values[name] for name in names))
+        except (KeyError, TypeError) as error:
+            raise FaultError(f"Not a complete description of a fault: {error!r}.") from error
+
+    def to_json(self) -> str:
+        """Return the fault as JSON text, from which it comes back exactly."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Fault:
+        """Return the fault that :meth:`to_json` wrote.
+
+        Raises
+        ------
+        FaultError
+            If the text is not a fault.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise FaultError(f"Not the JSON text of a fault: {error}.") from error
+        return cls.from_dict(values)
+
+    def __repr__(self) -> str:
+        return (
+            f"Fault(Mw {self.magnitude:.1f}, strike {self.strike:.0f}, dip {self.dip:.0f}, "
+            f"rake {self.rake:.0f}, length {self.length / 1e3:.1f} km, "
+            f"width {self.width / 1e3:.1f} km, top {self.top_depth / 1e3:.2f} km, "
+            f"slip up to {self.max_slip:.3g} m, {len(self.segments)} segment(s))"
+        )
+
+
+def make_segment(vertices: np.ndarray, positions: np.ndarray, slip: np.ndarray) -> Segment:
+    """Return a segment from arrays; slip is rounded to 1e-5 of its largest value.
+
+    Positions are rounded to 1e-6 of the length: both keep the text short.
+    """
+    peak = float(np.max(slip))
+    digits = 5 - math.ceil(math.log10(peak)) if peak > 0 else 0
+    return Segment(
+        tuple(map(tuple, vertices.tolist())),
+        tuple(np.round(positions, 6).tolist()),
+        tuple(map(tuple, np.round(slip, digits).tolist())),
+    )
+
+
+def _tip_taper(position: np.ndarray, share: float) -> np.ndarray:
+    """Rise from 0 and fall to 0 over a share of the length; 1 throughout for share 0."""
+    if share == 0:
+        return np.ones_like(position)
+    return cosine_ramp(position, 0, share) * cosine_ramp(position, 1, 1 - share)
+
+
+def _as_traces(trace: Any) -> list[np.ndarray]:
+    """Return a list of ``(n, 2)`` arrays from one trace or a sequence of them."""
+    pieces: Sequence[Any] = [trace]
+    if not isinstance(trace, np.ndarray) and len(trace) > 0 and np.ndim(trace[0]) == 2:
+        pieces = trace
+    arrays = [np.asarray(piece, dtype=float) for piece in pieces]
+    for array in arrays:
+        if array.ndim != 2 or array.shape[1] != 2 or len(array) < 2:
+            raise FaultError(
+                f"A trace has shape {array.shape}: give vertices (x, y), shape (n, 2), two or "
+                "more, or a sequence of such arrays."
+            )
+        if not np.all(np.isfinite(array)):
+            raise FaultError(f"A trace needs finite vertices; got {array.tolist()!r}.")
+    return arrays

@@ -1,0 +1,185 @@
+"""Triangles on a fault: small at the top edge, larger below, and without gaps."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .elastic import slip_components
+from .fault import Fault, Segment
+from .trace import arc_length, unit_vectors
+
+__all__ = ["Mesh", "fault_mesh"]
+
+# Each row of triangles is this much higher than the one above it ...
+_ROW_GROWTH = 1.6
+# ... but no higher than this share of the width.
+_LARGEST_ROW = 1 / 8
+# The direction of slip follows the trace smoothed over this share of a segment.
+_DIRECTION_WINDOW = 0.2
+
+
+class Mesh(NamedTuple):
+    """Triangular dislocations.
+
+    Attributes
+    ----------
+    triangles : numpy.ndarray
+        Vertices (east, north, up), metres, relative to `origin`, shape
+        ``(n, 3, 3)``; the normal points into the hanging wall.
+    slips : numpy.ndarray
+        Slip of the hanging wall over the footwall in cutde's components
+        (strike, positive left-lateral; dip, positive reverse; tensile,
+        positive opening), metres, shape ``(n, 3)``.
+    top_edges : numpy.ndarray
+        Ground ends of those triangles that break the surface, relative to
+        `origin`, in the direction of the strike, shape ``(n, 2, 2)``; NaN for
+        the other triangles.
+    origin : numpy.ndarray
+        Midpoint of the fault's trace, shape ``(2,)``, metres: coordinates near
+        0 keep the digits that a large northing would use up.
+    """
+
+    triangles: np.ndarray
+    slips: np.ndarray
+    top_edges: np.ndarray
+    origin: np.ndarray
+
+
+def fault_mesh(fault: Fault) -> Mesh:
+    """Cut a fault into triangles.
+
+    The uppermost row stands on the trace's own vertices and is as high as
+    ``fault.element_size`` (half of the depth of the top edge, if that is
+    more). Each row below is 1.6 times higher, up to 1/8 of the width, and keeps
+    only as many of the vertices above it as its height asks for. Rows share
+    their vertices: there are no gaps, and no vertex lies inside of an edge.
+
+    The slip vector is that of the smoothed trace, so it turns continuously
+    along strike: with one direction per triangle, each corner of the trace
+    would be a line of opening or overlap down into the ground. Where the trace
+    is oblique to the slip the triangles open or close accordingly.
+
+    Parameters
+    ----------
+    fault : Fault
+        What to cut.
+
+    Returns
+    -------
+    Mesh
+        Triangles that slip by less than 1e-9 of the largest slip are left out.
+    """
+    everything = np.concatenate(fault.traces)
+    origin = np.round(0.5 * (everything.min(axis=0) + everything.max(axis=0)))
+    pieces = [_segment_mesh(fault, segment, origin) for segment in fault.segments]
+    triangles, burgers, edges = (np.concatenate(part) for part in zip(*pieces, strict=True))
+    keep = np.linalg.norm(burgers, axis=1) > 1e-9 * fault.max_slip
+    triangles, burgers, edges = triangles[keep], burgers[keep], edges[keep]
+    return Mesh(triangles, slip_components(triangles, burgers), edges, origin)
+
+
+def _segment_mesh(
+    fault: Fault, segment: Segment, origin: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return triangles, Burgers vectors and top edges of one segment."""
+    trace = segment.vertices - origin
+    along = arc_length(trace)
+    down_dip = fault.down_dip
+    depths = _row_positions(fault)
+    rows = _row_vertices(along, depths)
+
+    corners: list[tuple[tuple[int, int], ...]] = []
+    for k in range(len(rows) - 1):
+        corners.extend(_strip(rows[k], rows[k + 1], along, k))
+    index = np.array(corners)  # (n, 3 corners, (vertex of the trace, row))
+    vertex, row = index[..., 0], index[..., 1]
+    down = depths[row]
+    triangles = np.empty((*vertex.shape, 3))
+    triangles[..., :2] = trace[vertex] + down[..., None] * down_dip[:2]
+    triangles[..., 2] = -fault.top_depth + down * down_dip[2]
+
+    _, right = unit_vectors(fault.strike)
+    dip = math.radians(fault.dip)
+    hanging = np.array([*(math.sin(dip) * right), math.cos(dip)])
+    normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    turned = normal @ hanging < 0
+    triangles[turned] = triangles[turned][:, [0, 2, 1]]
+
+    edges = np.full((len(triangles), 2, 2), np.nan)
+    if not fault.is_blind:
+        # A triangle with two corners in the top row has them first: see _strip.
+        surface = (row == 0).sum(axis=1) == 2
+        edges[surface] = trace[vertex[surface, :2]]
+
+    place = along[vertex].mean(axis=1)
+    slip = segment.slip_at(place / along[-1], down.mean(axis=1) / fault.width)
+    rake = math.radians(fault.rake)
+    tangent = _smooth_tangent(trace, along, place)
+    direction = -math.sin(rake) * down_dip + math.cos(rake) * np.pad(tangent, ((0, 0), (0, 1)))
+    return triangles, slip[:, None] * direction, edges
+
+
+def _row_positions(fault: Fault) -> np.ndarray:
+    """Return the distances down dip of the rows of vertices, from 0 to the width."""
+    height = min(max(fault.element_size, 0.5 * fault.top_depth), fault.width)
+    limit = max(height, _LARGEST_ROW * fault.width)
+    heights: list[float] = []
+    while sum(heights) < fault.width * (1 - 1e-9):
+        heights.append(height)
+        height = min(height * _ROW_GROWTH, limit)
+    positions = np.concatenate([[0.0], np.cumsum(heights)])
+    return positions * (fault.width / positions[-1])
+
+
+def _row_vertices(along: np.ndarray, depths: np.ndarray) -> list[np.ndarray]:
+    """Return which of the trace's vertices each row keeps; each a subset of the one above."""
+    heights = np.diff(depths)
+    rows = [np.arange(len(along))]
+    for k in range(1, len(depths)):
+        apart = heights[k - 1] if k == len(heights) else 0.5 * (heights[k - 1] + heights[k])
+        kept = [0]
+        for candidate in rows[-1][1:-1]:
+            if along[candidate] - along[kept[-1]] >= apart:
+                kept.append(int(candidate))
+        if len(kept) > 1 and along[-1] - along[kept[-1]] < 0.5 * apart:
+            kept.pop()
+        rows.append(np.array([*kept, len(along) - 1]))
+    return rows
+
+
+def _strip(
+    upper: np.ndarray, lower: np.ndarray, along: np.ndarray, row: int
+) -> list[tuple[tuple[int, int], ...]]:
+    """Return triangles between two rows, as corners (vertex of the trace, row).
+
+    Walks along both rows at once and always steps on the one that lags behind.
+    Triangles that stand on the upper row name its two corners first.
+    """
+    i = j = 0
+    triangles: list[tuple[tuple[int, int], ...]] = []
+    while i < len(upper) - 1 or j < len(lower) - 1:
+        step_up = j == len(lower) - 1 or (
+            i < len(upper) - 1 and along[upper[i + 1]] <= along[lower[j + 1]]
+        )
+        above, below = (int(upper[i]), row), (int(lower[j]), row + 1)
+        if step_up:
+            i += 1
+            triangles.append((above, (int(upper[i]), row), below))
+        else:
+            j += 1
+            triangles.append((below, (int(lower[j]), row + 1), above))
+    return triangles
+
+
+def _smooth_tangent(trace: np.ndarray, along: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Return unit tangents of the trace seen over a window, shape ``(n, 2)``."""
+    half = 0.5 * _DIRECTION_WINDOW * along[-1]
+    before = np.clip(place - half, 0, None)
+    after = np.clip(place + half, None, along[-1])
+    chord = np.column_stack(
+        [np.interp(after, along, axis) - np.interp(before, along, axis) for axis in trace.T]
+    )
+    return chord / np.linalg.norm(chord, axis=1, keepdims=True)
