@@ -1,0 +1,36 @@
+"""Sub-pixel ground displacement from pairs of optical satellite images, on xarray."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("xsubpix")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0.0.0"
+
+from .accessor import DisplacementAccessor, ImageAccessor
+from .correlate import correlate
+from .displacement import epe
+from .errors import DataError, DimensionError, FileError, GridError, ModelError, SubpixError
+from .estimators import Estimate, Estimator, available_models
+from .grid import Grid
+from .io import open_image, to_cog
+
+__all__ = [
+    "DataError",
+    "DimensionError",
+    "DisplacementAccessor",
+    "Estimate",
+    "Estimator",
+    "FileError",
+    "Grid",
+    "GridError",
+    "ImageAccessor",
+    "ModelError",
+    "SubpixError",
+    "__version__",
+    "available_models",
+    "correlate",
+    "epe",
+    "open_image",
+    "to_cog",
+]

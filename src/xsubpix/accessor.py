@@ -1,0 +1,61 @@
+"""The ``.subpix`` accessors: public functions as methods, one line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from . import displacement, io
+from .correlate import correlate
+
+if TYPE_CHECKING:
+    import os
+
+    from .estimators import Estimator
+
+__all__ = ["DisplacementAccessor", "ImageAccessor"]
+
+
+@xr.register_dataarray_accessor("subpix")
+class ImageAccessor:
+    """What one does with an image: ``pre.subpix``."""
+
+    def __init__(self, image: xr.DataArray) -> None:
+        self._image = image
+
+    def correlate(
+        self,
+        post: xr.DataArray,
+        *,
+        model: str | Estimator = "phase",
+        window: int | None = None,
+        step: int | None = None,
+        search: int | None = None,
+        device: str | None = None,
+        **options: Any,
+    ) -> xr.Dataset:
+        """Measure the ground's displacement from this image to `post`.
+
+        See :func:`xsubpix.correlate` for parameters, result and errors.
+        """
+        return correlate(
+            self._image, post, model=model, window=window, step=step, search=search,
+            device=device, **options,
+        )  # fmt: skip
+
+
+@xr.register_dataset_accessor("subpix")
+class DisplacementAccessor:
+    """What one does with a displacement field: ``disp.subpix``."""
+
+    def __init__(self, disp: xr.Dataset) -> None:
+        self._disp = disp
+
+    def epe(self, truth: xr.Dataset) -> xr.DataArray:
+        """End-point error against a known displacement; see :func:`xsubpix.epe`."""
+        return displacement.epe(self._disp, truth)
+
+    def to_cog(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+        """Write a Cloud Optimized GeoTIFF; see :func:`xsubpix.to_cog`."""
+        io.to_cog(self._disp, path, overwrite=overwrite)

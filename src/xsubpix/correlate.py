@@ -1,0 +1,226 @@
+"""From two labelled images to a labelled displacement field."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from .errors import DataError
+from .estimators import Estimator, Flag, create
+from .grid import Grid, labelled
+from .image import Image, condition
+from .lattice import Lattice, map_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+__all__ = ["correlate"]
+
+
+def correlate(
+    pre: xr.DataArray,
+    post: xr.DataArray,
+    *,
+    model: str | Estimator = "phase",
+    window: int | None = None,
+    step: int | None = None,
+    search: int | None = None,
+    device: str | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Measure the displacement of the ground between two images.
+
+    Parameters
+    ----------
+    pre, post : xarray.DataArray
+        The image before and the image after, on the same grid. Dimensions
+        y/x, lat/lon, northing/easting, ..., in any order; further dimensions
+        (``band``) must have size 1. Any real data type; NaN, infinities and
+        the declared nodata value (``_FillValue``) are missing.
+    model : str or Estimator
+        How to measure; see :func:`xsubpix.available_models`. The default,
+        ``"phase"``, is the cross-correlation of tapered windows
+        (:class:`xsubpix.estimators.phase.Phase`).
+    window : int, optional
+        Side of the correlation windows, pixels. None: the model's default.
+    step : int, optional
+        Distance of neighbouring measurements, pixels. None: every pixel. The
+        output then has one value for each block of `step` x `step` pixels, at
+        the block's centre.
+    search : int, optional
+        Largest displacement looked for along each axis, pixels.
+    device : str, optional
+        ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+    **options
+        Further parameters of the model.
+
+    Returns
+    -------
+    xarray.Dataset
+        On the grid of `pre`, lazy if either image is a dask array:
+
+        ``east``, ``north`` : float32
+            Displacement along +x and +y of the CRS, in metres: where the
+            ground seen at a place in `pre` went by `post`. Without CRS in the
+            unit of the coordinates, and without coordinates in pixels along
+            increasing column and row; ``units`` is then ``"1"``.
+        ``sigma`` : float32
+            One-sigma uncertainty of each component, same unit; NaN where the
+            model has none.
+        ``quality`` : float32
+            0 to 1, defined by each model.
+        ``flags`` : uint8
+            CF flags: ``nodata``, ``edge`` (the window reaches beyond the
+            image), ``low_texture``, ``not_converged``, ``out_of_range``.
+
+        Attributes name the model, its parameters and the version; scalar
+        coordinates ``reference_time``, ``secondary_time`` are there when both
+        or one of the images have a time.
+
+    Raises
+    ------
+    DimensionError, GridError, DataError
+        An image cannot be used, or the two are not on the same grid.
+    ModelError
+        Unknown model or parameter, or a parameter out of its bounds.
+
+    Notes
+    -----
+    A result is missing exactly where its window has less than half of its
+    pixels valid in both images. Results do not depend on the chunking: bit for
+    bit on the CPU.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> ground = np.random.default_rng(0).normal(size=(64, 64)).cumsum(0).cumsum(1)
+    >>> pre = xr.DataArray(ground[:, 1:], dims=("y", "x"))
+    >>> post = xr.DataArray(ground[:, :-1], dims=("y", "x"))  # moved one pixel right
+    >>> disp = xsubpix.correlate(pre, post, step=8)
+    >>> round(float(disp.east[3, 3]), 2)
+    1.0
+    """
+    one, two = Image.from_dataarray(pre, "pre"), Image.from_dataarray(post, "post")
+    one.grid.check_same(two.grid)
+    estimator = create(
+        model, window=window, step=step, search=search, device=device, **options
+    )
+    step = estimator.step
+    if min(one.grid.shape) < step:
+        raise DataError(
+            f"step={step} is more than the image has pixels: {one.grid.shape}. Take a smaller step."
+        )
+    out_grid = one.grid.coarsen(step)
+    lattice = Lattice(one.grid.shape, step, estimator.halo, estimator.tile)
+    measure = _Measure(estimator, lattice, out_grid)
+    arrays = map_blocks(
+        measure,
+        [one.data, two.data],
+        lattice,
+        [np.float32, np.float32, np.float32, np.float32, np.uint8],
+        conditions=[functools.partial(condition, nodata=image.nodata) for image in (one, two)],
+        name="subpix-correlate",
+    )
+    names = ("east", "north", "sigma", "quality", "flags")
+    described = _describe(one.grid)
+    variables = {
+        name: (array, described[name]) for name, array in zip(names, arrays, strict=True)
+    }
+    times = {"reference_time": one.time, "secondary_time": two.time}
+    coords: dict[Hashable, Any] = {
+        name: xr.Variable((), time, {"long_name": f"time of the {what} image"})
+        for (name, time), what in zip(times.items(), ("pre", "post"), strict=True)
+        if time is not None
+    }
+    return labelled(pre, one.grid, variables, _attrs(estimator), step=step, coords=coords)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Measure:
+    """A block of two images to east, north, sigma, quality, flags: pure, picklable."""
+
+    estimator: Estimator
+    lattice: Lattice
+    out_grid: Grid
+
+    def __call__(
+        self, blocks: list[np.ndarray], row: int, col: int, rows: int, cols: int
+    ) -> tuple[np.ndarray, ...]:
+        pre, post = (self.lattice.tiles(block) for block in blocks)
+        down, across = pre.shape[:2]
+        side = self.lattice.tile_side
+        # One row of tiles at a time: copies of tiles, halo included, add up.
+        parts = [
+            self.estimator(pre[i].reshape(-1, side, side), post[i].reshape(-1, side, side))
+            for i in range(down)
+        ]
+        dx, dy, sigma, quality, flags = (
+            self.lattice.join(np.concatenate(field), down, across)[:rows, :cols]
+            for field in zip(*parts, strict=True)
+        )
+        at_rows, at_cols = np.arange(row, row + rows), np.arange(col, col + cols)
+        # The coarse grid's pixel is `step` input pixels wide.
+        step = np.float32(self.lattice.step)
+        east, north = self.out_grid.to_metres(dx / step, dy / step, at_rows, at_cols)
+        sigma = self.out_grid.length_to_metres(sigma / step, at_rows, at_cols)
+        edge = self._edge(at_rows, 0)[:, None] | self._edge(at_cols, 1)
+        return east, north, sigma, quality, flags | np.where(edge, Flag.EDGE, np.uint8(0))
+
+    def _edge(self, index: np.ndarray, axis: int) -> np.ndarray:
+        """Whether the windows of these outputs reach beyond the image."""
+        centre = index * self.lattice.step + (self.lattice.step - 1) / 2
+        reach = self.estimator.support - 0.5
+        return (centre < reach - 0.5) | (centre > self.lattice.shape[axis] - 0.5 - reach)
+
+
+def _describe(grid: Grid) -> dict[str, dict[str, Any]]:
+    """Attributes of the variables: units, names, and the signs in words."""
+    if grid.crs is not None:
+        unit, axes = "metres", "the {} axis of the CRS (grid, not true, {})"
+    else:
+        unit, axes = "the unit of the coordinates (pixels without any)", "{} ({})"
+    where = "where the ground seen here in the pre image lies in the post image, minus here"
+    described: dict[str, dict[str, Any]] = {}
+    for name, axis, cardinal in (("east", "x", "east"), ("north", "y", "north")):
+        along = axes.format(axis, cardinal)
+        described[name] = {
+            "long_name": f"displacement toward grid {cardinal}",
+            "units": grid.units,
+            "comment": f"positive along +{axis}, {along}; {where}; in {unit}",
+        }
+    described["sigma"] = {
+        "long_name": "one-sigma uncertainty of each displacement component",
+        "units": grid.units,
+    }
+    described["quality"] = {
+        "long_name": "quality of the match",
+        "units": "1",
+        "valid_range": np.array([0, 1], np.float32),
+        "comment": "0 worthless to 1 perfect, as the model defines it",
+    }
+    described["flags"] = {
+        "long_name": "status flags of the measurement",
+        "standard_name": "quality_flag",
+        "flag_masks": np.array(list(Flag.MEANINGS.values()), np.uint8),
+        "flag_meanings": " ".join(Flag.MEANINGS),
+    }
+    return described
+
+
+def _attrs(estimator: Estimator) -> dict[str, Any]:
+    from . import __version__
+
+    parameters = {k: v for k, v in estimator.parameters().items() if v is not None}
+    return {
+        "Conventions": "CF-1.11",
+        "title": "Ground displacement from two optical images",
+        "model": estimator.name,
+        "model_description": estimator.description,
+        "model_parameters": ", ".join(f"{k}={v}" for k, v in parameters.items()),
+        "source": f"xsubpix {__version__}",
+        "xsubpix_version": __version__,
+    }

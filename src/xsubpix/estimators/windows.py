@@ -1,0 +1,429 @@
+"""Kernels of the window correlators, on all windows of a tile at once (torch).
+
+A window is a square of N x N pixels cut from a tile. Everything here is
+batched: the first dimension of an array is the window.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..errors import ModelError
+
+__all__ = ["Fit", "Pair", "circular_peak", "refine", "search_peak", "torch_device"]
+
+# Elements in the largest temporary array of the zero-padded search.
+SEARCH_BUDGET = 2**23
+# Elements of the windows refined together: their arrays stay in the processor's cache.
+REFINE_ELEMENTS = 2**18
+# Structure matrices with a smaller ratio of eigenvalues fix one direction only.
+APERTURE = 1e-6
+# Windows with less variance, relative to the tile's, are constant but for rounding.
+FAINTEST = 1e-10
+
+
+def torch_device(name: str) -> torch.device:
+    """Resolve ``"auto"`` and check that a named device is there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"device={name!r}, but torch finds no CUDA device. Use device='auto'.")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"device={name!r}: {error}") from error
+
+
+class Pair:
+    """Two tiles, conditioned, and the windows cut from them.
+
+    Parameters
+    ----------
+    pre, post : numpy.ndarray of float32
+        Tiles (h, w), NaN for missing.
+    window, step, halo : int
+        Geometry as in :class:`~xsubpix.estimators.base.Estimator`.
+    device : torch.device
+        Where to work.
+
+    Attributes
+    ----------
+    taper : torch.Tensor
+        Raised cosine along one side, shape (window,), centred on the output's
+        point, which lies on a pixel for odd steps, between two for even ones.
+    """
+
+    def __init__(
+        self,
+        pre: np.ndarray,
+        post: np.ndarray,
+        window: int,
+        step: int,
+        halo: int,
+        device: torch.device,
+    ) -> None:
+        self.window, self.step, self.device = window, step, device
+        centre = halo + (step - 1) / 2
+        self.first = int(np.ceil(centre - window / 2))
+        place = np.arange(window) - (centre - self.first)
+        self.taper = torch.from_numpy(np.cos(np.pi * place / window) ** 2).float().to(device)
+        self.pre, self.pre_valid = _filled(pre, device)
+        self.post, self.post_valid = _filled(post, device)
+        self.whole = bool(self.pre_valid.all()) and bool(self.post_valid.all())
+
+    def origins(self, tile: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """First row and column of every window, output by output, shape (tile**2,)."""
+        start = self.first + self.step * torch.arange(tile, device=self.device)
+        rows, cols = torch.meshgrid(start, start, indexing="ij")
+        return rows.reshape(-1), cols.reshape(-1)
+
+    def joint_count(self, rows: torch.Tensor, cols: torch.Tensor) -> torch.Tensor:
+        """Pixels of each window that are valid in both tiles (int64)."""
+        total = (self.pre_valid & self.post_valid).to(torch.int64).cumsum(0).cumsum(1)
+        total = torch.nn.functional.pad(total, (1, 0, 1, 0))
+        n = self.window
+        return (
+            total[rows + n, cols + n] - total[rows, cols + n] - total[rows + n, cols]
+        ) + total[rows, cols]  # fmt: skip
+
+    def cut(
+        self, image: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor, side: int | None = None
+    ) -> torch.Tensor:
+        """Copy windows of a tile, shape (n, side, side)."""
+        side = side or self.window
+        return image.unfold(0, side, 1).unfold(1, side, 1)[rows, cols]
+
+
+def _filled(tile: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Standardise a tile and fill its missing pixels with the mean of near ones.
+
+    The fill has no weight anywhere; it only keeps interpolation next to a
+    missing pixel from ringing.
+    """
+    image = torch.from_numpy(np.ascontiguousarray(tile)).to(device)
+    valid = torch.isfinite(image)
+    if bool(valid.all()):
+        std, mean = torch.std_mean(image)
+        return (image - mean) / std.clamp_min(1e-30), valid
+    if not bool(valid.any()):
+        return torch.zeros_like(image), valid
+    std, mean = torch.std_mean(image[valid])
+    image = torch.where(valid, (image - mean) / std.clamp_min(1e-30), 0.0)
+    pool = functools.partial(
+        torch.nn.functional.avg_pool2d, kernel_size=9, stride=1, padding=4, divisor_override=1
+    )
+    near, count = pool(image[None, None])[0, 0], pool(valid[None, None].float())[0, 0]
+    return torch.where(valid, image, near / count.clamp_min(1.0)), valid
+
+
+# ------------------------------------------------------------- integer matching
+
+
+def circular_peak(
+    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
+) -> torch.Tensor:
+    """Integer displacement by the circular cross-correlation of tapered windows.
+
+    Returns
+    -------
+    torch.Tensor of float
+        (dy, dx) of the largest value with both at most `search` and below half
+        the window, and of the parabola through it and its neighbours, (n, 2).
+    """
+    n, n_windows = pair.window, rows.numel()
+    weight = pair.taper[:, None] * pair.taper
+    one, two = (
+        torch.fft.rfft2(weight * _centred(pair.cut(image, rows, cols), weight))
+        for image in (pair.pre, pair.post)
+    )
+    surface = torch.fft.irfft2(one.conj() * two, s=(n, n))
+    reach = min(search, (n - 1) // 2)
+    lags = torch.arange(-reach, reach + 1, device=pair.device)
+    near = surface[:, lags % n][:, :, lags % n]
+    best = near.flatten(1).argmax(1)
+    y, x = lags[best // lags.numel()], lags[best % lags.numel()]
+    at = torch.arange(n_windows, device=pair.device)
+    peak = surface[at, y % n, x % n]
+    vertex = []
+    for dy, dx in ((1, 0), (0, 1)):
+        up, down = (surface[at, (y + k * dy) % n, (x + k * dx) % n] for k in (1, -1))
+        bend = (2 * peak - up - down).clamp_min(1e-30)
+        vertex.append(((up - down) / (2 * bend)).clamp(-0.5, 0.5))
+    return torch.stack([y, x], 1) + torch.stack(vertex, 1)
+
+
+def search_peak(
+    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Integer displacement by normalised cross-correlation over the whole range.
+
+    The tapered window of `pre` against every place of `post` within `search`;
+    weighted means, energies and missing pixels are those of each place, and
+    places with less than half of the window's pixels are not looked at.
+
+    Returns
+    -------
+    shift : torch.Tensor of float
+        (dy, dx) of the best place, whole numbers, shape (n, 2).
+    chance : torch.Tensor of bool
+        Whether another place is nearly as good, so that the best may be chance.
+    """
+    n, side = pair.window, pair.window + 2 * search
+    batch = max(1, SEARCH_BUDGET // side**2)
+    shifts, chances = [], []
+    for r, c in zip(rows.split(batch), cols.split(batch), strict=True):
+        ncc = _ncc_surface(pair, r, c, search)
+        shift, peak = _argmax(ncc, search)
+        # The best place and what overlaps it in detail do not count as rivals.
+        near = max(2, n // 8)
+        lag = torch.arange(-search, search + 1, device=pair.device)
+        mine = (lag - shift[:, :1]).abs() <= near, (lag - shift[:, 1:]).abs() <= near
+        ncc.masked_fill_(mine[0][:, :, None] & mine[1][:, None, :], -torch.inf)
+        rival = ncc.flatten(1).amax(1)
+        shifts.append(shift.float())
+        chances.append(rival > RIVAL * peak)
+    return torch.cat(shifts), torch.cat(chances)
+
+
+# A peak that another place of the range reaches to this share may be chance.
+RIVAL = 0.85
+
+
+def _ncc_surface(
+    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
+) -> torch.Tensor:
+    """Weighted normalised cross-correlation, shape (n, 2 search + 1, 2 search + 1)."""
+    n, side = pair.window, pair.window + 2 * search
+    size = (_fast_length(side), _fast_length(side))
+    weight = (pair.taper[:, None] * pair.taper) ** 2
+    one, one_valid = pair.cut(pair.pre, rows, cols), pair.cut(pair.pre_valid, rows, cols)
+    two = pair.cut(pair.post, rows - search, cols - search, side)
+    two_valid = pair.cut(pair.post_valid, rows - search, cols - search, side)
+    whole = bool(one_valid.all()) and bool(two_valid.all())
+    w1 = weight * one_valid
+    one = _centred(one, w1)
+    two = _centred(two, two_valid.float()) * two_valid
+
+    def spectrum(x: torch.Tensor) -> torch.Tensor:
+        return torch.fft.rfft2(x, s=size)
+
+    def lagged(x: torch.Tensor) -> torch.Tensor:
+        surface = torch.fft.irfft2(x, s=size)
+        return surface[:, : 2 * search + 1, : 2 * search + 1]
+
+    s_two, s_square = spectrum(two), spectrum(two**2)
+    s_w = spectrum(w1).conj()
+    s_one = spectrum(w1 * one).conj()
+    cross, sum_two, sum_square = lagged(s_one * s_two), lagged(s_w * s_two), lagged(s_w * s_square)
+    if whole:
+        total = w1.sum((1, 2), keepdim=True)
+        sum_one, one_square = torch.zeros_like(total), (w1 * one**2).sum((1, 2), keepdim=True)
+    else:
+        s_valid = spectrum(two_valid.float())
+        total = lagged(s_w * s_valid).clamp_min(1e-6)
+        sum_one = lagged(s_one * s_valid)
+        one_square = lagged(spectrum(w1 * one**2).conj() * s_valid)
+    covariance = cross - sum_one * sum_two / total
+    energy = (one_square - sum_one**2 / total) * (sum_square - sum_two**2 / total)
+    # Rounding leaves a little energy in constant places: it must not divide.
+    floor = 1e-8 * energy.amax((1, 2), keepdim=True) + 1e-30
+    ncc = torch.where(energy > floor, covariance / energy.clamp_min(1e-30).sqrt(), -1.0)
+    if not whole:
+        joint = lagged(spectrum(one_valid.float()).conj() * s_valid)
+        ncc = torch.where(2 * joint.round() >= n * n, ncc, -2.0)
+    return ncc
+
+
+def _argmax(surface: torch.Tensor, search: int) -> tuple[torch.Tensor, torch.Tensor]:
+    peak, best = surface.flatten(1).max(1)
+    width = 2 * search + 1
+    return torch.stack([best // width - search, best % width - search], 1), peak
+
+
+@functools.cache
+def _fast_length(n: int) -> int:
+    import scipy.fft
+
+    return int(scipy.fft.next_fast_len(n, real=True))
+
+
+# ---------------------------------------------------------- sub-pixel refinement
+
+
+class Fit(NamedTuple):
+    """Sub-pixel matches of n windows."""
+
+    shift: torch.Tensor  # (n, 2): dy, dx, pixels
+    sigma: torch.Tensor  # (n,) pixels
+    quality: torch.Tensor  # (n,) weighted correlation, 0 to 1
+    converged: torch.Tensor  # (n,) bool
+    sound: torch.Tensor  # (n,) bool: the contrast fixes both components
+
+    def select(self, which: torch.Tensor) -> Fit:
+        """Some of the windows."""
+        return Fit(*(field[which] for field in self))
+
+    def replaced(self, which: torch.Tensor, other: Fit) -> Fit:
+        """A copy with some of the windows replaced."""
+        return Fit(*(a.index_copy(0, which, b) for a, b in zip(self, other, strict=True)))
+
+
+def refine(
+    pair: Pair,
+    rows: torch.Tensor,
+    cols: torch.Tensor,
+    start: torch.Tensor,
+    search: int,
+    steps: int,
+    tolerance: float,
+) -> Fit:
+    """Refine displacements to the sub-pixel maximum of the weighted correlation.
+
+    Gauss-Newton on the windows of `pre` and `post`, weighted by the squared
+    taper, with the mean and the gain of `post` refitted at every step. Windows
+    that do not converge near their start are cut again at their new place.
+
+    Parameters
+    ----------
+    pair : Pair
+    rows, cols : torch.Tensor of int64
+        First pixel of each window, shape (n,).
+    start : torch.Tensor of float
+        Displacement (dy, dx) to start from, shape (n, 2).
+    search : int
+        Bound on the integer part of the displacement.
+    steps : int
+        Gauss-Newton steps at most.
+    tolerance : float
+        Convergence: size of the last step, pixels.
+    """
+    batch = max(1, REFINE_ELEMENTS // pair.window**2)
+    parts = []
+    for r, c, s in zip(*(x.split(batch) for x in (rows, cols, start)), strict=True):
+        fit = _refine_once(pair, r, c, s, search, 2, tolerance)
+        left = (~fit.converged).nonzero()[:, 0]
+        if left.numel():
+            # Most windows are done after two steps; the rest goes on from its
+            # new place, or from the start where that led astray.
+            near = (fit.shift - s).abs().amax(1, keepdim=True) < 1.0
+            again = torch.where(near, fit.shift, s)[left]
+            fit = fit.replaced(
+                left, _refine_once(pair, r[left], c[left], again, search, steps, tolerance)
+            )
+        parts.append(fit)
+    return Fit(*(torch.cat(field) for field in zip(*parts, strict=True)))
+
+
+def _refine_once(
+    pair: Pair,
+    rows: torch.Tensor,
+    cols: torch.Tensor,
+    start: torch.Tensor,
+    search: int,
+    steps: int,
+    tolerance: float,
+) -> Fit:
+    count, n = rows.numel(), pair.window
+    basis = _cosines(n, pair.device)
+    whole = start.round().clamp(-search, search)
+    there = rows + whole[:, 0].long(), cols + whole[:, 1].long()
+    weight = ((pair.taper[:, None] * pair.taper) ** 2).expand(1, n, n)
+    if not pair.whole:
+        valid = pair.cut(pair.pre_valid, rows, cols) & pair.cut(pair.post_valid, *there)
+        weight = weight * valid
+    total = weight.sum((1, 2))
+    own = torch.empty(count, 3, n, n, device=pair.device)  # pre, d/dy, d/dx
+    own[:, 0] = one = _centred(pair.cut(pair.pre, rows, cols), weight)
+    own[:, 1] = basis.derivative @ one
+    own[:, 2] = one @ basis.derivative.T
+    weighted = own * weight[:, None]
+    sums = weighted.sum((2, 3))
+    gram = weighted.flatten(2) @ own.flatten(2).mT
+    energy = gram[:, 0, 0].clamp_min(1e-30)
+    inverse, sound = _inverse(gram[:, 1:3, 1:3])
+    coefficients = basis.forward @ pair.cut(pair.post, *there) @ basis.forward.T
+
+    sub = start - whole
+    for k in range(steps):
+        two = _shifted(coefficients, sub, basis)
+        mean = (weight * two).sum((1, 2)) / total
+        products = (weighted.flatten(2) @ two.flatten(1)[:, :, None])[:, :, 0]
+        products -= mean[:, None] * sums
+        gain = products[:, 0] / energy
+        matched = gain > 1e-3
+        safe_gain = torch.where(matched, gain, 1.0)
+        pull = gram[:, 1:3, 0] - products[:, 1:] / safe_gain[:, None]
+        step = (inverse @ pull[:, :, None])[:, :, 0].clamp(-1.0, 1.0) * matched[:, None]
+        before, sub = sub, (sub + step).clamp(-2.0, 2.0)
+        size = torch.where(matched, (sub - before).abs().amax(1), torch.inf)
+        if k + 1 < steps and bool((size < tolerance).all()):
+            break
+    # What follows describes the last place looked at, one step before `sub`.
+    energy_two = (weight * two**2).sum((1, 2)) - mean**2 * total
+    quality = products[:, 0] / (energy * energy_two.clamp_min(1e-30)).sqrt()
+    residual = (energy_two / safe_gain**2 - energy).clamp_min(0.0) / total
+    spread = weighted[:, 1:].flatten(2) @ weighted[:, 1:].flatten(2).mT
+    variance = (inverse @ spread @ inverse.mT).diagonal(dim1=1, dim2=2).mean(1)
+    sigma = (residual * variance).sqrt()
+    converged = (size < tolerance) & (sub.abs().amax(1) <= 0.75)
+    sound &= (torch.minimum(energy, energy_two) > FAINTEST * total)
+    return Fit(whole + sub, sigma, quality.clamp(0.0, 1.0), converged, sound)
+
+
+def _inverse(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inverse of 2 x 2 matrices, and whether each is regular."""
+    (a, b), (c, d) = matrix.permute(1, 2, 0)
+    det = a * d - b * c
+    sound = det > APERTURE * (a + d) ** 2
+    det = torch.where(sound, det, 1.0)
+    inverse = torch.stack([torch.stack([d, -b], 1), torch.stack([-c, a], 1)], 1)
+    return torch.where(sound[:, None, None], inverse / det[:, None, None], 0.0), sound
+
+
+def _centred(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Subtract each window's weighted mean."""
+    total = weight.sum((-2, -1), keepdim=True).clamp_min(1e-30)
+    return x - (weight * x).sum((1, 2), keepdim=True) / total
+
+
+class _Cosines(NamedTuple):
+    """Constant matrices of the cosine series of n samples (reflected ends)."""
+
+    forward: torch.Tensor  # (n, n) samples to coefficients
+    waves: torch.Tensor  # (n, 2 n) cosines and sines at the samples
+    derivative: torch.Tensor  # (n, n) samples to the derivative of the series
+    frequency: torch.Tensor  # (n,) radians per pixel
+
+
+@functools.lru_cache(maxsize=64)
+def _cosines(n: int, device: torch.device) -> _Cosines:
+    frequency = np.pi * np.arange(n) / n
+    phase = (np.arange(n)[:, None] + 0.5) * frequency
+    forward = 2.0 / n * np.cos(phase).T
+    forward[0] /= 2.0
+    matrices = (
+        forward,
+        np.hstack([np.cos(phase), np.sin(phase)]),
+        -np.sin(phase) * frequency @ forward,
+        frequency,
+    )
+    return _Cosines(*(torch.from_numpy(m).float().to(device) for m in matrices))
+
+
+def _shifted(coefficients: torch.Tensor, shift: torch.Tensor, basis: _Cosines) -> torch.Tensor:
+    """Windows at every pixel plus one shift a window, from their cosine series.
+
+    Trigonometric interpolation is exact for what an image holds up to Nyquist,
+    where splines damp; the reflection at the ends lies under the taper.
+    `shift` (n, 2) is (dy, dx).
+    """
+    angle = shift[:, :, None] * basis.frequency
+    cos, sin = angle.cos(), -angle.sin()
+    across = torch.cat([coefficients * cos[:, 1, None, :], coefficients * sin[:, 1, None, :]], 2)
+    part = across @ basis.waves.T
+    down = torch.cat([part * cos[:, 0, :, None], part * sin[:, 0, :, None]], 1)
+    return basis.waves @ down

@@ -1,0 +1,140 @@
+"""Images: from a DataArray of any provenance to plain pixels, grid and time."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from .errors import DataError
+from .grid import Grid, image_dims
+
+if TYPE_CHECKING:
+    from .lattice import Array
+
+__all__ = ["Image", "condition"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """One image, checked.
+
+    Attributes
+    ----------
+    data : numpy.ndarray or dask.array.Array
+        Pixels (rows, columns), in the data type they came in.
+    grid : Grid
+        Where they are.
+    nodata : float or None
+        Declared value of missing pixels. NaN and infinity are missing anyway.
+    time : numpy.datetime64 or None
+        When it was taken.
+    """
+
+    data: Array
+    grid: Grid
+    nodata: float | None
+    time: np.datetime64 | None
+
+    @classmethod
+    def from_dataarray(cls, image: xr.DataArray, what: str = "image") -> Image:
+        """Check a DataArray and take it apart.
+
+        Raises
+        ------
+        DimensionError, GridError
+            As :meth:`Grid.from_dataarray`.
+        DataError
+            It is no DataArray, is empty, or holds what is not a real number.
+        """
+        if not isinstance(image, xr.DataArray):
+            hint = " Choose a variable: ds['NAME']." if isinstance(image, xr.Dataset) else ""
+            raise DataError(
+                f"{what} is a {type(image).__name__}; an xarray.DataArray is needed.{hint}"
+            )
+        if image.dtype.kind not in "buif":
+            hint = f" Take {what}.real or abs({what})." if image.dtype.kind == "c" else ""
+            raise DataError(
+                f"{what} holds {image.dtype}; real numbers are needed.{hint or ' Use astype.'}"
+            )
+        y_dim, x_dim = image_dims(image, what)
+        if image.size == 0:
+            raise DataError(f"{what} is empty: sizes {dict(image.sizes)}.")
+        grid = Grid.from_dataarray(image, what)
+        extra = {dim: 0 for dim in image.dims if dim not in (y_dim, x_dim)}
+        data = image.isel(extra).transpose(y_dim, x_dim).data
+        if hasattr(data, "dask"):
+            if any(math.isnan(n) for sizes in data.chunks for n in sizes):
+                raise DataError(
+                    f"{what} has chunks of unknown size. Call compute_chunk_sizes() on its data."
+                )
+        elif not isinstance(data, np.ndarray):
+            raise DataError(
+                f"{what} holds a {type(data).__module__}.{type(data).__name__}; NumPy or dask "
+                f"arrays are needed. Try {what}.as_numpy()."
+            )
+        return cls(data, grid, _declared_nodata(image), _time(image))
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the pixels are a dask array."""
+        return hasattr(self.data, "dask")
+
+
+def _declared_nodata(image: xr.DataArray) -> float | None:
+    """Nodata value that the file or the user declared; None if NaN or none."""
+    for source in (image.attrs, image.encoding):
+        for key in ("_FillValue", "missing_value", "nodata"):
+            value: Any = source.get(key)
+            # A decoded (masked) array keeps the old value in its encoding: its
+            # pixels are NaN already, and a true value equal to it is data.
+            if value is None or (source is image.encoding and image.dtype.kind == "f"):
+                continue
+            value = float(np.ravel(value)[0])
+            return None if math.isnan(value) else value
+    return None
+
+
+def _time(image: xr.DataArray) -> np.datetime64 | None:
+    """The scalar datetime coordinate, ``time`` before any other."""
+    found = {
+        name: c.values.reshape(())[()]
+        for name, c in image.coords.items()
+        if c.size == 1 and c.dtype.kind == "M"
+    }
+    if not found:
+        return None
+    time = found.get("time", next(iter(found.values())))
+    return None if np.isnat(time) else time
+
+
+def condition(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
+    """Turn a tile of any real data type into float32 with NaN for missing pixels.
+
+    Values whose size float32 sums would not bear, or that hide a small signal
+    on a large constant, are first shifted and scaled by powers of two, in
+    double precision: no estimator depends on gain or offset.
+    """
+    x = pixels.astype(np.float64)
+    missing = ~np.isfinite(x)
+    if nodata is not None:
+        # Compared in the tile's own type: -3.4028235e38 in float32 is not the
+        # double of the same name.
+        with np.errstate(over="ignore"):
+            missing |= x == float(np.asarray(nodata, dtype=np.float64))
+            if pixels.dtype.kind == "f":
+                missing |= pixels == np.asarray(nodata).astype(pixels.dtype)
+    x[missing] = np.nan
+    if missing.all():
+        return x.astype(np.float32)
+    low, high = float(np.nanmin(x)), float(np.nanmax(x))
+    # Halves, since high - low and high + low may overflow.
+    half_range, centre = high / 2 - low / 2, high / 2 + low / 2
+    if abs(centre) > 1e3 * half_range:
+        x = x - centre
+    if half_range > 0 and not 1e-4 < half_range < 1e6:
+        x = np.ldexp(x, -math.frexp(half_range)[1])
+    return x.astype(np.float32)

@@ -1,0 +1,213 @@
+"""Files: images in, displacement out, block by block, all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from .errors import DataError, FileError
+from .grid import Grid
+
+if TYPE_CHECKING:
+    import rasterio.io
+
+__all__ = ["open_image", "to_cog"]
+
+# GDAL's own block cache; its default, a twentieth of the machine's memory, is
+# more than all else we use.
+CACHE_BYTES = 64 * 2**20
+
+
+def open_image(path: str | os.PathLike[str], band: int | None = None) -> xr.DataArray:
+    """Open one band of a raster file lazily.
+
+    Parameters
+    ----------
+    path : str or path
+        Anything GDAL reads.
+    band : int, optional
+        Counted from 1; may be left out where the file has one only.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dimensions y, x, a dask array in the file's blocks and data type, the
+        declared nodata value in its attributes.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read, or the band is not there or must be named.
+    """
+    import rasterio.errors
+    import rioxarray
+
+    try:
+        # The "auto" chunks follow the file's own blocks.
+        opened = rioxarray.open_rasterio(path, chunks={"x": 2048, "y": 2048}, lock=False)
+    except (rasterio.errors.RasterioError, OSError, ValueError) as error:
+        raise FileError(f"cannot read {os.fspath(path)}: {error}") from error
+    if not isinstance(opened, xr.DataArray):
+        raise FileError(f"{os.fspath(path)} holds several rasters. Name one: 'DRIVER:file:name'.")
+    count = opened.sizes["band"]
+    if band is None and count > 1:
+        names = opened.attrs.get("long_name", ())
+        listed = f" ({', '.join(map(str, names))})" if isinstance(names, tuple) else ""
+        raise FileError(
+            f"{os.fspath(path)} has {count} bands{listed}: say which, from 1 to {count} (band=)."
+        )
+    if band is not None and not 1 <= band <= count:
+        raise FileError(f"{os.fspath(path)} has no band {band}; it has 1 to {count}.")
+    return opened.isel(band=(band or 1) - 1, drop=True)
+
+
+def to_cog(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    """Write a displacement field as a Cloud Optimized GeoTIFF.
+
+    Bands, all float32 with nodata NaN: the Dataset's two-dimensional variables
+    in order (east, north, sigma, quality, flags), each with its name as
+    description, and units, long name and comment as tags. A lazy Dataset is
+    computed and written block by block. The file appears under its name only
+    when it is whole; whatever stops the writing leaves an earlier file as it was.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        On a grid with a row and a column dimension.
+    path : str or path
+        Usually ``*.tif``.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    FileError
+        The folder is not there, the file exists, or it cannot be written.
+    DataError
+        There is nothing to write.
+    """
+    import rasterio
+    import rasterio.errors
+    import rasterio.shutil
+
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileError(f"cannot write {target}: there is no folder {target.parent}. Make it.")
+    if target.is_dir() or (target.exists() and not overwrite):
+        raise FileError(f"cannot write {target}: it exists. Choose another name, or overwrite.")
+    names = [str(name) for name, v in disp.data_vars.items() if v.ndim == 2]
+    if not names:
+        raise DataError(f"disp has no two-dimensional variable; it has {list(disp.data_vars)}.")
+    grid = Grid.from_dataarray(disp[names[0]], "disp")
+    profile: dict[str, Any] = {
+        "driver": "GTiff", "dtype": "float32", "nodata": np.nan, "count": len(names),
+        "height": grid.shape[0], "width": grid.shape[1], "tiled": True, "blockxsize": 256,
+        "blockysize": 256, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer",
+        "transform": rasterio.Affine(*grid.transform),
+        "crs": None if grid.crs is None else grid.crs.to_wkt(),
+    }  # fmt: skip
+    stem = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    raw, cog = Path(f"{stem}.partial"), Path(f"{stem}.cog")
+    try:
+        with (
+            _removed_at_exit(raw, cog, Path(f"{raw}.aux.xml"), Path(f"{cog}.aux.xml")),
+            rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
+        ):
+            with _quiet_about_placelessness(grid), rasterio.open(raw, "w", **profile) as out:
+                _tag(out, disp, names)
+                _store(out, [disp[name].transpose(*grid.dims).data for name in names])
+            rasterio.shutil.copy(
+                raw, cog, driver="COG", compress="deflate", predictor="3", bigtiff="if_safer",
+                overview_resampling="average",
+            )  # fmt: skip
+            os.replace(cog, target)
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise FileError(f"cannot write {target}: {error}") from error
+
+
+def _tag(out: rasterio.io.DatasetWriter, disp: xr.Dataset, names: list[str]) -> None:
+    tags = {k: str(v) for k, v in disp.attrs.items()}
+    for name in ("reference_time", "secondary_time"):
+        if name in disp.coords:
+            tags[name] = str(np.datetime_as_string(disp[name].values, unit="s"))
+    out.update_tags(**tags)
+    for k, name in enumerate(names, 1):
+        attrs = disp[name].attrs
+        out.set_band_description(k, name)
+        out.set_band_unit(k, str(attrs.get("units", "")))
+        kept = {key: attrs[key] for key in ("long_name", "comment", "flag_meanings") if key in attrs}
+        if "flag_masks" in attrs:
+            kept["flag_masks"] = " ".join(map(str, np.ravel(attrs["flag_masks"])))
+        out.update_tags(k, **kept)
+
+
+class _Band:
+    """A band as a target of ``dask.array.store``."""
+
+    def __init__(self, out: rasterio.io.DatasetWriter, band: int, lock: Any) -> None:
+        self.out, self.band, self.lock = out, band, lock
+
+    def __setitem__(self, key: tuple[slice, slice], value: np.ndarray) -> None:
+        from rasterio.windows import Window
+
+        rows, cols = key
+        window = Window.from_slices(rows, cols, height=self.out.height, width=self.out.width)
+        with self.lock:
+            self.out.write(np.asarray(value, np.float32), self.band, window=window)
+
+
+def _store(out: rasterio.io.DatasetWriter, arrays: list[Any]) -> None:
+    lock = threading.Lock()
+    bands = [_Band(out, k, lock) for k in range(1, len(arrays) + 1)]
+    lazy = [(a, b) for a, b in zip(arrays, bands, strict=True) if hasattr(a, "dask")]
+    for array, band in zip(arrays, bands, strict=True):
+        if not hasattr(array, "dask"):
+            out.write(np.asarray(array, np.float32), band.band)
+    if lazy:
+        import dask.array as da
+
+        # One call, so that a block's bands are computed together, once. GDAL's
+        # handles do not leave this process: no other scheduler than threads.
+        da.store([a for a, _ in lazy], [b for _, b in lazy], lock=False, scheduler="threads")
+
+
+@contextlib.contextmanager
+def _quiet_about_placelessness(grid: Grid) -> Iterator[None]:
+    """Silence rasterio where a field without coordinates has no place by nature."""
+    import warnings
+
+    import rasterio.errors
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        yield
+
+
+@contextlib.contextmanager
+def _removed_at_exit(*paths: Path) -> Iterator[None]:
+    """Remove temporary files, also when the process is told to stop (SIGTERM)."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM) if main else None
+    replace = main and before is signal.SIG_DFL
+    if replace:
+        signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        if replace:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for path in paths:
+            path.unlink(missing_ok=True)
