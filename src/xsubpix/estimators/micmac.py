@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from ..errors import ModelError
 from .base import Estimate, Estimator, Flag, whole_number
+from .dense import DenseField, box_mean, real_number, sample_blocks
 
 __all__ = ["MicMac"]
 
@@ -36,16 +37,6 @@ _MARGIN = 32  # context of the dynamic programming beyond a window's reach
 # half the Nyquist frequency, zero at it. What lies beyond cannot be interpolated by
 # ten taps, and would pull displacements towards half pixels by up to 0.016 px.
 _LOW_PASS = -np.array([1, -8, 28, -56, 70 - 256, -56, 28, -8, 1]) / 256.0
-
-
-class _Field(NamedTuple):
-    """One tile's result on its inner area, before it is sampled."""
-
-    dx: np.ndarray
-    dy: np.ndarray
-    sigma: np.ndarray
-    quality: np.ndarray
-    flags: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,12 +90,12 @@ class MicMac(Estimator):
             raise ModelError(f"window={window}: give an odd number of pixels, 5 to 15.")
         object.__setattr__(self, "window", window)
         object.__setattr__(self, "directions", whole_number("directions", self.directions, 4, 32))
-        object.__setattr__(self, "search", _real("search", self.search, 0.5, 8.0))
+        object.__setattr__(self, "search", real_number("search", self.search, 0.5, 8.0))
         object.__setattr__(
-            self, "regularisation", _real("regularisation", self.regularisation, 0.0, 100.0)
+            self, "regularisation", real_number("regularisation", self.regularisation, 0.0, 100.0)
         )
         if self.azimuth is not None:
-            object.__setattr__(self, "azimuth", _real("azimuth", self.azimuth, -360.0, 360.0))
+            object.__setattr__(self, "azimuth", real_number("azimuth", self.azimuth, -360.0, 360.0))
         if importlib.util.find_spec("numba") is None:
             raise ModelError(
                 "model 'micmac' needs numba, which is not installed: pip install xsubpix[micmac]"
@@ -146,11 +137,9 @@ class MicMac(Estimator):
         """Match two batches of tiles; see :meth:`Estimator.__call__`."""
         kernels = _kernels()
         fields = [self._match(kernels, a, b) for a, b in zip(pre, post, strict=True)]
-        return Estimate(
-            *(np.stack([self._sample(f, name) for f in fields]) for name in _Field._fields)
-        )
+        return sample_blocks(fields, _MARGIN, self.step)
 
-    def _match(self, kernels: _Kernels, pre: np.ndarray, post: np.ndarray) -> _Field:
+    def _match(self, kernels: _Kernels, pre: np.ndarray, post: np.ndarray) -> DenseField:
         """Displacement at every pixel of a tile but for its ``_inset`` border."""
         ncc, sgm, peaks = kernels
         inset = self._inset
@@ -158,15 +147,15 @@ class MicMac(Estimator):
         first, first_ok = _complete(pre)
         second, second_ok = _complete(post)
         both = first_ok & second_ok
-        missing = _box_mean(both, self.window)[inner] < 0.5
+        missing = box_mean(both, self.window)[inner] < 0.5
         shape = missing.shape
         if missing.all():
             nothing = np.full(shape, np.nan, np.float32)
             flags = np.full(shape, Flag.NODATA, np.uint8)
-            return _Field(nothing, nothing, nothing, nothing, flags)
+            return DenseField(nothing, nothing, nothing, nothing, flags)
         reach = inset - self._spread
         clean = ndimage.minimum_filter(both, 2 * reach + 1, mode="constant", cval=False)[inner]
-        mean = _box_mean(second, self.window).astype(np.float32)
+        mean = box_mean(second, self.window).astype(np.float32)
         weights = ncc.sinc_kernels()
 
         def correlate(unit: int, radius: int, cx: np.ndarray, cy: np.ndarray) -> np.ndarray:
@@ -217,34 +206,7 @@ class MicMac(Estimator):
         flags[missing] = Flag.NODATA
         for values in (dx, dy, sigma, quality):
             values[missing] = np.nan
-        return _Field(dx, dy, sigma, quality, flags)
-
-    def _sample(self, field: _Field, name: str) -> np.ndarray:
-        """Values of one variable at the centres of the tile's blocks."""
-        border = self.halo - self._inset
-        values = getattr(field, name)[border:-border, border:-border]
-        step = self.step
-        low, high = (step - 1) // 2, step // 2
-        if low == high:
-            return np.ascontiguousarray(values[low::step, low::step])
-        corners = [values[i::step, j::step] for i in (low, high) for j in (low, high)]
-        nodata = [
-            field.flags[border:-border, border:-border][i::step, j::step] == Flag.NODATA
-            for i in (low, high)
-            for j in (low, high)
-        ]
-        lost = np.sum(nodata, axis=0) > 2
-        if name == "flags":
-            merged = np.zeros(lost.shape, np.uint8)
-            for corner, gone in zip(corners, nodata, strict=True):
-                merged |= np.where(gone, 0, corner).astype(np.uint8)
-            merged[lost] = Flag.NODATA
-            return merged
-        # Not nanmean: it warns where all are missing.
-        valid = np.sum([np.isfinite(c) for c in corners], axis=0)
-        total = np.sum([np.nan_to_num(c) for c in corners], axis=0)
-        mean = total / np.maximum(valid, 1)
-        return np.where(lost | (valid == 0), np.nan, mean).astype(np.float32)
+        return DenseField(dx, dy, sigma, quality, flags)
 
 
 def _cost(volume: np.ndarray) -> np.ndarray:
@@ -277,19 +239,6 @@ def _complete(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for axis in (0, 1):
         scaled = ndimage.correlate1d(scaled, _LOW_PASS, axis, mode="nearest")
     return scaled.astype(np.float32), valid
-
-
-def _box_mean(values: np.ndarray, side: int) -> np.ndarray:
-    """Mean over a centred square window; zero beyond the tile."""
-    return ndimage.uniform_filter(values.astype(np.float64), side, mode="constant")
-
-
-def _real(name: str, value: object, low: float, high: float) -> float:
-    """Return `value` as a float, or refuse it by name with its bounds."""
-    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not ok or not low <= float(value) <= high:  # type: ignore[arg-type]
-        raise ModelError(f"{name}={value!r}: give a number from {low:g} to {high:g}.")
-    return float(value)  # type: ignore[arg-type]
 
 
 class _Kernels(NamedTuple):

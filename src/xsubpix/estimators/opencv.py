@@ -1,0 +1,282 @@
+"""OpenCV's dense optical flow behind the estimator contract.
+
+Three methods that most people who want a dense field can install, and that
+every method of this package is measured against. OpenCV is imported when one
+of them runs, not with the package: ``pip install xsubpix[opencv]``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import threading
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import ModelError
+from .base import Estimate, Estimator, Flag, whole_number
+from .dense import DenseField, box_mean, sample_blocks
+
+__all__ = ["DIS", "TVL1", "DeepFlow"]
+
+# Percentiles of each image that become grey levels 0 and 255.
+_DARKEST, _BRIGHTEST = 0.5, 99.5
+# Windows with less variance, in grey levels squared, have no texture: rounding
+# to eight bits alone leaves 1/12.
+_FAINTEST = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class OpticalFlow(Estimator):
+    """Base of the OpenCV estimators.
+
+    The flow runs at full resolution on eight-bit images: the 0.5 and 99.5
+    percentiles of each tile, per image, become 0 and 255, so that a linear
+    change of radiometry between the dates drops out. OpenCV's flow leads from
+    a pixel of the first image to its place in the second: the sign of this
+    package. Missing pixels are filled in both images by a smooth continuation
+    beforehand, and results are NaN, flagged ``nodata``, where fewer than half
+    of the pixels in the window around them are valid in both images.
+
+    `quality` is the correlation, in the window, of `pre` with `post` resampled
+    along the flow, not below 0. `sigma` is NaN: the methods have none.
+
+    Variational flow hangs together over the whole tile, so that neighbouring
+    tiles differ slightly where they meet; ``benchmarks/bench_micmac.py
+    --seams`` prints by how much. The same lattice gives the same numbers, with
+    any number of threads: OpenCV's own threading is off during a call.
+
+    Parameters
+    ----------
+    step : int
+        Distance of neighbouring outputs, input pixels: an odd step takes the
+        block's middle pixel, an even one the mean of its four middle pixels.
+    device : str
+        ``"auto"`` or ``"cpu"``.
+    window : int
+        Side of the window of `quality` and of the rule for missing data,
+        pixels, odd, 3 to 65. The flow itself has no window.
+    """
+
+    window: int = 9
+
+    #: Context on each side, pixels, from the differences measured at seams.
+    _context: ClassVar[int] = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.device not in {"auto", "cpu"}:
+            raise ModelError(
+                f"device={self.device!r}: model {self.name!r} runs on the CPU; "
+                "give device='auto' or 'cpu'."
+            )
+        window = whole_number("window", self.window, 3, 65)
+        if window % 2 == 0:
+            raise ModelError(f"window={window}: give an odd number of pixels, 3 to 65.")
+        object.__setattr__(self, "window", window)
+        if importlib.util.find_spec("cv2") is None:
+            raise ModelError(
+                f"model {self.name!r} needs OpenCV, which is not installed: "
+                "pip install xsubpix[opencv]"
+            )
+
+    @property
+    def halo(self) -> int:
+        """Context that one output needs on each side of its block, pixels."""
+        return self._context + self.window // 2
+
+    @property
+    def support(self) -> int:
+        """Half the window, pixels."""
+        return self.window // 2
+
+    @property
+    def tile(self) -> int:
+        """Outputs a tile side: 256 input pixels."""
+        return max(1, 256 // self.step)
+
+    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
+        """Flow between two batches of tiles; see :meth:`Estimator.__call__`."""
+        cv2 = _import_cv2(self.name)
+        with _single_thread(cv2):
+            fields = [self._flow(cv2, a, b) for a, b in zip(pre, post, strict=True)]
+        return sample_blocks(fields, self.halo, self.step)
+
+    @abstractmethod
+    def _algorithm(self, cv2: Any) -> Any:
+        """A new OpenCV object with a method ``calc(first, second, None)``."""
+
+    def _flow(self, cv2: Any, pre: np.ndarray, post: np.ndarray) -> DenseField:
+        valid = np.isfinite(pre) & np.isfinite(post)
+        missing = box_mean(valid, self.window) < 0.5
+        nothing = np.full(valid.shape, np.nan, np.float32)
+        flags = np.where(missing, Flag.NODATA, np.uint8(0)).astype(np.uint8)
+        if missing.all():
+            return DenseField(nothing, nothing, nothing, nothing, flags)
+        first, second = _eight_bits(pre, valid), _eight_bits(post, valid)
+        # Both images can be flat, and OpenCV's solvers divide by their gradients.
+        flow = self._algorithm(cv2).calc(first, second, None)
+        dx, dy = (np.array(flow[..., k], np.float32) for k in (0, 1))
+        dx[~np.isfinite(dx)] = 0.0
+        dy[~np.isfinite(dy)] = 0.0
+        quality, textured = self._correlation(cv2, first, second, dx, dy, valid)
+        flags[~textured & ~missing] |= Flag.LOW_TEXTURE
+        for values in (dx, dy, quality):
+            values[missing] = np.nan
+        return DenseField(dx, dy, nothing, quality, flags)
+
+    def _correlation(
+        self,
+        cv2: Any,
+        first: np.ndarray,
+        second: np.ndarray,
+        dx: np.ndarray,
+        dy: np.ndarray,
+        valid: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Local correlation of `first` and `second` moved back by the flow, and texture."""
+        rows, cols = np.indices(dx.shape, dtype=np.float32)
+        moved = cv2.remap(
+            second.astype(np.float32),
+            cols + dx,
+            rows + dy,
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        a, b = first.astype(np.float64) - 128.0, moved.astype(np.float64) - 128.0
+        share = np.maximum(box_mean(valid, self.window), 1e-9)
+
+        def mean(values: np.ndarray) -> np.ndarray:
+            return box_mean(values * valid, self.window) / share
+
+        mean_a, mean_b = mean(a), mean(b)
+        var_a, var_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
+        textured = (var_a > _FAINTEST) & (var_b > _FAINTEST)
+        scale = np.sqrt(np.where(textured, var_a * var_b, 1.0))
+        ncc = (mean(a * b) - mean_a * mean_b) / scale
+        return np.where(textured, np.clip(ncc, 0.0, 1.0), 0.0).astype(np.float32), textured
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepFlow(OpticalFlow):
+    """DeepFlow without matching (Weinzaepfel et al. 2013, as in OpenCV's contrib).
+
+    Brightness and gradient constancy with a robust smoothness term, solved
+    coarse to fine. See :class:`OpticalFlow` for the parameters, and for what
+    `quality` and missing data mean.
+    """
+
+    name: ClassVar[str] = "deepflow"
+    description: ClassVar[str] = "variational optical flow (DeepFlow, OpenCV contrib)"
+
+    def _algorithm(self, cv2: Any) -> Any:
+        return cv2.optflow.createOptFlow_DeepFlow()
+
+
+@dataclasses.dataclass(frozen=True)
+class DIS(OpticalFlow):
+    """Dense inverse search, tuned for accuracy (Kroeger et al. 2016, OpenCV).
+
+    Finest scale 0, patches of 12 px every 3 px, 50 iterations of gradient
+    descent, 10 of variational refinement. See :class:`OpticalFlow` for the
+    parameters, and for what `quality` and missing data mean.
+    """
+
+    name: ClassVar[str] = "dis"
+    description: ClassVar[str] = "dense inverse search optical flow (OpenCV)"
+
+    def _algorithm(self, cv2: Any) -> Any:
+        method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        method.setFinestScale(0)
+        method.setPatchSize(12)
+        method.setPatchStride(3)
+        method.setGradientDescentIterations(50)
+        method.setVariationalRefinementIterations(10)
+        return method
+
+
+@dataclasses.dataclass(frozen=True)
+class TVL1(OpticalFlow):
+    """Total-variation flow with a robust data term (Zach et al. 2007, OpenCV's contrib).
+
+    OpenCV's default parameters but for ``lambda`` = 0.02: at its 0.15 the noise
+    of a second date passes into the flow. See :class:`OpticalFlow` for the
+    parameters, and for what `quality` and missing data mean.
+    """
+
+    name: ClassVar[str] = "tvl1"
+    description: ClassVar[str] = "dual TV-L1 optical flow (OpenCV contrib)"
+
+    def _algorithm(self, cv2: Any) -> Any:
+        method = cv2.optflow.DualTVL1OpticalFlow_create()
+        method.setLambda(0.02)
+        return method
+
+
+def _eight_bits(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Image as uint8, its percentiles stretched, without missing pixels."""
+    known = image[valid].astype(np.float64)
+    low, high = np.percentile(known, (_DARKEST, _BRIGHTEST))
+    if not high > low:
+        # More than 99 % of the pixels are equal: keep what the others say.
+        low, high = known.min(), known.max()
+    if not high > low:
+        return np.full(image.shape, 128, np.uint8)
+    grey = np.where(valid, (image.astype(np.float64) - low) * (255.0 / (high - low)), 0.0)
+    grey = np.clip(grey, 0.0, 255.0)
+    if not valid.all():
+        weight = ndimage.gaussian_filter(valid.astype(np.float64), 4.0)
+        near = ndimage.gaussian_filter(grey, 4.0) / np.maximum(weight, 1e-12)
+        filled = np.where(weight > 1e-3, near, grey[valid].mean())
+        grey = np.where(valid, grey, filled)
+    return np.rint(grey).astype(np.uint8)
+
+
+def _import_cv2(model: str) -> Any:
+    """OpenCV with its contributed modules, or an error that says what to install."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise ModelError(
+            f"model {model!r} needs OpenCV, which cannot be imported ({error}): "
+            "pip install xsubpix[opencv]"
+        ) from error
+    if model != "dis" and not hasattr(cv2, "optflow"):
+        raise ModelError(
+            f"model {model!r} needs OpenCV's contributed modules, and OpenCV "
+            f"{cv2.__version__} is installed without them: pip uninstall the other "
+            "opencv packages, then pip install xsubpix[opencv]"
+        )
+    return cv2
+
+
+_threads_lock = threading.Lock()
+_threads_users = 0
+_threads_before = 1
+
+
+@contextlib.contextmanager
+def _single_thread(cv2: Any) -> Iterator[None]:
+    """Run OpenCV without its own threads, for one or several callers at once.
+
+    Its number of threads is one setting for the process, and DIS cuts its work
+    by it, so the first caller in sets it and the last one out restores it.
+    """
+    global _threads_users, _threads_before
+    with _threads_lock:
+        if _threads_users == 0:
+            _threads_before = cv2.getNumThreads()
+            cv2.setNumThreads(1)
+        _threads_users += 1
+    try:
+        yield
+    finally:
+        with _threads_lock:
+            _threads_users -= 1
+            if _threads_users == 0:
+                cv2.setNumThreads(_threads_before)
