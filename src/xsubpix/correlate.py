@@ -153,9 +153,10 @@ class _Measure:
         pre, post = (self.lattice.tiles(block) for block in blocks)
         down, across = pre.shape[:2]
         side = self.lattice.tile_side
-        # One row of tiles at a time: copies of tiles, halo included, add up.
+        # One row of tiles at a time: copies of tiles, halo included, add up. Always
+        # copies, since a view would be read-only, and its tiles overlap.
         parts = [
-            self.estimator(pre[i].reshape(-1, side, side), post[i].reshape(-1, side, side))
+            self.estimator(*(np.array(x[i]).reshape(-1, side, side) for x in (pre, post)))
             for i in range(down)
         ]
         dx, dy, sigma, quality, flags = (

@@ -216,7 +216,8 @@ def _map_dask(
         lazy = array if hasattr(array, "dask") else da.from_array(array, chunks=in_chunks)
         # "tasks": the distributed shuffle holds the whole array before it goes on.
         sources.append(lazy.rechunk(in_chunks, method="tasks"))
-    token = tokenize(function, lattice, [source.name for source in sources], list(dtypes))
+    names = [source.name for source in sources]
+    token = tokenize(function, list(conditions), lattice, names, list(dtypes))
     all_name = f"{name}-all-{token}"
     bounds = [np.concatenate([[0], np.cumsum(c)]) for c in in_chunks]
     out_chunks = lattice.out_chunks()
