@@ -1,5 +1,8 @@
 """Signs and sizes of the elastic solution, against independent ones."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -124,3 +127,13 @@ def test_poisson_ratio_is_checked():
 def test_backend_is_named():
     """Users could not see whether a GPU is used."""
     assert backend_name() in {"cuda", "opencl", "cpp"}
+
+
+def test_a_gpu_is_asked_for_not_found(monkeypatch):
+    """Workers with and without a GPU would write different bytes into one database."""
+    monkeypatch.delenv("CUTDE_USE_BACKEND", raising=False)
+    code = (
+        "import os; from xsubpix.rupture import backend_name; "
+        "assert backend_name() == 'cpp'; assert 'CUTDE_USE_BACKEND' not in os.environ"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

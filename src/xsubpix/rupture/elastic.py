@@ -1,13 +1,19 @@
 """Displacement of the ground by triangular dislocations in an elastic half-space.
 
 The solution is that of Nikkhoo & Walter (2015), Geophysical Journal
-International, 201, 1119-1141, evaluated by ``cutde``, which runs on CUDA
-(pycuda), on OpenCL (pyopencl) or on the CPU, whichever it finds first; the
-environment variable ``CUTDE_USE_BACKEND`` (``cuda``, ``opencl`` or ``cpp``)
-chooses before cutde is first imported.
+International, 201, 1119-1141, evaluated by ``cutde``. It runs on the CPU
+unless the environment variable ``CUTDE_USE_BACKEND`` says ``cuda`` (needs
+pycuda) or ``opencl`` (needs pyopencl) before the first evaluation: results are
+the same to the bit on one kind of machine only if all workers use one backend,
+so a GPU is asked for, not found.
 """
 
 from __future__ import annotations
+
+import os
+import sys
+import threading
+from types import ModuleType
 
 import numpy as np
 
@@ -25,11 +31,29 @@ __all__ = [
 _PAIRS_AT_ONCE = 1 << 17
 
 
-def backend_name() -> str:
-    """Return what cutde runs on: ``"cuda"``, ``"opencl"`` or ``"cpp"`` (the CPU)."""
-    import cutde.backend
+_import_lock = threading.Lock()
 
-    return str(cutde.backend.which_backend)
+
+def _halfspace() -> ModuleType:
+    """Return cutde's half-space module, on the CPU unless the user says otherwise."""
+    with _import_lock:
+        # cutde takes OpenCL unasked wherever pyopencl is installed; in version
+        # 26.3 its half-space kernels do not compile there.
+        undecided = "cutde.backend" not in sys.modules and "CUTDE_USE_BACKEND" not in os.environ
+        if undecided:
+            os.environ["CUTDE_USE_BACKEND"] = "cpp"
+        try:
+            import cutde.halfspace
+        finally:
+            if undecided:
+                del os.environ["CUTDE_USE_BACKEND"]
+    return cutde.halfspace
+
+
+def backend_name() -> str:
+    """Return what cutde runs on: ``"cpp"`` (the CPU), ``"cuda"`` or ``"opencl"``."""
+    _halfspace()
+    return str(sys.modules["cutde.backend"].which_backend)
 
 
 def slip_components(triangles: np.ndarray, burgers: np.ndarray) -> np.ndarray:
@@ -88,13 +112,11 @@ def surface_displacement(
     check_poisson(poisson)
     if len(triangles) == 0:
         return np.zeros((len(points), 3))
-    from cutde.halfspace import disp_free
-
     ground = np.zeros((len(points), 3))
     ground[:, :2] = points
     triangles = np.ascontiguousarray(triangles, dtype=float)
     slips = np.ascontiguousarray(slips, dtype=float)
-    return np.asarray(disp_free(ground, triangles, slips, poisson), dtype=float)
+    return np.asarray(_halfspace().disp_free(ground, triangles, slips, poisson), dtype=float)
 
 
 def pair_displacement(
@@ -125,8 +147,7 @@ def pair_displacement(
         each point the sum over its pairs, in their order, whatever other
         points are there.
     """
-    from cutde.halfspace import disp
-
+    disp = _halfspace().disp
     total = np.zeros((len(points), 3))
     parts = np.empty((len(point_index), 3))
     for start in range(0, len(point_index), _PAIRS_AT_ONCE):
