@@ -106,9 +106,7 @@ def correlate(
     """
     one, two = Image.from_dataarray(pre, "pre"), Image.from_dataarray(post, "post")
     one.grid.check_same(two.grid)
-    estimator = create(
-        model, window=window, step=step, search=search, device=device, **options
-    )
+    estimator = create(model, window=window, step=step, search=search, device=device, **options)
     step = estimator.step
     if min(one.grid.shape) < step:
         raise DataError(
@@ -127,9 +125,7 @@ def correlate(
     )
     names = ("east", "north", "sigma", "quality", "flags")
     described = _describe(one.grid)
-    variables = {
-        name: (array, described[name]) for name, array in zip(names, arrays, strict=True)
-    }
+    variables = {name: (array, described[name]) for name, array in zip(names, arrays, strict=True)}
     times = {"reference_time": one.time, "secondary_time": two.time}
     coords: dict[Hashable, Any] = {
         name: xr.Variable((), time, {"long_name": f"time of the {what} image"})

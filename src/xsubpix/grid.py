@@ -9,6 +9,7 @@ pixels into metres, and only this module builds labelled output.
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -122,18 +123,25 @@ class Grid:
         corner = np.array([(0, 0), (cols, 0), (0, rows), (cols, rows)], dtype=float)
         return corner @ np.array([[a, d], [b, e]]) + (c, f)
 
-    def check_same(self, other: Grid, names: tuple[str, str] = ("pre", "post")) -> None:
-        """Raise GridError unless `other` is the same grid to 1e-3 px."""
+    def check_same_crs(self, other: Grid, names: tuple[str, str] = ("pre", "post")) -> None:
+        """Raise GridError unless `other` has the same CRS, or neither has one."""
+        if _same_crs(self.crs, other.crs):
+            return
         mine, theirs = names
         fix = f"Bring them to one grid: {theirs}.rio.reproject_match({mine})."
-        if not _same_crs(self.crs, other.crs):
-            if self.crs is None or other.crs is None:
-                bare, full = (mine, theirs) if self.crs is None else (theirs, mine)
-                fix = f"Name it: {bare} = {bare}.rio.write_crs({full}.rio.crs)."
-            raise GridError(
-                f"{mine} and {theirs} have different CRSs: {_crs_name(self.crs)} and "
-                f"{_crs_name(other.crs)}. {fix}"
-            )
+        if self.crs is None or other.crs is None:
+            bare, full = (mine, theirs) if self.crs is None else (theirs, mine)
+            fix = f"Name it: {bare} = {bare}.rio.write_crs({full}.rio.crs)."
+        raise GridError(
+            f"{mine} and {theirs} have different CRSs: {_crs_name(self.crs)} and "
+            f"{_crs_name(other.crs)}. {fix}"
+        )
+
+    def check_same(self, other: Grid, names: tuple[str, str] = ("pre", "post")) -> None:
+        """Raise GridError unless `other` is the same grid to 1e-3 px."""
+        self.check_same_crs(other, names)
+        mine, theirs = names
+        fix = f"Bring them to one grid: {theirs}.rio.reproject_match({mine})."
         if self.shape != other.shape:
             raise GridError(
                 f"{mine} and {theirs} have different shapes (rows, columns): {self.shape} and "
@@ -179,9 +187,8 @@ class Grid:
         linear = np.array([[a, b], [d, e]])[:, :, None, None]
         if self.crs is None or self.metres_per_unit is not None:
             return linear * (self.metres_per_unit or 1.0)
-        import pyproj
-
-        ellipsoid: pyproj.Geod = self.crs.get_geod()  # type: ignore[assignment]
+        ellipsoid = self.crs.get_geod()
+        assert ellipsoid is not None  # a geographic CRS always has one
         to_radians = self.crs.axis_info[0].unit_conversion_factor
         col = np.asarray(cols, float)[None, :] if d else np.zeros((1, 1))
         latitude = to_radians * (d * (col + 0.5) + e * (np.asarray(rows, float)[:, None] + 0.5) + f)
@@ -268,7 +275,9 @@ def labelled(
     -------
     xarray.Dataset
         Dimensions in the image's order. Where step is 1 the coordinates are
-        the image's own, bit for bit, so that xarray aligns the two.
+        the image's own, bit for bit, so that xarray aligns the two. At larger
+        steps they are the blocks' centres, in pixels counted from 0 where the
+        image has no coordinates.
     """
     y_dim, x_dim = grid.dims
     coarse = grid.coarsen(step)
@@ -279,14 +288,20 @@ def labelled(
     for name in _two_dimensional_coords(image, y_dim, x_dim) or ():
         variable = image[name].variable.transpose(y_dim, x_dim)
         out_coords[name] = _coarse_coordinate(variable, step)
+    mapping = _find_crs(image, "image")[1] or "spatial_ref"
+    if step > 1 and not out_coords and mapping not in image.coords:
+        # Without coordinates a coarser field would not know its place in the image.
+        for dim in grid.dims:
+            out_coords[dim] = _coarse_coordinate(
+                xr.Variable((dim,), np.arange(image.sizes[dim])), step
+            )
+    has_place = grid.crs is not None or mapping in image.coords or len(out_coords) > 0
     out_coords.update(coords or {})
     ds = xr.Dataset(
         {name: ((y_dim, x_dim), array, dict(a)) for name, (array, a) in variables.items()},
         coords=out_coords,
         attrs=dict(attrs),
     )
-    mapping = _find_crs(image, "image")[1] or "spatial_ref"
-    has_place = grid.crs is not None or mapping in image.coords or len(out_coords) > 0
     if has_place:
         import rioxarray  # noqa: F401  (registers .rio)
 
@@ -374,22 +389,24 @@ def _two_dimensional_coords(
     image: xr.DataArray, y_dim: Hashable, x_dim: Hashable
 ) -> tuple[Hashable, Hashable] | None:
     """Names of 2-D (x, y) coordinates, as rioxarray gives rotated images."""
-    if "xc" in image.coords and "yc" in image.coords:
-        if all(set(image[c].dims) == {y_dim, x_dim} for c in ("xc", "yc")):
-            return "xc", "yc"
+    names = ("xc", "yc")
+    if all(name in image.coords and set(image[name].dims) == {y_dim, x_dim} for name in names):
+        return names
     return None
 
 
 def _find_transform(
     image: xr.DataArray, y_dim: Hashable, x_dim: Hashable, mapping: Hashable | None, what: str
 ) -> tuple[float, float, float, float, float, float]:
-    written = _written_transform(image, mapping)
+    written = _written_transform(image, mapping, what)
     two = _two_dimensional_coords(image, y_dim, x_dim)
     if two is not None:
         return _fit_affine(image, y_dim, x_dim, two, what)
     have = [dim for dim in (y_dim, x_dim) if dim in image.coords]
     if not have:
-        return written or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+        # Without any place, coordinates count pixels from the first one's centre, as
+        # xarray's own default index does.
+        return written or (1.0, 0.0, -0.5, 0.0, 1.0, -0.5)
     if len(have) == 1:
         raise GridError(
             f"{what} has coordinates along {have[0]!r} only (dimensions {_sizes(image)}). Give "
@@ -411,15 +428,25 @@ def _find_transform(
 
 
 def _written_transform(
-    image: xr.DataArray, mapping: Hashable | None
+    image: xr.DataArray, mapping: Hashable | None, what: str
 ) -> tuple[float, float, float, float, float, float] | None:
     """The GeoTransform that GDAL, rioxarray and we write on the grid mapping."""
     for name in (mapping, "spatial_ref"):
         if name is not None and name in image.coords:
             text = image[name].attrs.get("GeoTransform")
             if text is not None:
-                values = text.split() if isinstance(text, str) else list(text)
-                c, a, b, f, d, e = (float(v) for v in values)
+                try:
+                    values = text.split() if isinstance(text, str) else list(text)
+                    c, a, b, f, d, e = (float(v) for v in values)
+                except (TypeError, ValueError):
+                    a = b = c = d = e = f = math.nan
+                # NaN compares False: neither unreadable nor degenerate passes.
+                if not abs(a * e - b * d) > 0 or not math.isfinite(c + f):
+                    raise GridError(
+                        f"the GeoTransform of {what} is {text!r}: six numbers with a pixel of some "
+                        f"area are needed. Drop it ({what}.drop_vars({name!r})) or write it anew "
+                        f"({what}.rio.write_transform)."
+                    )
                 return (a, b, c, d, e, f)
     return None
 
@@ -534,13 +561,12 @@ def _parse_crs(source: Any, what: str) -> pyproj.CRS:
     return crs
 
 
-def _unit(
-    image: xr.DataArray, x_dim: Hashable, crs: pyproj.CRS | None, what: str
-) -> float | None:
+def _unit(image: xr.DataArray, x_dim: Hashable, crs: pyproj.CRS | None, what: str) -> float | None:
     """Metres in one unit of the coordinates; None on a geographic or unknown CRS."""
     if crs is None or crs.is_geographic:
         return None
-    if crs.is_geocentric or crs.is_vertical:
+    # A compound CRS (map and height) counts as vertical too; its first part is the map.
+    if crs.is_geocentric or (crs.is_vertical and not crs.is_compound):
         raise GridError(
             f"the CRS of {what}, {_crs_name(crs)}, is no map or longitude-latitude system. "
             f"Reproject: {what}.rio.reproject(CRS)."

@@ -15,7 +15,7 @@ from .grid import Grid, image_dims
 if TYPE_CHECKING:
     from .lattice import Array
 
-__all__ = ["Image", "condition"]
+__all__ = ["Image", "condition", "condition_linear"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Image:
         DimensionError, GridError
             As :meth:`Grid.from_dataarray`.
         DataError
-            It is no DataArray, is empty, or holds what is not a real number.
+            It is no DataArray, is empty, holds what is not a real number, or
+            declares a nodata value that is not one.
         """
         if not isinstance(image, xr.DataArray):
             hint = " Choose a variable: ds['NAME']." if isinstance(image, xr.Dataset) else ""
@@ -76,7 +77,7 @@ class Image:
                 f"{what} holds a {type(data).__module__}.{type(data).__name__}; NumPy or dask "
                 f"arrays are needed. Try {what}.as_numpy()."
             )
-        return cls(data, grid, _declared_nodata(image), _time(image))
+        return cls(data, grid, _declared_nodata(image, what), _time(image))
 
     @property
     def lazy(self) -> bool:
@@ -84,7 +85,7 @@ class Image:
         return hasattr(self.data, "dask")
 
 
-def _declared_nodata(image: xr.DataArray) -> float | None:
+def _declared_nodata(image: xr.DataArray, what: str) -> float | None:
     """Nodata value that the file or the user declared; None if NaN or none."""
     for source in (image.attrs, image.encoding):
         for key in ("_FillValue", "missing_value", "nodata"):
@@ -93,8 +94,15 @@ def _declared_nodata(image: xr.DataArray) -> float | None:
             # pixels are NaN already, and a true value equal to it is data.
             if value is None or (source is image.encoding and image.dtype.kind == "f"):
                 continue
-            value = float(np.ravel(value)[0])
-            return None if math.isnan(value) else value
+            try:
+                value = float(np.ravel(value)[0])
+            except (TypeError, ValueError, IndexError) as error:
+                raise DataError(
+                    f"{what} declares {key}={value!r} as nodata, which is no number. Remove or "
+                    f"replace it: {what} = {what}.rio.write_nodata(NUMBER)."
+                ) from error
+            if not math.isnan(value):
+                return value
     return None
 
 
@@ -111,6 +119,21 @@ def _time(image: xr.DataArray) -> np.datetime64 | None:
     return None if np.isnat(time) else time
 
 
+def condition_linear(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
+    """Turn a tile of any real data type into float64 with NaN for missing pixels."""
+    x = pixels.astype(np.float64)
+    missing = ~np.isfinite(x)
+    if nodata is not None:
+        missing |= x == nodata
+        if pixels.dtype.kind == "f":
+            # Compared in the tile's own type too: float32's -3.4028235e38 is
+            # not the double of the same name.
+            with np.errstate(over="ignore"):
+                missing |= pixels == np.asarray(nodata).astype(pixels.dtype)
+    x[missing] = np.nan
+    return x
+
+
 def condition(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
     """Turn a tile of any real data type into float32 with NaN for missing pixels.
 
@@ -118,17 +141,8 @@ def condition(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
     on a large constant, are first shifted and scaled by powers of two, in
     double precision: no estimator depends on gain or offset.
     """
-    x = pixels.astype(np.float64)
-    missing = ~np.isfinite(x)
-    if nodata is not None:
-        # Compared in the tile's own type: -3.4028235e38 in float32 is not the
-        # double of the same name.
-        with np.errstate(over="ignore"):
-            missing |= x == float(np.asarray(nodata, dtype=np.float64))
-            if pixels.dtype.kind == "f":
-                missing |= pixels == np.asarray(nodata).astype(pixels.dtype)
-    x[missing] = np.nan
-    if missing.all():
+    x = condition_linear(pixels, nodata)
+    if np.isnan(x).all():
         return x.astype(np.float32)
     low, high = float(np.nanmin(x)), float(np.nanmax(x))
     # Halves, since high - low and high + low may overflow.

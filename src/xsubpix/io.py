@@ -144,7 +144,9 @@ def _tag(out: rasterio.io.DatasetWriter, disp: xr.Dataset, names: list[str]) -> 
         attrs = disp[name].attrs
         out.set_band_description(k, name)
         out.set_band_unit(k, str(attrs.get("units", "")))
-        kept = {key: attrs[key] for key in ("long_name", "comment", "flag_meanings") if key in attrs}
+        kept = {
+            key: attrs[key] for key in ("long_name", "comment", "flag_meanings") if key in attrs
+        }
         if "flag_masks" in attrs:
             kept["flag_masks"] = " ".join(map(str, np.ravel(attrs["flag_masks"])))
         out.update_tags(k, **kept)

@@ -262,9 +262,7 @@ def _task(
     place: tuple[int, int, int, int],
 ) -> tuple[np.ndarray, ...]:
     """One block: `chunks` are the neighbours of each array, `spans` relative to their first."""
-    return _run(
-        function, [_gather(neighbours, spans) for neighbours in chunks], conditions, place
-    )
+    return _run(function, [_gather(neighbours, spans) for neighbours in chunks], conditions, place)
 
 
 def _gather(
