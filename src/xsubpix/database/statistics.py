@@ -66,7 +66,8 @@ def local_correlation(
     """Zero-mean normalised cross-correlation in a window around each pixel.
 
     Box filters make the cost independent of the window. Windows are cut at the
-    border of the image, not mirrored.
+    border of the image, not mirrored; those of even side reach one pixel further
+    up and to the left.
 
     Parameters
     ----------
@@ -119,7 +120,9 @@ def local_moments(
     b0 = _centred(b, valid)
     share = _box(weight, window)
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.where(share >= valid_fraction * _box(np.ones_like(weight), window), share, np.nan)
+        scale = np.where(
+            share >= valid_fraction * _box(np.ones_like(weight), window), share, np.nan
+        )
         mean_a = _box(a0, window) / scale
         mean_b = _box(b0, window) / scale
         variance_a = np.maximum(_box(a0 * a0, window) / scale - mean_a**2, 0.0)
@@ -173,9 +176,10 @@ def residual_spectrum(
     variance_b = (weight * tiles_b**2).sum(axis=(1, 2))
     usable = (variance_a > _FLAT * _variance(a)) & (variance_b > _FLAT * _variance(b))
     if not usable.any():
+        missing = int((~np.isfinite(a) | ~np.isfinite(b)).sum())
         raise DataError(
             f"No complete, textured window of {window} px in images of shape {a.shape} with "
-            f"{int((~np.isfinite(a) | ~np.isfinite(b)).sum())} missing pixels: give a smaller window."
+            f"{missing} missing pixels: give a smaller window."
         )
     tiles_a, tiles_b = tiles_a[usable], tiles_b[usable]
     variance_a, variance_b = variance_a[usable], variance_b[usable]

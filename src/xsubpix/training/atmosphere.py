@@ -9,9 +9,7 @@ import scipy.ndimage
 __all__ = ["add_cloud", "add_haze", "coloured_noise", "smooth_field"]
 
 
-def coloured_noise(
-    shape: tuple[int, int], exponent: float, rng: np.random.Generator
-) -> np.ndarray:
+def coloured_noise(shape: tuple[int, int], exponent: float, rng: np.random.Generator) -> np.ndarray:
     """Gaussian noise whose power falls as frequency to the minus `exponent`.
 
     Parameters

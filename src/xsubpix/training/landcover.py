@@ -27,15 +27,18 @@ class LandCover(NamedTuple):
     ----------
     membership : numpy.ndarray of float32
         Shape ``(k, h, w)``, non-negative, sums to one over the classes.
+    band_centres : numpy.ndarray of float32
+        Shape ``(k, bands)``: each class's mean in the bands.
+    features : numpy.ndarray of float32
+        Shape ``(f, h, w)``: what was clustered.
     centres : numpy.ndarray of float32
-        Shape ``(k, bands)``: each class's value in the bands given.
-    label : numpy.ndarray of uint8
-        Shape ``(h, w)``: class of largest membership.
+        Shape ``(k, f)``: each class's centre in the features.
     """
 
     membership: np.ndarray
+    band_centres: np.ndarray
+    features: np.ndarray
     centres: np.ndarray
-    label: np.ndarray
 
 
 def land_cover(
@@ -43,10 +46,11 @@ def land_cover(
 ) -> LandCover:
     """Cluster the pixels of an image by their bands (k-means, soft borders).
 
-    The features are the bands; where there are fewer than three, their local
-    mean and local contrast are added, which tell a textured cover from a smooth
-    one of the same brightness. Classes are those of k-means (Lloyd, seeded by
-    k-means++) on a sample; memberships are a softmax of squared distances.
+    The features are the three leading principal components of the bands,
+    slightly smoothed; where there are fewer than three bands, their local mean
+    and local contrast, which tell a textured cover from a smooth one of the same
+    brightness. Classes are those of k-means on a sample of pixels; memberships
+    are a softmax of squared distances.
 
     Parameters
     ----------
@@ -65,40 +69,43 @@ def land_cover(
     -------
     LandCover
     """
-    height, width = bands.shape[1:]
-    features = _features(bands).reshape(-1, height * width)
-    pixels = rng.integers(0, height * width, _SAMPLE)
-    sample = np.ascontiguousarray(features[:, pixels].T)
+    pixels = rng.integers(0, bands[0].size, _SAMPLE)
+    band_sample = bands.reshape(len(bands), -1)[:, pixels]
+    features = _features(bands, band_sample)
+    sample = np.ascontiguousarray(features.reshape(len(features), -1)[:, pixels].T)
     centres = _k_means(sample, classes, rng)
-    own = ((sample[:, None, :] - centres[None]) ** 2).sum(axis=2).min(axis=1).mean()
-    scale = 1.0 / max(2.0 * float(own) * softness, 1e-6)
+    square = ((sample[:, None, :] - centres[None]) ** 2).sum(axis=2)
+    scale = 1.0 / max(2.0 * float(square.min(axis=1).mean()) * softness, 1e-6)
+    own = square.argmin(axis=1)
+    count = np.maximum(np.bincount(own, minlength=len(centres)), 1)
+    band_centres = np.stack([np.bincount(own, b, len(centres)) / count for b in band_sample], 1)
 
-    # The pixel's own square is the same for all classes: it drops out of the softmax.
-    logits = (centres @ features) * np.float32(2 * scale)
-    logits -= ((centres**2).sum(axis=1) * np.float32(scale))[:, None]
-    label = logits.argmax(axis=0).astype(np.uint8)
+    logits = _closeness(features, centres)
+    logits *= np.float32(2 * scale)
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=0)
-    membership = logits.reshape(len(centres), height, width)
-    return LandCover(membership, centres[:, : len(bands)], label.reshape(height, width))
+    return LandCover(logits, band_centres.astype(np.float32), features, centres)
 
 
 def parcels(
-    label: np.ndarray, size: tuple[float, float], angle: float, rng: np.random.Generator
+    cover: LandCover,
+    size: tuple[float, float],
+    angle: float,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Divide land covers into parcels: bent, turned rows of fields.
+    """Divide land covers into parcels: pieces of one cover, cut by rows of fields.
 
-    Two pixels belong to one parcel when they have the same class and lie in the
-    same field. The fields are a brick pattern, each row shifted and
-    stretched by itself, turned by `angle` and bent by a smooth wave, so that
-    straight borders that no image has yet shown cut through the classes, as
-    harvests and clearings do.
+    Two pixels belong to one parcel when they are connected through one class
+    (of the features averaged over 5 pixels, which takes single pixels off) and
+    lie in the same field. The fields are a brick pattern, each row shifted and
+    stretched by itself, turned by `angle` and bent by a smooth wave: straight
+    borders that no image has yet shown cut through the classes, as harvests and
+    clearings do.
 
     Parameters
     ----------
-    label : numpy.ndarray of uint8
-        Classes, shape ``(h, w)``.
+    cover : LandCover
     size : tuple of float
         Length and breadth of a field, pixels.
     angle : float
@@ -109,9 +116,19 @@ def parcels(
     Returns
     -------
     numpy.ndarray of uint16
-        Shape ``(h, w)``: numbers below 4096; different parcels may share one.
+        Shape ``(h, w)``: numbers below 4096; far-off parcels may share one.
     """
-    height, width = label.shape
+    height, width = cover.features.shape[1:]
+    smooth = np.stack([scipy.ndimage.uniform_filter(f, 5) for f in cover.features])
+    label = _nearest(smooth, cover.centres)
+    piece = np.zeros((height, width), np.int32)
+    pieces = 0
+    for k in range(len(cover.centres)):
+        here = label == k
+        number, count = scipy.ndimage.label(here)
+        np.add(piece, number + np.int32(pieces), out=piece, where=here)
+        pieces += count
+
     y = np.arange(height, dtype=np.float32)[:, None]
     x = np.arange(width, dtype=np.float32)[None, :]
     wave = rng.uniform(0.0, 0.15, 2) * size
@@ -128,8 +145,8 @@ def parcels(
     row = np.floor(across / np.float32(size[1])).astype(np.int32)
     slot = row & (table - 1)
     field = np.floor(along / (np.float32(size[0]) * stretch[slot]) + start[slot]).astype(np.int32)
-    # Any mixing of the three numbers serves, as long as neighbours fall far apart.
-    mixed = row * 73856093 ^ field * 19349663 ^ label.astype(np.int32) * 83492791
+    # Any mixing of the three numbers serves (overflow wraps), if neighbours fall far apart.
+    mixed = row * np.int32(73856093) ^ field * np.int32(19349663) ^ piece * np.int32(83492791)
     return ((mixed ^ (mixed >> 13)) & 4095).astype(np.uint16)
 
 
@@ -150,15 +167,38 @@ def _k_means(sample: np.ndarray, classes: int, rng: np.random.Generator) -> np.n
     return centres
 
 
-def _features(bands: np.ndarray) -> np.ndarray:
-    """Bands, slightly smoothed, and for few bands their local mean and contrast."""
-    smooth = np.stack([scipy.ndimage.gaussian_filter(b, 0.7, truncate=2.5) for b in bands])
+def _closeness(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Half the squared distance to each centre, negative, less the pixel's own square."""
+    flat = features.reshape(len(features), -1)
+    closeness = centres @ flat
+    closeness -= ((centres**2).sum(axis=1) / 2)[:, None]
+    return closeness.reshape(len(centres), *features.shape[1:])
+
+
+def _nearest(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Index of the nearest centre at each pixel (an argmax over classes, done class by class)."""
+    closeness = _closeness(features, centres)
+    label = np.zeros(features.shape[1:], np.uint8)
+    best = closeness[0].copy()
+    for k in range(1, len(centres)):
+        nearer = closeness[k] > best
+        label[nearer] = k
+        np.maximum(best, closeness[k], out=best)
+    return label
+
+
+def _features(bands: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """Three smoothed principal components, or each band with its local mean and contrast."""
     if len(bands) >= 3:
-        return smooth
-    extra = []
+        # Columns of u are directions in the space of bands; large components first.
+        directions = np.linalg.svd(sample, full_matrices=False)[0][:, :3]
+        components = np.tensordot(directions.T.astype(np.float32), bands, 1)
+        return np.stack([scipy.ndimage.gaussian_filter(c, 0.7, truncate=2.5) for c in components])
+    features = []
     for band in bands:
         mean = scipy.ndimage.uniform_filter(band, 9)
         contrast = np.sqrt(np.maximum(scipy.ndimage.uniform_filter(band**2, 9) - mean**2, 0))
         contrast -= contrast.mean()
-        extra += [mean, contrast / np.maximum(contrast.std(), np.float32(1e-6))]
-    return np.concatenate([smooth, np.stack(extra)])
+        contrast /= max(float(contrast.std()), 1e-6)
+        features += [scipy.ndimage.gaussian_filter(band, 0.7, truncate=2.5), mean, contrast]
+    return np.stack(features)

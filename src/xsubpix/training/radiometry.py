@@ -39,10 +39,10 @@ __all__ = ["CAUSES", "CORRELATION_AT_GAP", "SecondDate", "correlation_at_gap"]
 CAUSES: dict[str, tuple[float, float]] = {
     "mixing": (1.0, 1.0),
     "land cover": (0.5, 0.7),
-    "fields": (0.3, 0.7),
+    "fields": (0.4, 1.2),
     "foreign ground": (0.3, 0.8),
-    "growth": (0.3, 0.5),
-    "blobs and lines": (0.2, 0.3),
+    "growth": (0.4, 1.0),
+    "blobs and lines": (0.2, 0.6),
     "sun": (0.5, 0.4),
 }
 
@@ -121,6 +121,9 @@ class SecondDate:
         Share of the area under cloud.
     shadow : tuple of float
         Offset of the clouds' shadows, to the right and down.
+    stale : float
+        Low pass (Gaussian) of the first date before it is changed: near
+        Nyquist it holds its own noise and aliasing, which no second date shows.
     blur, blur_aspect : float
         Difference of optics (:func:`xsubpix.training.sensor.blur`).
     jitter : float
@@ -158,6 +161,7 @@ class SecondDate:
     haze: float
     cloud: float
     shadow: tuple[float, float]
+    stale: float
     blur: float
     blur_aspect: float
     jitter: float
@@ -220,10 +224,12 @@ class SecondDate:
             shares[list(CAUSES).index("mixing")] = 0.0
         shares /= shares.sum()
 
+        calm = float(np.clip((1.0 - aim) / 0.1, 0.25, 1.0))
+
         def log_uniform(a: float, b: float) -> float:
             return float(np.exp(rng.uniform(np.log(a), np.log(b))))
 
-        length = log_uniform(6, 80)
+        length = log_uniform(8, 150)
         azimuth = rng.uniform(0, 2 * np.pi)
         distance, direction = rng.uniform(10, 80), rng.uniform(0, 2 * np.pi)
         return cls(
@@ -234,7 +240,7 @@ class SecondDate:
             causes=tuple(shares.tolist()),
             classes=int(rng.integers(4, 13)),
             reversal=float(rng.uniform(0.0, 0.6) * loose),
-            exposure=float(rng.uniform(0.2, 1.0)),
+            exposure=float(rng.uniform(0.1, 0.8)),
             parcel_size=(length, length * float(rng.uniform(0.3, 1.0))),
             parcel_angle=float(rng.uniform(0, np.pi)),
             sun=(float(azimuth), float(azimuth + rng.uniform(0.2, 1.3) * rng.choice([-1, 1]))),
@@ -243,12 +249,13 @@ class SecondDate:
             haze=float(rng.uniform(0, 0.6) * (rng.random() < 0.4)),
             cloud=float(log_uniform(0.005, 0.25) * (rng.random() < cloudy)),
             shadow=(distance * float(np.cos(direction)), distance * float(np.sin(direction))),
-            blur=float(rng.uniform(-0.4, 0.7)),
+            stale=float(rng.uniform(0.25, 0.5) * calm**0.5),
+            blur=float(rng.uniform(-0.4, 0.6) * calm),
             blur_aspect=log_uniform(0.7, 1.4),
             jitter=float(rng.uniform(0, 0.06) * (rng.random() < 0.5)),
-            noise=log_uniform(0.3, 1.2),
-            noise_floor=log_uniform(0.003, 0.03),
-            grain=float(log_uniform(0.005, 0.06) * (0.3 + 0.7 * loose)),
+            noise=log_uniform(0.2, 0.9) * calm,
+            noise_floor=log_uniform(0.002, 0.02),
+            grain=log_uniform(0.003, 0.04) * calm,
             grain_exponent=float(rng.uniform(0.5, 2.0)),
             stripes=float(log_uniform(0.002, 0.04) * (rng.random() < 0.3)),
             stripe_period=int(rng.choice([4, 6, 16, 10_000])),
@@ -266,12 +273,11 @@ class SecondDate:
     @classmethod
     def from_dict(cls, parameters: Mapping[str, Any]) -> Self:
         """Rebuild what :meth:`to_dict` gave."""
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in parameters.items()
-            }
-        )
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in parameters.items()
+        }
+        return cls(**values)
 
     def before(self, image: np.ndarray) -> np.ndarray:
         """The first date: a single image as it is, bands in their mixture.
@@ -324,21 +330,22 @@ class SecondDate:
                 change += np.float32(np.sqrt(share)) * field
         change *= scene.exposure(self.exposure, self._stream("exposure"))
 
+        common = blur(scene.image, self.stale)
         constant = self.noise_floor**2 + self.grain**2
-        own, added = noise_level(scene.image), noise_level(change)
+        own, added = noise_level(common), noise_level(change)
+        _, _, spread = surface.standardised(change)
         strength = surface.strength_for(
             self.correlation,
             scene.image,
-            blur(scene.image, self.blur, self.blur_aspect),
+            blur(common, self.blur, self.blur_aspect),
             blur(change, self.blur, self.blur_aspect),
-            ((self.noise * own) ** 2 + constant, (self.noise * added) ** 2 + constant),
+            ((self.noise * own) ** 2 + constant, (self.noise * added) ** 2 + constant * spread**2),
         )
-        ground = scene.image + np.float32(strength) * change
-        ground *= np.float32(self.gain) / max(float(ground[::3, ::3].std()), np.float32(1e-6))
+        ground = common + np.float32(strength) * change
+        ground *= np.float32(self.gain / max(float(ground[::3, ::3].std()), 1e-6))
         ground += np.float32(self.offset)
         post = scene.in_units(ground)
-        first = scene.in_units(scene.image)
-        if np.nanmin(first) >= 0:
+        if float(scene.image.min()) * scene.deviation >= -scene.mean * (1 + 1e-6):
             # Counts stay counts: an offset (path radiance) lifts what a stretch made negative.
             post -= np.float32(min(0.0, float(np.nanquantile(post[::3, ::3], 0.001))))
             np.maximum(post, 0, out=post)
@@ -390,7 +397,8 @@ class SecondDate:
         step = np.float32(self.quantum * deviation)
         if step > 0:
             image = np.rint(image / step) * step
-        if np.nanmin(ground) >= 0:
+        # Counts stay counts; a warp's ringing may have dipped a little below zero.
+        if np.nanmin(ground) >= -0.5 * deviation:
             np.maximum(image, 0, out=image)
         image[missing] = np.nan
         return image.astype(np.float32)
@@ -417,7 +425,7 @@ class SecondDate:
         """The field of one cause of change, of any scale."""
         rng = self._stream(cause)
         if cause == "mixing":
-            after = np.tensordot(np.float32(self.after_mix), scene.bands, 1)
+            after = np.tensordot(np.array(self.after_mix, np.float32), scene.bands, 1)
             return after / max(float(after.std()), 1e-6) - scene.image
         if cause == "land cover":
             mix = self.before_mix or (1.0,)

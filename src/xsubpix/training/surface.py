@@ -18,6 +18,7 @@ import scipy.ndimage
 from ..errors import DimensionError
 from .atmosphere import coloured_noise, smooth_field
 from .landcover import LandCover, land_cover, parcels
+from .sensor import point_spread
 
 __all__ = [
     "Scene",
@@ -28,11 +29,17 @@ __all__ = [
     "land_cover_changes",
     "new_sun",
     "normalised",
+    "standardised",
     "strength_for",
 ]
 
 # Side of the blocks whose sums make the 32-pixel windows of the local correlation.
 _BLOCK = 16
+# New edges and textures are seen through the image's own point spread, times this: the
+# uncommon part of real pairs falls off toward Nyquist a little faster than the image itself.
+_SPREAD = 1.2
+# Changes beyond this many deviations are compressed: a roof that dazzles stays within counts.
+_LARGEST = 5.0
 # Strengths tried when a correlation is aimed at.
 _STRENGTHS = np.concatenate([[0.0], np.geomspace(0.01, 30.0, 96)])
 
@@ -104,26 +111,35 @@ class Scene:
         if before is not None:
             missing |= ~np.isfinite(before)
         if missing.all():
-            raise DimensionError(f"All pixels of the image {shape} are missing: give one with data.")
+            raise DimensionError(
+                f"All pixels of the image {shape} are missing: give one with data."
+            )
         hole = missing if missing.any() else None
         standard = np.empty(bands.shape, np.float32)
         scales = []
         for i, band in enumerate(bands):
-            standard[i], *scale = _standardised(filled(band, hole))
+            standard[i], *scale = standardised(filled(band, hole))
             scales.append(scale)
         if before is not None:
-            image, mean, deviation = _standardised(filled(before, hole))
+            image, mean, deviation = standardised(filled(before, hole))
         elif len(bands) == 1:
             image, (mean, deviation) = standard[0], scales[0]
         else:
-            image, _, _ = _standardised(np.tensordot(np.float32(mix), standard, 1))
+            image, _, _ = standardised(np.tensordot(np.array(mix, np.float32), standard, 1))
             mean, deviation = (float(v) for v in np.array(mix) @ np.array(scales))
+            if np.nanmin(bands) >= 0:
+                mean = max(mean, -float(image.min()) * deviation)  # counts stay counts
         return cls(image, standard, hole, mean, deviation, classes, seed)
 
     @cached_property
     def cover(self) -> LandCover:
         """Soft land covers, clustered on first use."""
         return land_cover(self.bands, self.classes, np.random.default_rng(self.seed))
+
+    @cached_property
+    def spread(self) -> float:
+        """Point spread for what is new on the ground, pixels (standard deviation)."""
+        return _SPREAD * point_spread(self.image)
 
     def in_units(self, standard: np.ndarray) -> np.ndarray:
         """From standard deviations to the first date's units, missing where it is."""
@@ -160,16 +176,17 @@ def land_cover_changes(
     rng : numpy.random.Generator
     """
     cover = scene.cover
-    classes, bands = cover.centres.shape
+    classes, bands = cover.band_centres.shape
     level = rng.normal(0, 0.8, classes)
     gain = rng.normal(0, 0.6 / np.sqrt(bands), (classes, bands))
     turned = rng.random(classes) < reversal
     gain[turned] -= 2 * np.asarray(mix)
-    constant = (level - (gain * cover.centres).sum(axis=1)).astype(np.float32)
+    constant = (level - (gain * cover.band_centres).sum(axis=1)).astype(np.float32)
     field = np.tensordot(constant, cover.membership, 1)
     for band, weights in zip(scene.bands, gain.T.astype(np.float32), strict=True):
         field += np.tensordot(weights, cover.membership, 1) * band
-    return field
+    # A function of an image is sharper than the image: softened, as the optics would have.
+    return scipy.ndimage.gaussian_filter(field, 0.5 * scene.spread, truncate=3.0)
 
 
 def field_changes(
@@ -192,15 +209,14 @@ def field_changes(
         Share of changed parcels whose inner contrast is turned round.
     rng : numpy.random.Generator
     """
-    parcel = parcels(scene.cover.label, size, angle, rng)
+    parcel = parcels(scene.cover, size, angle, rng)
     changed = rng.random(4096) < rng.uniform(0.2, 0.9)
     level = (rng.normal(0, 1, 4096) * changed).astype(np.float32)
     turned = (rng.random(4096) < reversal) & changed
     gain = np.where(turned, -2.0, rng.normal(0, 0.4, 4096) * changed).astype(np.float32)
     detail = scene.image - scipy.ndimage.uniform_filter(scene.image, 15)
     field = level[parcel] + gain[parcel] * detail
-    # The optics see edges of parcels through a point spread of about half a pixel.
-    return scipy.ndimage.gaussian_filter(field, 0.5, truncate=3.0)
+    return scipy.ndimage.gaussian_filter(field, scene.spread, truncate=3.0)
 
 
 def foreign_ground(scene: Scene, rng: np.random.Generator) -> np.ndarray:
@@ -221,7 +237,11 @@ def foreign_ground(scene: Scene, rng: np.random.Generator) -> np.ndarray:
 
 def growth(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """Texture that comes and goes within land covers: coloured noise, stronger in some."""
-    noise = coloured_noise(scene.image.shape, rng.uniform(1.0, 2.4), rng)
+    noise = coloured_noise(scene.image.shape, rng.uniform(0.4, 1.8), rng)
+    noise = scipy.ndimage.gaussian_filter(noise, scene.spread, truncate=3.0)
+    if rng.random() < 0.4:
+        # Trees and clearings have a size: a spectrum with a peak.
+        noise -= scipy.ndimage.gaussian_filter(noise, rng.uniform(1.5, 5.0), truncate=2.5)
     level = np.exp(rng.normal(0, 0.8, len(scene.cover.centres))).astype(np.float32)
     return noise * np.tensordot(level, scene.cover.membership, 1)
 
@@ -234,7 +254,7 @@ def blobs_and_lines(scene: Scene, rng: np.random.Generator) -> np.ndarray:
         rng.standard_normal((height, width), dtype=np.float32), size, truncate=2.5
     )
     noise /= max(float(noise.std()), 1e-12)
-    share = np.exp(rng.uniform(np.log(0.01), np.log(0.2)))
+    share = np.exp(rng.uniform(np.log(0.01), np.log(0.35)))
     level = np.float32(np.quantile(noise[::4, ::4], 1 - share))
     # The noise climbs by about 1 / size a pixel: edges one pixel wide.
     patch = np.clip((noise - level) * np.float32(size) + np.float32(0.5), 0, 1)
@@ -249,7 +269,7 @@ def blobs_and_lines(scene: Scene, rng: np.random.Generator) -> np.ndarray:
         half = np.float32(rng.uniform(0.4, 1.5))
         line = np.clip(half + 0.5 - np.abs(x * normal_x + y * normal_y - np.float32(through)), 0, 1)
         field += np.float32(rng.normal(0, 1.5)) * line
-    return field
+    return scipy.ndimage.gaussian_filter(field, scene.spread, truncate=3.0)
 
 
 def new_sun(scene: Scene, azimuths: tuple[float, float]) -> np.ndarray:
@@ -275,7 +295,7 @@ def new_sun(scene: Scene, azimuths: tuple[float, float]) -> np.ndarray:
     kx = scipy.fft.rfftfreq(columns).astype(np.float32)[None, :]
     old, new = (np.float32(np.cos(a)) * kx + np.float32(np.sin(a)) * ky for a in azimuths)
     square = kx**2 + ky**2
-    ratio = old * new / (old**2 + np.float32(0.05) * square + np.float32(1e-12))
+    ratio = old * new / (old**2 + np.float32(0.15) * square + np.float32(1e-12))
     # Relief is in wavelengths of 4 px and more; what is coarser than 100 px is land cover.
     band = np.exp(-square * np.float32(4.0**2 / 2)) * (square > 1e-4)
     spectrum *= (ratio - 1) * band
@@ -283,10 +303,16 @@ def new_sun(scene: Scene, azimuths: tuple[float, float]) -> np.ndarray:
 
 
 def normalised(field: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Scale a field to the mean local variance of an image (32-pixel windows)."""
+    """Scale a field to the mean local variance of an image (32-pixel windows).
+
+    Values beyond five deviations of the image are compressed softly.
+    """
     own = float(np.mean(_window_moment(field, field)))
     aim = float(np.mean(_window_moment(image, image)))
-    return field * np.float32(np.sqrt(aim / own)) if own > 1e-12 else np.zeros_like(field)
+    if own <= 1e-12 or aim <= 1e-12:
+        return np.zeros_like(field)
+    field = field * np.float32(np.sqrt(aim / own))
+    return field / np.sqrt(1 + (field / np.float32(_LARGEST)) ** 2)
 
 
 def strength_for(
@@ -350,7 +376,7 @@ def filled(image: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
     return values[tuple(nearest)]
 
 
-def _standardised(image: np.ndarray) -> tuple[np.ndarray, float, float]:
+def standardised(image: np.ndarray) -> tuple[np.ndarray, float, float]:
     """Image of zero mean and unit deviation, and its mean and deviation before.
 
     The deviation is that of the middle 98 % of values: a few bright roofs must
