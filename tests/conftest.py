@@ -110,7 +110,7 @@ def pair() -> tuple[xr.DataArray, xr.DataArray]:
 
 
 # None is NumPy; the others are dask chunks of pre and of post for the pair above. Windows of
-# 16 px with their search make a halo of 16 px: "thin" and "slivers" are all below it.
+# 12 px with a search of 6 make a halo of 12 px: "thin" and "slivers" are below it.
 CHUNKINGS = {
     "numpy": (None, None),
     "one": ((-1, -1), (-1, -1)),
