@@ -190,3 +190,21 @@ def test_scaling_laws_at_known_earthquakes():
     assert 1.0 < mean_slip_from_area(70e3 * 15e3) < 1.5
     assert moment_magnitude(70e3 * 15e3, 3.0) == pytest.approx(7.28, abs=0.02)
     assert moment_magnitude(1e6, 0.0) == -np.inf
+
+
+def test_strands_share_the_slip_where_they_overlap():
+    """A step-over would have twice the slip of its surroundings, or none."""
+    fault = random_fault(
+        4, EXTENT, pixel_size=15.0, step_overs=1, strike=90.0, length=14e3, curvature=0.0,
+        roughness=1e-6, heterogeneity=0.0, top_depth=0.0,
+    )  # fmt: skip
+    first, second = fault.segments
+    assert first.vertices[-1, 0] > second.vertices[0, 0]
+    x = np.linspace(second.vertices[0, 0] - 300, first.vertices[-1, 0] + 300, 40)
+    total = np.zeros_like(x)
+    for segment in fault.segments:
+        start, end = segment.vertices[0, 0], segment.vertices[-1, 0]
+        place = (x - start) / (end - start)
+        inside = (place > 0) & (place < 1)
+        total[inside] += segment.slip_at(place[inside], np.full(inside.sum(), 0.3))
+    assert np.ptp(total) < 0.2 * total.mean()

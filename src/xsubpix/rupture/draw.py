@@ -32,6 +32,10 @@ _SENSES = ("left", "right")
 # In pixels: edges of the triangles where the trace is in view. Roughness of
 # shorter wavelengths would be worth less than 0.1 pixel.
 _VERTEX_SPACING = 5.0
+# Also in pixels: height of the uppermost triangles. Twice the spacing takes a
+# third off the work, and moves only pixels beside the trace's corners, by the
+# little that the corners differ at depth.
+_ELEMENT_SIZE = 10.0
 _SLIP_ROWS = 13
 
 
@@ -207,7 +211,7 @@ def random_fault(
     segments = _slip_on(
         strands, best[1], length, width, slip, extent, pixel, heterogeneity, surface, slip_rng
     )
-    return Fault(segments, dip, rake, width, top_depth, _VERTEX_SPACING * pixel)
+    return Fault(segments, dip, rake, width, top_depth, _ELEMENT_SIZE * pixel)
 
 
 def _given(value: Any, drawn: Any) -> Any:
@@ -353,7 +357,8 @@ def _slip_on(
     ):
         along = arc_length(trace)
         # Slip is told as finely as matters in view, at every few vertices.
-        knots = _thin(along, trace, extent, max(extent[2] - extent[0], extent[3] - extent[1]) / 32)
+        view = max(extent[2] - extent[0], extent[3] - extent[1])
+        knots = _thin(along, trace, extent, view / 32, (before, after))
         place = (start - before) + (end + after - start + before) * along[knots] / along[-1]
         profile = cosine_ramp(place, -0.5 * length, (tips[0] - 0.5) * length)
         profile *= cosine_ramp(place, 0.5 * length, (0.5 - tips[1]) * length)
@@ -380,11 +385,21 @@ def _slip_on(
 
 
 def _thin(
-    along: np.ndarray, trace: np.ndarray, extent: tuple[float, float, float, float], spacing: float
+    along: np.ndarray,
+    trace: np.ndarray,
+    extent: tuple[float, float, float, float],
+    spacing: float,
+    overlaps: tuple[float, float],
 ) -> np.ndarray:
-    """Return which vertices to give slip at: both ends, and others no closer than `spacing`."""
+    """Return which vertices to give slip at: both ends, and others no closer than needed.
+
+    Closer in view, and where slip passes to the next strand within an overlap.
+    """
     away = np.maximum(np.maximum(extent[:2] - trace, 0), trace - extent[2:])
     step = np.minimum(spacing + 0.15 * np.hypot(*away.T), along[-1] / 24)
+    for overlap, to_end in zip(overlaps, (along, along[-1] - along), strict=True):
+        if overlap:
+            step = np.minimum(step, 0.25 * (overlap + to_end))
     kept = [0]
     for k in range(1, len(along) - 1):
         if along[k] - along[kept[-1]] >= step[k]:
