@@ -49,7 +49,7 @@ EDGE = 6  # pixels cut off where resampling had nothing
 def statistics(
     first: np.ndarray, second: np.ndarray, cover: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """What is compared: quantiles of the local correlation, uncommon share, by land cover."""
+    """What is compared: local correlation, uncommon power, how far tiles' shifts scatter."""
     rho = local_correlation(first, second, 32)[16:-15:8, 16:-15:8]
     spectrum = residual_spectrum(first, second)
     found = {
@@ -59,6 +59,8 @@ def statistics(
         "uncommon": spectrum.residual / spectrum.total,
         "residual": spectrum.residual,
     }
+    shift = measure_misregistration(first, second, tile=32, degree=2)
+    found["scatter"] = np.array([shift.scatter if shift else np.nan])
     if cover is not None:
         here = cover[16:-15:8, 16:-15:8]
         found["cover"] = np.array(
@@ -209,7 +211,11 @@ def compare_landsat(rng, draws: int, table: Table, axes) -> list[float]:
     for name in LANDSAT:
         r = [f for n, f in real if n == name]
         s = [f for n, f in simulated if n == name]
-        for key, labels in (("correlation", CORRELATIONS), ("cover", COVERS)):
+        for key, labels in (
+            ("correlation", CORRELATIONS),
+            ("cover", COVERS),
+            ("scatter", ("of 32 px tiles, px",)),
+        ):
             ours, theirs = (np.array([f[key] for f in group]) for group in (r, s))
             for k, label in enumerate(labels):
                 if np.isfinite(ours[:, k]).any():
@@ -299,11 +305,12 @@ def compare_stack(rng, draws: int, table: Table, axes, years: list[float]) -> No
         frequency = real[0]["frequency"]
         for key, labels in (
             ("correlation", CORRELATIONS),
+            ("scatter", ("of 32 px tiles, px",)),
             ("uncommon", [f"{f:.2f} c/px" for f in frequency]),
             ("residual", [f"{f:.2f} c/px" for f in frequency]),
         ):
             ours, theirs = (np.array([f[key] for f in group]) for group in (real, simulated))
-            for k in range(0, len(labels), 1 if key == "correlation" else 3):
+            for k in range(0, len(labels), 1 if len(labels) < 6 else 3):
                 table.row(
                     key, f"rho {name} {labels[k]}", float(np.median(ours[:, k])), theirs[:, k]
                 )

@@ -260,7 +260,9 @@ def test_optics_and_noise_are_measured_and_applied():
     assert noise_level(2.0 * x + y) < 1e-9
     sharp = blur(image, -0.5)
     assert sharp.std() > image.std() > blur(image, 0.5).std()
-    np.testing.assert_allclose(detector_jitter(image, 0.05, rng).mean(), image.mean(), atol=0.01)
+    np.testing.assert_allclose(
+        detector_jitter(image, 0.05, 16, True, rng).mean(), image.mean(), atol=0.01
+    )
 
 
 @pytest.mark.skipif(not (DATA / "two_dates").is_dir(), reason="XSUBPIX_DATA has no two_dates")

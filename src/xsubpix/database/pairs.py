@@ -116,7 +116,7 @@ def find_stable_pairs(
     max_missing: float = 0.01,
     min_texture: float = 0.3,
     max_misregistration: float = 2.0,
-    degree: int = 1,
+    degree: int = 2,
 ) -> PairSearch:
     """Find windows of stable ground in two scenes of one grid.
 

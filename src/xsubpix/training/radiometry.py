@@ -128,6 +128,10 @@ class SecondDate:
         Difference of optics (:func:`xsubpix.training.sensor.blur`).
     jitter : float
         Misregistration of detectors: standard deviation.
+    jitter_module : int
+        Lines that share one.
+    jitter_rows : bool
+        Whether these lines are rows.
     noise : float
         White noise in units of the image's own finest detail
         (:func:`xsubpix.training.sensor.noise_level`).
@@ -165,6 +169,8 @@ class SecondDate:
     blur: float
     blur_aspect: float
     jitter: float
+    jitter_module: int
+    jitter_rows: bool
     noise: float
     noise_floor: float
     grain: float
@@ -196,7 +202,8 @@ class SecondDate:
             Number of bands of the images it will be applied to.
         days : float, optional
             Time between the dates: the correlation is then that of real pairs
-            so far apart (:func:`correlation_at_gap`), cut to the range given.
+            so far apart (:func:`correlation_at_gap`), cut to the range given,
+            and clouds are a third as frequent.
         cloudy : float
             Share of dates with clouds.
 
@@ -214,6 +221,8 @@ class SecondDate:
             raise DataError(f"correlation={correlation}: give two numbers, 0 <= low <= high < 1.")
         aim = rng.uniform(low, high)
         if days is not None:
+            # The measured quantiles count clouds and haze already: fewer are added.
+            cloudy = 0.3 * cloudy
             aim = float(np.clip(correlation_at_gap(days, rng), low, high))
         # Stable pairs differ by air, sun and instrument, loose ones by what grows: as measured,
         # the uncommon part of the former is haze and noise, of the latter a second image.
@@ -246,14 +255,18 @@ class SecondDate:
             sun=(float(azimuth), float(azimuth + rng.uniform(0.2, 1.3) * rng.choice([-1, 1]))),
             gain=log_uniform(0.6, 1.6),
             offset=float(rng.normal(0, 0.5)),
-            haze=float(rng.uniform(0, 0.6) * (rng.random() < 0.4)),
+            haze=float(
+                rng.uniform(0, 0.6) * calm * (rng.random() < (0.4 if days is None else 0.2))
+            ),
             cloud=float(log_uniform(0.005, 0.25) * (rng.random() < cloudy)),
             shadow=(distance * float(np.cos(direction)), distance * float(np.sin(direction))),
-            stale=float(rng.uniform(0.25, 0.5) * calm**0.5),
+            stale=float(rng.uniform(0.25, 0.6) * calm**0.5),
             blur=float(rng.uniform(-0.4, 0.6) * calm),
             blur_aspect=log_uniform(0.7, 1.4),
-            jitter=float(rng.uniform(0, 0.06) * (rng.random() < 0.5)),
-            noise=log_uniform(0.2, 0.9) * calm,
+            jitter=log_uniform(0.01, 0.2) * (rng.random() < 0.6),
+            jitter_module=int(rng.choice([4, 16, 16, 32, 120])),
+            jitter_rows=bool(rng.random() < 0.6),
+            noise=log_uniform(0.15, 0.9) * calm,
             noise_floor=log_uniform(0.002, 0.02),
             grain=log_uniform(0.003, 0.04) * calm,
             grain_exponent=float(rng.uniform(0.5, 2.0)),
@@ -375,7 +388,9 @@ class SecondDate:
         finest = noise_level(image)
 
         image = blur(image, self.blur, self.blur_aspect)
-        image = detector_jitter(image, self.jitter, self._stream("jitter"))
+        image = detector_jitter(
+            image, self.jitter, self.jitter_module, self.jitter_rows, self._stream("jitter")
+        )
         if self.haze > 0:
             image = add_haze(image, self.haze, middle + 1.5 * deviation, self._stream("haze"))
         if self.cloud > 0:

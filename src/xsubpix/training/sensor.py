@@ -97,35 +97,43 @@ def blur(image: np.ndarray, sigma: float, aspect: float = 1.0) -> np.ndarray:
     return smooth if sigma > 0 else 2 * image - smooth
 
 
-def detector_jitter(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Misplace the detectors of an array: each column by its own small shift.
+def detector_jitter(
+    image: np.ndarray,
+    amount: float,
+    module: int,
+    along_rows: bool,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Misplace the detectors: lines by small shifts that are alike within a module.
 
-    Focal-plane modules of 60 to 250 columns lie off by a constant, with a mean
-    of zero over the image, so that no net displacement comes in. First-order
-    Taylor shift: exact to a hundredth of `amount` for shifts below 0.2 px of
-    sampled ground.
+    Scans of a whisk broom (16 rows of Landsat TM and ETM+) and focal-plane
+    modules of a push broom (hundreds of columns) each lie off a little. The mean
+    over the image is zero, so no net displacement comes in. First-order Taylor
+    shift, accurate where `amount` is far below a pixel.
 
     Parameters
     ----------
     image : numpy.ndarray of float32
-        Shape ``(h, w)``, finite.
+        Shape ``(h, w)``, finite, at least 2 pixels a side.
     amount : float
         Standard deviation of the modules' shifts, pixels.
+    module : int
+        Lines in a module.
+    along_rows : bool
+        Whether the lines are rows.
     rng : numpy.random.Generator
 
     Returns
     -------
     numpy.ndarray of float32
     """
-    width = image.shape[1]
-    module = int(rng.integers(60, 250))
-    start = int(rng.integers(0, module))
-    index = (np.arange(width) + start) // module
-    shift = rng.normal(0.0, amount, (2, index.max() + 1))[:, index]
-    shift -= shift.mean(axis=1, keepdims=True)
     if amount <= 0:
         return image
-    dy, dx = shift.astype(np.float32)
+    lines = image.shape[0] if along_rows else image.shape[1]
+    index = (np.arange(lines) + int(rng.integers(0, module))) // module
+    shift = rng.normal(0.0, amount, (2, int(index.max()) + 1))[:, index]
+    shift -= shift.mean(axis=1, keepdims=True)
+    dy, dx = shift.astype(np.float32)[..., None] if along_rows else shift.astype(np.float32)
     down = np.empty_like(image)
     down[1:-1] = (image[2:] - image[:-2]) / 2
     down[0], down[-1] = image[1] - image[0], image[-1] - image[-2]
