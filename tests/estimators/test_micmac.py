@@ -1,10 +1,13 @@
 """MicMac-like dense matching: signs, accuracy, missing data, parameters."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -95,6 +98,23 @@ def test_an_offset_stays_sharp():
     near = abs(np.arange(SIDE) - (SIDE // 2 - 0.5))
     assert error[:, (near > 4) & (near < 32)].mean() < 0.02
     assert error[:, near < 16].mean() < 0.08
+
+
+def test_a_real_image():
+    """Aliased detail of a real sensor that pulls displacements towards some sub-pixel phase."""
+    folder = Path(os.environ.get("XSUBPIX_DATA", "../shared/data"))
+    path = folder / "landsat7" / "P090R083_07_pan.tif"
+    if not path.exists():
+        pytest.skip(f"{path} is not there; set XSUBPIX_DATA to the folder of real images")
+    with rasterio.open(path) as chip:
+        pre = chip.read(1).astype(np.float32)
+    post = moved(pre, 0.25, -0.6)
+    place = (slice(300, 300 + SIDE),) * 2
+    estimate = measure(MicMac(), pre[place], post[place])
+    for measured, true in ((estimate.dx, 0.25), (estimate.dy, -0.6)):
+        error = measured[INNER, INNER] - true
+        assert rms(error) < 0.01
+        assert abs(error.mean()) < 0.005
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(1e-5, 0.0), (1e4, 0.0), (-3.0, 7.0)])
