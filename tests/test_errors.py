@@ -29,7 +29,7 @@ def test_not_a_dataarray(im):
     with pytest.raises(DataError, match=r"post is a Dataset.*ds\['NAME'\]"):
         xsubpix.correlate(im, im.to_dataset(name="red"))
     for other in (im.values, None, "pre.tif", [[1, 2], [3, 4]], im.variable):
-        with pytest.raises(DataError, match="xarray.DataArray is needed"):
+        with pytest.raises(DataError, match="DataArray is needed"):
             xsubpix.correlate(other, im)
 
 

@@ -312,7 +312,7 @@ def labelled(
             for name in variables:
                 ds[name].encoding["grid_mapping"] = mapping
         a, b, c, d, e, f = coarse.transform
-        ds[mapping].attrs["GeoTransform"] = " ".join(map(repr, (c, a, b, f, d, e)))
+        ds[mapping].attrs["GeoTransform"] = " ".join(repr(float(v)) for v in (c, a, b, f, d, e))
     order = [dim for dim in image.dims if dim in grid.dims]
     return ds if order == [y_dim, x_dim] else ds.transpose(*order)
 
@@ -422,8 +422,8 @@ def _find_transform(
     f, e = _spacing(image, y_dim, written and written[4], what)
     if np.isnan(a) or np.isnan(e):
         # One row or column: its size is that of the other side, the usual square pixel.
-        side = np.nanmean([abs(a), abs(e)]) if not (np.isnan(a) and np.isnan(e)) else 1.0
-        a, e = (side if np.isnan(a) else a), (-side if np.isnan(e) else e)
+        side = 1.0 if math.isnan(a) and math.isnan(e) else abs(e if math.isnan(a) else a)
+        a, e = (side if math.isnan(a) else a), (-side if math.isnan(e) else e)
     return (a, 0.0, c - a / 2, 0.0, e, f - e / 2)
 
 
