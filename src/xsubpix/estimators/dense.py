@@ -10,7 +10,7 @@ from scipy import ndimage
 from ..errors import ModelError
 from .base import Estimate, Flag
 
-__all__ = ["DenseField", "box_mean", "real_number", "sample_blocks"]
+__all__ = ["DenseField", "box_mean", "core_of_block", "real_number", "sample_blocks"]
 
 
 class DenseField(NamedTuple):
@@ -21,6 +21,44 @@ class DenseField(NamedTuple):
     sigma: np.ndarray
     quality: np.ndarray
     flags: np.ndarray
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> DenseField:
+        """A field of missing values."""
+
+        def missing() -> np.ndarray:
+            return np.full(shape, np.nan, np.float32)
+
+        nodata = np.full(shape, Flag.NODATA, np.uint8)
+        return cls(missing(), missing(), missing(), missing(), nodata)
+
+    def put(self, box: tuple[slice, ...], part: DenseField) -> None:
+        """Write `part` into `box`, missing where it is flagged ``nodata``."""
+        missing = part.flags == Flag.NODATA
+        for mine, given in zip(self[:4], part[:4], strict=True):
+            mine[box] = np.where(missing, np.float32(np.nan), given)
+        self.flags[box] = part.flags
+
+
+def core_of_block(step: int, tile: int) -> tuple[int, int]:
+    """What to leave out of a tile of one large block, whose middle alone is asked for.
+
+    Parameters
+    ----------
+    step, tile : int
+        As in :class:`~xsubpix.estimators.base.Estimator`.
+
+    Returns
+    -------
+    cut : int
+        Pixels to remove on each side of the tile.
+    step : int
+        Side of the block that is left, 1 or 2; `step` where ``tile > 1``.
+    """
+    if tile > 1 or step <= 2:
+        return 0, step
+    left = 2 - step % 2
+    return (step - left) // 2, left
 
 
 def sample_blocks(fields: list[DenseField], border: int, step: int) -> Estimate:

@@ -20,12 +20,14 @@ from scipy import ndimage
 
 from ..errors import ModelError
 from .base import Estimate, Estimator, Flag, whole_number
-from .dense import DenseField, box_mean, sample_blocks
+from .dense import DenseField, box_mean, core_of_block, sample_blocks
 
 __all__ = ["DIS", "TVL1", "DeepFlow"]
 
 # Percentiles of each image that become grey levels 0 and 255.
 _DARKEST, _BRIGHTEST = 0.5, 99.5
+# Smallest image given to OpenCV, pixels a side: room for its pyramids.
+_SMALLEST = 64
 # Windows with less variance, in grey levels squared, have no texture: rounding
 # to eight bits alone leaves 1/12.
 _FAINTEST = 0.25
@@ -103,9 +105,12 @@ class OpticalFlow(Estimator):
     def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
         """Flow between two batches of tiles; see :meth:`Estimator.__call__`."""
         cv2 = _import_cv2(self.name)
+        cut, step = core_of_block(self.step, self.tile)
+        inside = slice(cut, pre.shape[1] - cut)
+        pairs = zip(pre[:, inside, inside], post[:, inside, inside], strict=True)
         with _single_thread(cv2):
-            fields = [self._flow(cv2, a, b) for a, b in zip(pre, post, strict=True)]
-        return sample_blocks(fields, self.halo, self.step)
+            fields = [self._flow(cv2, one, two) for one, two in pairs]
+        return sample_blocks(fields, self.halo, step)
 
     @abstractmethod
     def _algorithm(self, cv2: Any) -> Any:
@@ -113,22 +118,24 @@ class OpticalFlow(Estimator):
 
     def _flow(self, cv2: Any, pre: np.ndarray, post: np.ndarray) -> DenseField:
         valid = np.isfinite(pre) & np.isfinite(post)
-        missing = box_mean(valid, self.window) < 0.5
-        nothing = np.full(valid.shape, np.nan, np.float32)
-        flags = np.where(missing, Flag.NODATA, np.uint8(0)).astype(np.uint8)
-        if missing.all():
-            return DenseField(nothing, nothing, nothing, nothing, flags)
-        first, second = _eight_bits(pre, valid), _eight_bits(post, valid)
-        # Both images can be flat, and OpenCV's solvers divide by their gradients.
+        enough = box_mean(valid, self.window) >= 0.5
+        field = DenseField.empty(valid.shape)
+        if not enough.any():
+            return field
+        # Only the part with data: at the border of an image much of a tile is empty.
+        box = tuple(
+            _at_least(np.flatnonzero(valid.any(axis=1 - k)), n) for k, n in enumerate(valid.shape)
+        )
+        first, second = (_eight_bits(image[box], valid[box]) for image in (pre, post))
         flow = self._algorithm(cv2).calc(first, second, None)
         dx, dy = (np.array(flow[..., k], np.float32) for k in (0, 1))
-        dx[~np.isfinite(dx)] = 0.0
-        dy[~np.isfinite(dy)] = 0.0
-        quality, textured = self._correlation(cv2, first, second, dx, dy, valid)
-        flags[~textured & ~missing] |= Flag.LOW_TEXTURE
-        for values in (dx, dy, quality):
-            values[missing] = np.nan
-        return DenseField(dx, dy, nothing, quality, flags)
+        quality, told = self._correlation(cv2, first, second, dx, dy, valid[box])
+        flags = np.where(told, np.uint8(0), Flag.LOW_TEXTURE).astype(np.uint8)
+        flags[~enough[box]] = Flag.NODATA
+        for values in (dx, dy):
+            values[~told] = np.nan
+        field.put(box, DenseField(dx, dy, np.full_like(dx, np.nan), quality, flags))
+        return field
 
     def _correlation(
         self,
@@ -216,6 +223,14 @@ class TVL1(OpticalFlow):
         method = cv2.optflow.DualTVL1OpticalFlow_create()
         method.setLambda(0.02)
         return method
+
+
+def _at_least(places: np.ndarray, size: int) -> slice:
+    """The extent of `places`, made wide enough for an image pyramid, within `size`."""
+    start, stop = int(places[0]), int(places[-1]) + 1
+    lack = max(0, min(_SMALLEST, size) - (stop - start))
+    start = max(0, min(start - lack // 2, size - (stop - start) - lack))
+    return slice(start, max(stop, start + min(_SMALLEST, size)))
 
 
 def _eight_bits(image: np.ndarray, valid: np.ndarray) -> np.ndarray:

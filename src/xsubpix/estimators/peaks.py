@@ -31,6 +31,10 @@ _SAME_BLOCK = 0.11
 # about the local mean of the stepped one, and its bound, pixels.
 _STEP_SIGMA = 0.03
 _STEP_BOUND = 0.1
+# Share of one window's uncertainty that the regularisation leaves: the least with which
+# one sigma covered 68 % and two 95 % of the errors in every trial on known shifts (white
+# and coloured noise, second detectors, smooth gradients); in most it covers more.
+_CALIBRATION = 0.6
 # Correlations differ from 1 by interpolation and rounding, if by nothing else.
 _LEAST_RESIDUAL = 1e-4
 
@@ -133,9 +137,9 @@ def settle(peaks: Peaks, window: int, search: float) -> tuple[np.ndarray, np.nda
     Returns
     -------
     dx, dy, sigma : numpy.ndarray of float32
-        Pixels. `sigma` is the root mean square of the two components of
-        ``(J + I / search^2)^-1``: the uncertainty of one window, which the
-        regularisation improves on.
+        Pixels. `sigma` is 0.6 times the root mean square of the two components
+        of ``(J + I / search^2)^-1``, the uncertainty of one window: the
+        regularisation improves on it, by a factor calibrated on known shifts.
     """
     return _settle(*peaks, float(window * window - 3), search)
 
@@ -182,5 +186,6 @@ def _settle(
             out_x[y, x] = own_x + min(max(sx, -_STEP_BOUND), _STEP_BOUND)
             out_y[y, x] = own_y + min(max(sy, -_STEP_BOUND), _STEP_BOUND)
             determinant = (jxx + loose) * (jyy + loose) - jxy * jxy
-            sigma[y, x] = math.sqrt((jxx + jyy + 2.0 * loose) / (2.0 * determinant))
+            variance = (jxx + jyy + 2.0 * loose) / (2.0 * determinant)
+            sigma[y, x] = _CALIBRATION * math.sqrt(variance)
     return out_x, out_y, sigma
