@@ -1,11 +1,14 @@
 """Displacements that are known: sub-pixel shifts, whole pixels, far beyond the window."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.ndimage
 import xarray as xr
 
 import xsubpix
+from xsubpix import Estimate, Estimator
 
 OUT_OF_RANGE = 16
 
@@ -143,6 +146,78 @@ def test_values_stay_inside_the_search(scene, image):
         assert float(np.nanmax(np.abs(disp.east))) <= bound
         beyond = np.abs(disp.east) > search + 0.5
         assert bool((((disp.flags & OUT_OF_RANGE) > 0) | ~beyond).all())
+
+
+# ----------------------------------------------------------- the estimator's contract
+
+
+@dataclasses.dataclass(frozen=True)
+class Echo(Estimator):
+    """Returns the mean of each output's block of `pre` and the pixel beyond its halo in `post`.
+
+    Spoils its input afterwards: nobody else may see that.
+    """
+
+    reach: int = 3
+    name = "echo"
+
+    @property
+    def halo(self):
+        return self.reach
+
+    @property
+    def support(self):
+        return self.reach
+
+    @property
+    def tile(self):
+        return 4
+
+    def __call__(self, pre, post):
+        n, side = len(pre), 4 * self.step
+        assert pre.shape == post.shape == (n, side + 2 * self.reach, side + 2 * self.reach)
+        assert pre.dtype == post.dtype == np.float32
+        inner = pre[:, self.reach : self.reach + side, self.reach : self.reach + side]
+        blocks = inner.reshape(n, 4, self.step, 4, self.step).mean((2, 4))
+        corner = np.nan_to_num(post[:, : side : self.step, : side : self.step], nan=-1.0)
+        pre[:], post[:] = 0.0, 0.0
+        one = np.ones_like(blocks)
+        return Estimate(blocks, corner, one, one, np.zeros(blocks.shape, np.uint8))
+
+
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_tiles_are_where_the_contract_says(image, step, lazy):
+    """Else every estimator sees ground that is shifted, halved, or touched by another tile."""
+    values = np.arange(26 * 31, dtype="f4").reshape(26, 31)
+    one = image(values)
+    pre, post = (one.chunk(10), one.chunk(y=7)) if lazy else (one, one)
+    disp = xsubpix.correlate(pre, post, model=Echo(step=step))
+    expected = one.coarsen(y=step, x=step, boundary="trim").mean()
+    np.testing.assert_allclose(disp.east, expected, rtol=1e-6)
+    rows, cols = disp.east.shape
+    padded = np.pad(values, ((3, 0), (3, 0)), constant_values=-1.0)
+    np.testing.assert_array_equal(disp.north, padded[: rows * step : step, : cols * step : step])
+    assert disp.attrs["model"] == "echo"
+    assert "reach=3" in disp.attrs["model_parameters"]
+
+
+class Twos(Echo):
+    """Two pixels right and down everywhere, known to one pixel."""
+
+    def __call__(self, pre, post):
+        echo = super().__call__(pre, post)
+        two = np.full_like(echo.dx, 2.0)
+        return echo._replace(dx=two, dy=two)
+
+
+def test_sigma_and_shift_scale_with_the_pixel(utm):
+    """Else an estimator's pixels become metres twice, or by the step."""
+    im = utm(np.zeros((24, 24)), size=15.0)
+    disp = xsubpix.correlate(im, im, model=Twos(step=4))
+    np.testing.assert_allclose(disp.east, 30.0)
+    np.testing.assert_allclose(disp.north, -30.0)
+    np.testing.assert_allclose(disp.sigma, 15.0)
 
 
 # ----------------------------------------------------------------- parameters

@@ -131,6 +131,15 @@ def test_misspelt_model_gets_a_suggestion(im):
         xsubpix.correlate(im, im, model="pahse")
 
 
+def test_missing_mps_is_named(im):
+    """Else torch's RuntimeError."""
+    torch = pytest.importorskip("torch")
+    if torch.backends.mps.is_available():
+        pytest.skip("this machine has an MPS device")
+    with pytest.raises(ModelError, match=r"device='mps'.*auto"):
+        xsubpix.correlate(im, im, device="mps")
+
+
 def test_missing_gpu_is_named(im):
     """Else torch's RuntimeError; where there is one, this passes by measuring."""
     torch = pytest.importorskip("torch")

@@ -245,7 +245,7 @@ def test_longer_band_is_refused_with_the_call_that_mends_it(pixels, image):
         xsubpix.correlate(pre, post.expand_dims(time=2))
 
 
-@pytest.mark.parametrize("dims", [("a", "b"), ("y", "b"), ("x", "x2"), ("time", "x")])
+@pytest.mark.parametrize("dims", [("a", "b"), ("y", "b"), ("north", "east"), ("time", "x")])
 def test_unknown_dimensions_are_refused(dims):
     """Else rows and columns are guessed."""
     with pytest.raises(DimensionError, match="rename"):
@@ -344,6 +344,21 @@ def test_crs_from_cf_attributes_alone(utm):
     del cf["crs_wkt"]
     bare = image.drop_vars("spatial_ref").assign_coords(mapping=xr.Variable((), 0, cf))
     assert Grid.from_dataarray(bare).metres_per_unit == 1.0
+
+
+@pytest.mark.parametrize("crs", [32611, "EPSG:32611", "+proj=utm +zone=11 +datum=WGS84"])
+def test_crs_from_an_attribute(crs):
+    """Else images of programs that write attrs["crs"] have no CRS."""
+    image = xr.DataArray(np.zeros((4, 4)), dims=("y", "x"), attrs={"crs": crs})
+    assert Grid.from_dataarray(image).metres_per_unit == 1.0
+
+
+@pytest.mark.filterwarnings("ignore:.*set_crs:FutureWarning")
+def test_crs_set_and_not_written(pixels, image):
+    """Else the CRS that rio.set_crs keeps in its accessor is lost."""
+    bare = image(pixels[0]).rio.set_crs("EPSG:32611")
+    disp = xsubpix.correlate(bare, bare, window=16, step=32)
+    assert disp.rio.crs.to_epsg() == 32611
 
 
 def test_map_with_heights(utm):

@@ -180,9 +180,18 @@ def test_folder_that_cannot_be_written(disp, tmp_path):
 
 
 def test_nothing_to_write(tmp_path):
-    """Else an empty file, or an IndexError."""
-    with pytest.raises(DataError, match="no two-dimensional variable"):
-        xsubpix.to_cog(xr.Dataset({"a": 1.0}), tmp_path / "d.tif")
+    """Else an empty file, half a complex number, or another library's error."""
+    path = tmp_path / "d.tif"
+    good = (("y", "x"), np.ones((3, 4)))
+    for bad, message in (
+        (xr.Dataset({"a": 1.0}), "no two-dimensional variable"),
+        (xr.DataArray(np.ones((3, 4)), dims=("y", "x")), r"DataArray.*to_dataset"),
+        (xr.Dataset({"a": good, "b": (("y", "x"), np.ones((3, 4), complex))}), "'b'.*complex128"),
+        (xr.Dataset({"a": (("y", "x"), np.array([["s"]]))}), "'a'.*<U1"),
+        (xr.Dataset({"a": good, "b": (("v", "x"), np.ones((3, 4)))}), "'a' and 'b'.*two files"),
+    ):
+        with pytest.raises(DataError, match=message):
+            xsubpix.to_cog(bad, path)
     assert not list(tmp_path.iterdir())
 
 
@@ -302,8 +311,8 @@ def test_open_image(bands):
     np.testing.assert_array_equal(image, np.arange(1200, 2400).reshape(30, 40))
     with pytest.raises(FileError, match=r"2 bands \(red, nir\).*from 1 to 2"):
         xsubpix.open_image(bands)
-    for band in (0, 3, -1):
-        with pytest.raises(FileError, match=f"no band {band}; it has 1 to 2"):
+    for band in (0, 3, -1, "red", 1.5):
+        with pytest.raises(FileError, match=f"no band {band!r}; it has 1 to 2"):
             xsubpix.open_image(bands, band=band)
 
 

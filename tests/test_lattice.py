@@ -194,7 +194,7 @@ def test_graph_holds_no_image():
     pre = xr.DataArray(source, dims=("y", "x"))
     disp = xsubpix.correlate(pre, pre + np.uint16(1), step=4)
     blocks = disp.east.data.npartitions
-    assert blocks == 64
+    assert 16 <= blocks <= 1024
     # About 1 kB for a block's keys and places.
     assert len(cloudpickle.dumps(disp.east.data.dask)) < 2_000 * 25 * blocks
     own = own_layers(disp.east.data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,9 @@ SAME_GRID_TOLERANCE = 1e-3
 # (widened to the rounding of the coordinates' own data type).
 SPACING_TOLERANCE = 1e-2
 
-_X_NAMES = ("x", "lon", "longitude", "easting", "eastings", "east", "xc", "rlon", "col", "column")
-_Y_NAMES = ("y", "lat", "latitude", "northing", "northings", "north", "yc", "rlat", "row", "line")
+# "east" and "north" are not among them: so the components of displacement are called.
+_X_NAMES = ("x", "lon", "longitude", "easting", "eastings", "xc", "rlon", "col", "column")
+_Y_NAMES = ("y", "lat", "latitude", "northing", "northings", "yc", "rlat", "row", "line")
 _X_STANDARD = {"projection_x_coordinate", "longitude", "grid_longitude"}
 _Y_STANDARD = {"projection_y_coordinate", "latitude", "grid_latitude"}
 _KILOMETRES = {"km", "kilometre", "kilometer", "kilometres", "kilometers"}
@@ -475,10 +477,10 @@ def _spacing(
     if spacing == 0 or error.max() > SPACING_TOLERANCE * abs(spacing) + rounding:
         worst = int(error.argmax())
         raise GridError(
-            f"coordinate {dim!r} of {what} is not evenly spaced: value {values[worst]!r} at index "
-            f"{worst}, expected {expected[worst]!r} at a mean spacing of {spacing:.6g}. Sort it "
-            f"({what}.sortby({dim!r})) or resample to a regular grid ({what}.interp or "
-            f"{what}.rio.reproject)."
+            f"coordinate {dim!r} of {what} is not evenly spaced: value {float(values[worst])!r} at "
+            f"index {worst}, expected {float(expected[worst])!r} at a mean spacing of "
+            f"{spacing:.6g}. Sort it ({what}.sortby({dim!r})) or resample to a regular grid ("
+            f"{what}.interp or {what}.rio.reproject)."
         )
     return float(values[0]), float(spacing)
 
@@ -531,12 +533,10 @@ def _find_crs(image: xr.DataArray, what: str) -> tuple[pyproj.CRS | None, Hashab
         if text or "grid_mapping_name" in attrs:
             return _parse_crs(text or attrs, what), name
     first = next((name for name in declared if name is not None and name in image.coords), None)
-    if isinstance(image.attrs.get("crs"), str):
+    if isinstance(image.attrs.get("crs"), str | int):
         return _parse_crs(image.attrs["crs"], what), first
-    if first is None and not scalars and not image.attrs:
-        return None, None
-    import rioxarray  # noqa: F401  (registers .rio)
-
+    if "rioxarray" not in sys.modules:
+        return None, first
     # A CRS given by rio.set_crs, and not written, lives in rioxarray's accessor only.
     hidden = getattr(image.rio, "_crs", None)
     return (_parse_crs(hidden.to_wkt(), what) if hidden else None), first
@@ -551,7 +551,7 @@ def _parse_crs(source: Any, what: str) -> pyproj.CRS:
             warnings.simplefilter("ignore")
             crs = (
                 pyproj.CRS.from_user_input(source)
-                if isinstance(source, str)
+                if isinstance(source, str | int)
                 else pyproj.CRS.from_cf(dict(source))
             )
     except (pyproj.exceptions.CRSError, KeyError) as error:

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +65,8 @@ def open_image(path: str | os.PathLike[str], band: int | None = None) -> xr.Data
         raise FileError(
             f"{os.fspath(path)} has {count} bands{listed}: say which, from 1 to {count} (band=)."
         )
-    if band is not None and not 1 <= band <= count:
-        raise FileError(f"{os.fspath(path)} has no band {band}; it has 1 to {count}.")
+    if band is not None and (not isinstance(band, int) or not 1 <= band <= count):
+        raise FileError(f"{os.fspath(path)} has no band {band!r}; it has 1 to {count}.")
     return opened.isel(band=(band or 1) - 1, drop=True)
 
 
@@ -93,7 +93,7 @@ def to_cog(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = 
     FileError
         The folder is not there, the file exists, or it cannot be written.
     DataError
-        There is nothing to write.
+        There is nothing to write, or it does not fit one file of real numbers.
     """
     import rasterio
     import rasterio.errors
@@ -104,9 +104,7 @@ def to_cog(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = 
         raise FileError(f"cannot write {target}: there is no folder {target.parent}. Make it.")
     if target.is_dir() or (target.exists() and not overwrite):
         raise FileError(f"cannot write {target}: it exists. Choose another name, or overwrite.")
-    names = [str(name) for name, v in disp.data_vars.items() if v.ndim == 2]
-    if not names:
-        raise DataError(f"disp has no two-dimensional variable; it has {list(disp.data_vars)}.")
+    names = _writable(disp)
     grid = Grid.from_dataarray(disp[names[0]], "disp")
     profile: dict[str, Any] = {
         "driver": "GTiff", "dtype": "float32", "nodata": np.nan, "count": len(names),
@@ -134,7 +132,30 @@ def to_cog(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = 
         raise FileError(f"cannot write {target}: {error}") from error
 
 
-def _tag(out: rasterio.io.DatasetWriter, disp: xr.Dataset, names: list[str]) -> None:
+def _writable(disp: xr.Dataset) -> list[Hashable]:
+    """Names of the two-dimensional variables, all real and on the same dimensions."""
+    if not isinstance(disp, xr.Dataset):
+        hint = " Use .to_dataset(name='NAME')." if isinstance(disp, xr.DataArray) else ""
+        raise DataError(f"disp is a {type(disp).__name__}; an xarray.Dataset is needed.{hint}")
+    fields = {name: v for name, v in disp.data_vars.items() if v.ndim == 2}
+    if not fields:
+        raise DataError(f"disp has no two-dimensional variable; it has {list(disp.data_vars)}.")
+    first = next(iter(fields.values()))
+    for name, field in fields.items():
+        if field.dtype.kind not in "buif":
+            raise DataError(
+                f"variable {name!r} of disp holds {field.dtype}; real numbers are needed. "
+                f"Drop it: disp.drop_vars({name!r})."
+            )
+        if set(field.dims) != set(first.dims):
+            raise DataError(
+                f"variables {first.name!r} and {name!r} of disp have different dimensions: "
+                f"{first.dims} and {field.dims}. Write them to two files: disp[['NAME']]."
+            )
+    return list(fields)
+
+
+def _tag(out: rasterio.io.DatasetWriter, disp: xr.Dataset, names: list[Hashable]) -> None:
     tags = {k: str(v) for k, v in disp.attrs.items()}
     for name in ("reference_time", "secondary_time"):
         if name in disp.coords:
@@ -142,7 +163,7 @@ def _tag(out: rasterio.io.DatasetWriter, disp: xr.Dataset, names: list[str]) -> 
     out.update_tags(**tags)
     for k, name in enumerate(names, 1):
         attrs = disp[name].attrs
-        out.set_band_description(k, name)
+        out.set_band_description(k, str(name))
         out.set_band_unit(k, str(attrs.get("units", "")))
         kept = {
             key: attrs[key] for key in ("long_name", "comment", "flag_meanings") if key in attrs
