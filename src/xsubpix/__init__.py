@@ -14,6 +14,8 @@ from .errors import DataError, DimensionError, FileError, GridError, ModelError,
 from .estimators import Estimate, Estimator, available_models
 from .grid import Grid
 from .io import open_image, to_cog
+from .rupture import Fault, FaultError, synthetic_rupture
+from .warp import warp_quintic
 
 __all__ = [
     "DataError",
@@ -21,6 +23,8 @@ __all__ = [
     "DisplacementAccessor",
     "Estimate",
     "Estimator",
+    "Fault",
+    "FaultError",
     "FileError",
     "Grid",
     "GridError",
@@ -32,5 +36,7 @@ __all__ = [
     "correlate",
     "epe",
     "open_image",
+    "synthetic_rupture",
     "to_cog",
+    "warp_quintic",
 ]

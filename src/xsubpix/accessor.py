@@ -8,11 +8,17 @@ import xarray as xr
 
 from . import displacement, io
 from .correlate import correlate
+from .rupture.synthetic import synthetic_rupture
+from .warp import Direction, warp_quintic
 
 if TYPE_CHECKING:
     import os
 
+    import numpy as np
+    from numpy.typing import ArrayLike
+
     from .estimators import Estimator
+    from .rupture import Fault
 
 __all__ = ["DisplacementAccessor", "ImageAccessor"]
 
@@ -43,6 +49,35 @@ class ImageAccessor:
             self._image, post, model=model, window=window, step=step, search=search,
             device=device, **options,
         )  # fmt: skip
+
+    def synthetic_rupture(
+        self,
+        fault: Fault | None = None,
+        *,
+        seed: int | np.random.Generator | None = None,
+        poisson: float = 0.25,
+        **overrides: Any,
+    ) -> xr.Dataset:
+        """Displacement by a synthetic earthquake on this image's grid.
+
+        See :func:`xsubpix.synthetic_rupture`.
+        """
+        return synthetic_rupture(self._image, fault, seed=seed, poisson=poisson, **overrides)
+
+    def warp_quintic(
+        self,
+        disp: xr.Dataset | tuple[ArrayLike, ArrayLike],
+        *,
+        direction: Direction = "forward",
+        max_displacement: float | None = None,
+    ) -> xr.DataArray:
+        """What this image looks like once the ground has moved by `disp`.
+
+        See :func:`xsubpix.warp_quintic`.
+        """
+        return warp_quintic(
+            self._image, disp, direction=direction, max_displacement=max_displacement
+        )
 
 
 @xr.register_dataset_accessor("subpix")

@@ -12,7 +12,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = np.ndarray | dask.array.Array
 
+LINUX = hasattr(os, "sched_getaffinity")
+
 __all__ = ["BlockFunction", "Lattice", "map_blocks"]
 
 # A block's side in input pixels, about: enough work to hide dask's 1 ms a
-# task, little enough that two float32 blocks with halo stay near 10 MB.
-BLOCK_PIXELS = 512
+# task, little enough that memory stays small and a progress bar moves.
+BLOCK_PIXELS = 256
 
 #: ``function(blocks, row, col, rows, cols) -> outputs``. `blocks` are float
 #: arrays with halo, `row, col` the first output, `rows, cols` how many; each
@@ -153,12 +157,23 @@ def map_blocks(
     if any(hasattr(array, "dask") for array in arrays):
         return _map_dask(function, arrays, lattice, dtypes, conditions, name)
     outputs = tuple(np.empty(lattice.out_shape, dtype) for dtype in dtypes)
-    for row, col, rows, cols in lattice.blocks():
+
+    def work(place: tuple[int, int, int, int]) -> None:
+        row, col, rows, cols = place
         spans = lattice.span(row, rows), lattice.span(col, cols)
         raw = [_read(np.asarray(array), spans) for array in arrays]
-        result = _run(function, raw, conditions, (row, col, rows, cols))
-        for output, part in zip(outputs, result, strict=True):
+        for output, part in zip(outputs, _run(function, raw, conditions, place), strict=True):
             output[row : row + rows, col : col + cols] = part
+
+    blocks = list(lattice.blocks())
+    workers = min(len(blocks), len(os.sched_getaffinity(0)) if LINUX else os.cpu_count() or 1)
+    if workers == 1:
+        for place in blocks:
+            work(place)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            # list() raises what a block raised.
+            list(pool.map(work, blocks))
     return outputs
 
 

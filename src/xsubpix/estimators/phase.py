@@ -21,6 +21,8 @@ DOUBTFUL = 0.7
 # Gauss-Newton: at most this many steps, converged when a step is below TOLERANCE
 # pixels (each step leaves a fifth of the error, or less).
 STEPS = 6
+# Pixels along the side of all windows of a tile, put side by side.
+TILE = 512
 TOLERANCE = 1e-2
 
 
@@ -107,9 +109,8 @@ class Phase(Estimator):
 
     @property
     def tile(self) -> int:
-        """As many windows as fill 16 MB, in at most 512 pixels of image."""
-        side = min(64, 2048 // self.window, max(1, 512 // self.step))
-        return max(1, side)
+        """As many windows as stay in a processor's cache, in at most 512 pixels of image."""
+        return max(1, min(TILE // self.window, 512 // self.step))
 
     @property
     def _search(self) -> int:
@@ -122,7 +123,7 @@ class Phase(Estimator):
 
         device = windows.torch_device(self.device)
         parts = []
-        with torch.inference_mode():
+        with windows.one_thread(), torch.inference_mode():
             for one, two in zip(pre, post, strict=True):
                 pair = windows.Pair(one, two, self.window, self.step, self.halo, device)
                 parts.append(_measure(pair, self._search, self.tile))

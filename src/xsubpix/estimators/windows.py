@@ -6,7 +6,9 @@ batched: the first dimension of an array is the window.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +16,11 @@ import torch
 
 from ..errors import ModelError
 
-__all__ = ["Fit", "Pair", "circular_peak", "refine", "search_peak", "torch_device"]
+__all__ = ["Fit", "Pair", "circular_peak", "one_thread", "refine", "search_peak", "torch_device"]
 
-# Elements in the largest temporary array of the zero-padded search.
-SEARCH_BUDGET = 2**23
-# Elements of the windows refined together: their arrays stay in the processor's cache.
-REFINE_ELEMENTS = 2**18
+# Elements of the windows worked on together: their arrays stay in the processor's
+# cache, which makes transforms and sums several times faster.
+BATCH_ELEMENTS = 2**18
 # Structure matrices with a smaller ratio of eigenvalues fix one direction only.
 APERTURE = 1e-6
 # Windows with less variance, relative to the tile's, are constant but for rounding.
@@ -32,10 +33,27 @@ def torch_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError(f"device={name!r}, but torch finds no CUDA device. Use device='auto'.")
+    if name.startswith("mps") and not torch.backends.mps.is_available():
+        raise ModelError(f"device={name!r}, but torch finds no such device. Use device='auto'.")
     try:
         return torch.device(name)
     except RuntimeError as error:
         raise ModelError(f"device={name!r}: {error}") from error
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to the calling thread.
+
+    Blocks run in parallel already; threads within threads would only wait for
+    each other. torch keeps this number for each calling thread.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Pair:
@@ -90,6 +108,22 @@ class Pair:
             total[rows + n, cols + n] - total[rows, cols + n] - total[rows + n, cols]
         ) + total[rows, cols]  # fmt: skip
 
+    @functools.cached_property
+    def local_energy(self) -> torch.Tensor:
+        """Weighted variance, times the sum of weights, of every window of `post`.
+
+        The weight is the squared taper; shape (h - window + 1, w - window + 1).
+        """
+        kernel = (self.taper**2).double()
+        x = self.post.double()
+
+        def weighted(x: torch.Tensor) -> torch.Tensor:
+            down = x.unfold(0, self.window, 1) @ kernel
+            return down.unfold(1, self.window, 1) @ kernel
+
+        energy = weighted(x**2) - weighted(x) ** 2 / kernel.sum() ** 2
+        return energy.clamp_min(0.0).float()
+
     def cut(
         self, image: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor, side: int | None = None
     ) -> torch.Tensor:
@@ -107,11 +141,11 @@ def _filled(tile: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch
     image = torch.from_numpy(np.ascontiguousarray(tile)).to(device)
     valid = torch.isfinite(image)
     if bool(valid.all()):
-        std, mean = torch.std_mean(image)
+        std, mean = torch.std_mean(image, correction=0)
         return (image - mean) / std.clamp_min(1e-30), valid
     if not bool(valid.any()):
         return torch.zeros_like(image), valid
-    std, mean = torch.std_mean(image[valid])
+    std, mean = torch.std_mean(image[valid], correction=0)
     image = torch.where(valid, (image - mean) / std.clamp_min(1e-30), 0.0)
     pool = functools.partial(
         torch.nn.functional.avg_pool2d, kernel_size=9, stride=1, padding=4, divisor_override=1
@@ -173,7 +207,7 @@ def search_peak(
         Whether another place is nearly as good, so that the best may be chance.
     """
     n, side = pair.window, pair.window + 2 * search
-    batch = max(1, SEARCH_BUDGET // side**2)
+    batch = max(1, BATCH_ELEMENTS // side**2)
     shifts, chances = [], []
     for r, c in zip(rows.split(batch), cols.split(batch), strict=True):
         ncc = _ncc_surface(pair, r, c, search)
@@ -200,10 +234,19 @@ def _ncc_surface(
     n, side = pair.window, pair.window + 2 * search
     size = (_fast_length(side), _fast_length(side))
     weight = (pair.taper[:, None] * pair.taper) ** 2
+    if pair.whole:
+        one = _centred(pair.cut(pair.pre, rows, cols), weight)
+        two = pair.cut(pair.post, rows - search, cols - search, side)
+        product = torch.fft.rfft2(weight * one, s=size).conj() * torch.fft.rfft2(two, s=size)
+        covariance = torch.fft.irfft2(product, s=size)[:, : 2 * search + 1, : 2 * search + 1]
+        width = 2 * search + 1
+        energy_two = pair.cut(pair.local_energy, rows - search, cols - search, width)
+        energy = (weight * one**2).sum((1, 2), keepdim=True) * energy_two
+        floor = 1e-8 * energy.amax((1, 2), keepdim=True) + 1e-30
+        return torch.where(energy > floor, covariance / energy.clamp_min(1e-30).sqrt(), -1.0)
     one, one_valid = pair.cut(pair.pre, rows, cols), pair.cut(pair.pre_valid, rows, cols)
     two = pair.cut(pair.post, rows - search, cols - search, side)
     two_valid = pair.cut(pair.post_valid, rows - search, cols - search, side)
-    whole = bool(one_valid.all()) and bool(two_valid.all())
     w1 = weight * one_valid
     one = _centred(one, w1)
     two = _centred(two, two_valid.float()) * two_valid
@@ -218,24 +261,18 @@ def _ncc_surface(
     s_two, s_square = spectrum(two), spectrum(two**2)
     s_w = spectrum(w1).conj()
     s_one = spectrum(w1 * one).conj()
+    s_valid = spectrum(two_valid.float())
     cross, sum_two, sum_square = lagged(s_one * s_two), lagged(s_w * s_two), lagged(s_w * s_square)
-    if whole:
-        total = w1.sum((1, 2), keepdim=True)
-        sum_one, one_square = torch.zeros_like(total), (w1 * one**2).sum((1, 2), keepdim=True)
-    else:
-        s_valid = spectrum(two_valid.float())
-        total = lagged(s_w * s_valid).clamp_min(1e-6)
-        sum_one = lagged(s_one * s_valid)
-        one_square = lagged(spectrum(w1 * one**2).conj() * s_valid)
+    total = lagged(s_w * s_valid).clamp_min(1e-6)
+    sum_one = lagged(s_one * s_valid)
+    one_square = lagged(spectrum(w1 * one**2).conj() * s_valid)
     covariance = cross - sum_one * sum_two / total
     energy = (one_square - sum_one**2 / total) * (sum_square - sum_two**2 / total)
     # Rounding leaves a little energy in constant places: it must not divide.
     floor = 1e-8 * energy.amax((1, 2), keepdim=True) + 1e-30
     ncc = torch.where(energy > floor, covariance / energy.clamp_min(1e-30).sqrt(), -1.0)
-    if not whole:
-        joint = lagged(spectrum(one_valid.float()).conj() * s_valid)
-        ncc = torch.where(2 * joint.round() >= n * n, ncc, -2.0)
-    return ncc
+    joint = lagged(spectrum(one_valid.float()).conj() * s_valid)
+    return torch.where(2 * joint.round() >= n * n, ncc, -2.0)
 
 
 def _argmax(surface: torch.Tensor, search: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -301,7 +338,7 @@ def refine(
     tolerance : float
         Convergence: size of the last step, pixels.
     """
-    batch = max(1, REFINE_ELEMENTS // pair.window**2)
+    batch = max(1, BATCH_ELEMENTS // pair.window**2)
     parts = []
     for r, c, s in zip(*(x.split(batch) for x in (rows, cols, start)), strict=True):
         fit = _refine_once(pair, r, c, s, search, 2, tolerance)

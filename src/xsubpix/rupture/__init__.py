@@ -10,6 +10,7 @@ from .errors import FaultError
 from .fault import Fault, Segment
 from .mesh import Mesh, fault_mesh
 from .sampling import GridSampler, displacement_at, displacement_on_grid
+from .synthetic import synthetic_rupture
 
 __all__ = [
     "Fault",
@@ -23,4 +24,5 @@ __all__ = [
     "fault_mesh",
     "random_fault",
     "surface_displacement",
+    "synthetic_rupture",
 ]

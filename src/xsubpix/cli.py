@@ -1,0 +1,87 @@
+"""The command line: ``xsubpix demo`` and ``xsubpix correlate``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+from .errors import SubpixError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code (2 for bad input)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except SubpixError as error:
+        print(f"xsubpix {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"xsubpix {options.command}: interrupted; nothing was left behind", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="xsubpix",
+        description="Sub-pixel ground displacement from pairs of optical satellite images.",
+    )
+    parser.add_argument("--version", action="version", version=f"xsubpix {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser(
+        "demo", help="make an earthquake on a satellite image and measure it",
+    )  # fmt: skip
+    demo.add_argument("folder", nargs="?", type=Path, default=Path("xsubpix-demo"), metavar="FOLDER")
+    demo.add_argument("--size", type=int, default=512, help="side of the scene, pixels")
+    demo.add_argument("--step", type=int, default=2, help="pixels between values")
+    demo.set_defaults(run=_demo)
+
+    measure = commands.add_parser(
+        "correlate",
+        help="measure the displacement between two GeoTIFFs",
+        description="Measure the displacement of the ground between two images on the same grid "
+        "and write it as a Cloud Optimized GeoTIFF with the bands east, north, sigma, quality "
+        "and flags (float32, metres, nodata NaN).",
+    )
+    measure.add_argument("pre", metavar="PRE", help="image before")
+    measure.add_argument("post", metavar="POST", help="image after")
+    measure.add_argument("out", metavar="OUT", help="GeoTIFF to write")
+    measure.add_argument("--band", type=int, help="band of both images, from 1")
+    measure.add_argument("--model", default="phase", help="how to measure (default: phase)")
+    measure.add_argument("--window", type=int, help="side of the windows, pixels")
+    measure.add_argument("--step", type=int, help="pixels between values (default: 1)")
+    measure.add_argument("--search", type=int, help="largest displacement looked for, pixels")
+    measure.add_argument("--device", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    measure.add_argument("--quiet", action="store_true", help="no progress bar")
+    measure.set_defaults(run=_correlate)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from .demo import run_demo
+
+    print(run_demo(options.folder, options.size, options.step))
+    return 0
+
+
+def _correlate(options: argparse.Namespace) -> int:
+    import contextlib
+
+    from .correlate import correlate
+    from .demo import progress
+    from .io import open_image, to_cog
+
+    pre, post = (open_image(path, options.band) for path in (options.pre, options.post))
+    disp = correlate(
+        pre, post, model=options.model, window=options.window, step=options.step,
+        search=options.search, device=options.device,
+    )  # fmt: skip
+    with contextlib.nullcontext() if options.quiet else progress():
+        to_cog(disp, options.out)
+    return 0

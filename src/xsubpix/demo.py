@@ -1,0 +1,135 @@
+"""The demo: an earthquake on a satellite image, measured, in a minute."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from .correlate import correlate
+from .displacement import epe
+from .errors import FileError
+from .estimators import Flag
+from .io import to_cog
+from .plot import plot_comparison
+from .tutorial import example_earthquake, open_scene
+
+__all__ = ["run_demo"]
+
+# "Near the fault": within this distance of the trace, pixels.
+NEAR = 16
+# Values with one of these flags are left out, as a careful user would.
+UNSURE = Flag.LOW_TEXTURE | Flag.NOT_CONVERGED | Flag.OUT_OF_RANGE
+# Rows and columns at the border that the table leaves out, as is usual.
+BORDER = 32
+
+
+def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
+    """Make an earthquake, measure it, write a picture and a GeoTIFF, return a table.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Made if it is not there; gets ``demo.png`` and ``demo.tif``.
+    size : int
+        Side of the scene, pixels.
+    step : int
+        Of the correlation, pixels.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the folder {folder}: {error}") from error
+    say("1/4  opening a scene")
+    pre = open_scene(size)
+    say(f"     {pre.attrs.get('long_name', 'scene')}, {pre.shape[0]} x {pre.shape[1]} pixels of 10 m")
+    say("2/4  breaking the ground: elastic rupture, quintic warp, another season and sensor")
+    post, truth = example_earthquake(pre)
+    rows = []
+    say(f"3/4  correlating (one value every {step} pixels)")
+    shown = None
+    for window in (32, 64):
+        start = time.perf_counter()
+        with progress():
+            disp = correlate(pre.chunk(), post.chunk(), window=window, step=step, search=8).compute()
+        seconds = time.perf_counter() - start
+        disp = disp.where((disp.flags & UNSURE) == 0)
+        rows.append((f"phase, window {window}", *_errors(disp, truth), seconds))
+        shown = disp if shown is None else shown
+    assert shown is not None
+    nothing = shown.copy()
+    for name in ("east", "north"):
+        nothing[name] = xr.zeros_like(shown[name])
+    rows.append(("zero predictor", *_errors(nothing, truth), 0.0))
+    say("4/4  writing the picture and the GeoTIFF")
+    figure = plot_comparison(pre, post, shown, truth, title="xsubpix demo: model 'phase', window 32")
+    figure.savefig(folder / "demo.png")
+    to_cog(shown, folder / "demo.tif")
+    lines = [
+        f"{'method':<18} {'mean EPE':>9} {'median':>8} {'near fault':>11} {'kept':>6} {'seconds':>8}"
+    ]
+    lines += [
+        f"{name:<18} {mean:7.2f} m {median:6.2f} m {near:9.2f} m {kept:6.1%} {seconds:8.1f}"
+        for name, mean, median, near, kept, seconds in rows
+    ]
+    lines += [
+        f"End-point error over all pixels (10 m) but a border of {BORDER}; near: within {NEAR} px of",
+        "the trace; kept: not flagged low_texture, not_converged or out_of_range.",
+        f"picture: {folder / 'demo.png'}    field, for any GIS: {folder / 'demo.tif'}",
+    ]
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[None]:
+    """Show dask's progress bar on standard error; less often where that is a file."""
+    from dask.diagnostics import ProgressBar
+
+    with ProgressBar(out=sys.stderr, dt=0.1 if sys.stderr.isatty() else 2.0):
+        yield
+
+
+def say(text: str) -> None:
+    """Show progress on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _errors(disp: xr.Dataset, truth: xr.Dataset) -> tuple[float, float, float, float]:
+    """Mean and median end-point error, the mean near the trace, and the share of values."""
+    error = epe(disp, truth)
+    trace = _distance_to_trace(truth).interp(y=error.y, x=error.x)
+    border = round(BORDER * error.sizes["y"] / truth.sizes["y"])
+    inner = {"y": slice(border, -border), "x": slice(border, -border)}
+    error, trace = error.isel(inner), trace.isel(inner)
+    near = error.where(trace <= NEAR)
+    return float(error.mean()), float(error.median()), float(near.mean()), float(error.notnull().mean())
+
+
+def _distance_to_trace(truth: xr.Dataset) -> xr.DataArray:
+    """Distance of each pixel from the fault's trace, pixels."""
+    from scipy.spatial import cKDTree
+
+    from .rupture import Fault
+
+    fault = Fault.from_json(truth.attrs["fault"])
+    pixel = float(abs(truth.x[1] - truth.x[0]))
+    points = np.concatenate([_densified(trace, pixel / 2) for trace in fault.traces])
+    places = np.stack(np.meshgrid(truth.x.values, truth.y.values), -1).reshape(-1, 2)
+    distance = cKDTree(points).query(places)[0].reshape(truth["east"].shape) / pixel
+    return truth["east"].copy(data=distance)
+
+
+def _densified(line: np.ndarray, spacing: float) -> np.ndarray:
+    along = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
+    at = np.linspace(0.0, along[-1], max(2, int(along[-1] / spacing) + 1))
+    return np.stack([np.interp(at, along, line[:, k]) for k in range(2)], 1)

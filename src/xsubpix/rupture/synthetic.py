@@ -1,0 +1,167 @@
+"""A synthetic rupture on an image's grid, labelled."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import ModelError
+from ..grid import Grid, labelled
+from ..image import Image
+from .fault import Fault
+from .sampling import GridSampler
+
+if TYPE_CHECKING:
+    from ..lattice import Array
+
+__all__ = ["synthetic_rupture"]
+
+# Rows and columns of a lazy block: the largest cell of the sampler, so that no
+# cell is evaluated by two tasks.
+_BLOCK = 1024
+
+
+def synthetic_rupture(
+    image: xr.DataArray,
+    fault: Fault | None = None,
+    *,
+    seed: int | np.random.Generator | None = None,
+    poisson: float = 0.25,
+    **overrides: Any,
+) -> xr.Dataset:
+    """Displacement of the ground by an earthquake that did not happen.
+
+    Parameters
+    ----------
+    image : xarray.DataArray
+        Gives the grid; its pixels are not looked at.
+    fault : xsubpix.rupture.Fault, optional
+        The rupture, in metres along the grid's x and y. On a geographic grid,
+        metres east and north of the grid's centre. None: drawn at random.
+    seed : int or numpy.random.Generator, optional
+        Source of the random draw.
+    poisson : float
+        Poisson's ratio of the elastic half-space.
+    **overrides
+        What is not to be drawn: ``strike``, ``dip``, ``length``, ``slip``, ...;
+        see :func:`xsubpix.rupture.random_fault`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``east``, ``north``, ``up``, float32, on the image's grid (metres, or
+        the coordinates' unit without CRS), lazy if the image is. The attribute
+        ``fault`` holds the fault as JSON (:meth:`xsubpix.rupture.Fault.from_json`
+        reads it), ``fault_trace`` its trace as WKT, in the fault's coordinates.
+
+    Raises
+    ------
+    DimensionError, GridError, DataError
+        The image has no usable grid.
+    ModelError
+        Both a fault and overrides were given.
+    FaultError
+        An override is out of bounds.
+
+    Notes
+    -----
+    Triangular dislocations in a homogeneous elastic half-space, after
+    Nikkhoo & Walter (2015), by the library cutde. No pixel is missing; the
+    jump falls between pixels.
+
+    References
+    ----------
+    Nikkhoo, M. & Walter, T. R. (2015). Triangular dislocation: an analytical,
+    artefact-free solution. Geophysical Journal International 201, 1119-1141.
+    """
+    source = Image.from_dataarray(image, "image")
+    grid = source.grid
+    affine, metres = _metric_affine(grid)
+    if fault is None:
+        corners = _corners(affine, grid.shape)
+        extent = (*corners.min(0), *corners.max(0))
+        overrides.setdefault("pixel_size", float(np.sqrt(abs(np.linalg.det(_matrix(affine))))))
+        fault = Fault.random(np.random.default_rng(seed), extent, **overrides)
+    elif overrides or seed is not None:
+        given = ", ".join([*overrides, *(["seed"] if seed is not None else [])])
+        raise ModelError(
+            f"fault and {given} were given: these only shape a random fault. Drop one."
+        )
+    sample = functools.partial(_sample, fault, affine, poisson, 1.0 / metres)
+    fields: tuple[Array, ...]
+    if source.lazy:
+        fields = _lazy(sample, grid.shape)
+    else:
+        fields = tuple(sample((0, grid.shape[0], 0, grid.shape[1])))
+    variables = {
+        name: (
+            field,
+            {
+                "long_name": f"ground displacement, {toward}",
+                "units": grid.units,
+                "comment": f"positive {toward}; synthetic: an elastic half-space",
+            },
+        )
+        for name, toward, field in zip(
+            ("east", "north", "up"), ("toward grid +x", "toward grid +y", "up"), fields, strict=True
+        )
+    }
+    attrs = {
+        "Conventions": "CF-1.11",
+        "title": "Synthetic rupture",
+        "fault": json.dumps(fault.to_dict()),
+        "fault_trace": fault.trace_wkt,
+        "poisson_ratio": poisson,
+    }
+    return labelled(image, grid, variables, attrs)
+
+
+def _sample(
+    fault: Fault,
+    affine: tuple[float, float, float, float, float, float],
+    poisson: float,
+    scale: float,
+    window: tuple[int, int, int, int],
+) -> np.ndarray:
+    return GridSampler(fault, affine, poisson)(window) * np.float32(scale)
+
+
+def _lazy(sample: Any, shape: tuple[int, int]) -> tuple[Array, ...]:
+    import dask.array as da
+
+    def block(block_info: Any = None) -> np.ndarray:
+        (_, rows, cols) = block_info[None]["array-location"]
+        return sample((*rows, *cols))
+
+    chunks = ((3,), *(da.core.normalize_chunks(_BLOCK, (n,))[0] for n in shape))
+    stack = da.map_blocks(
+        block, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0, 0), np.float32),
+        name="subpix-rupture-" + da.core.tokenize(sample, shape),
+    )  # fmt: skip
+    return stack[0], stack[1], stack[2]
+
+
+def _metric_affine(grid: Grid) -> tuple[tuple[float, float, float, float, float, float], float]:
+    """The grid's affine transform in metres, and metres in one output unit."""
+    if grid.crs is None:
+        return grid.transform, 1.0
+    if grid.metres_per_unit is not None:
+        a, b, c, d, e, f = (v * grid.metres_per_unit for v in grid.transform)
+        return (a, b, c, d, e, f), 1.0
+    rows, cols = grid.shape
+    centre = np.array([(rows - 1) / 2]), np.array([(cols - 1) / 2])
+    (a, b), (d, e) = grid.jacobian(*centre)[:, :, 0, 0].tolist()
+    return (a, b, -(a * cols + b * rows) / 2, d, e, -(d * cols + e * rows) / 2), 1.0
+
+
+def _matrix(affine: tuple[float, ...]) -> np.ndarray:
+    return np.reshape(affine, (2, 3))[:, :2]
+
+
+def _corners(affine: tuple[float, ...], shape: tuple[int, int]) -> np.ndarray:
+    corner = np.array([(0, 0), (shape[1], 0), (0, shape[0]), (shape[1], shape[0])], float)
+    return corner @ _matrix(affine).T + np.array([affine[2], affine[5]])

