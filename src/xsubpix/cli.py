@@ -37,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo", help="make an earthquake on a satellite image and measure it",
     )  # fmt: skip
-    demo.add_argument("folder", nargs="?", type=Path, default=Path("xsubpix-demo"), metavar="FOLDER")
+    demo.add_argument(
+        "folder", nargs="?", type=Path, default=Path("xsubpix-demo"), metavar="FOLDER"
+    )
     demo.add_argument("--size", type=int, default=512, help="side of the scene, pixels")
     demo.add_argument("--step", type=int, default=2, help="pixels between values")
     demo.set_defaults(run=_demo)

@@ -52,7 +52,9 @@ def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
         raise FileError(f"cannot make the folder {folder}: {error}") from error
     say("1/4  opening a scene")
     pre = open_scene(size)
-    say(f"     {pre.attrs.get('long_name', 'scene')}, {pre.shape[0]} x {pre.shape[1]} pixels of 10 m")
+    say(
+        f"     {pre.attrs.get('long_name', 'scene')}, {pre.shape[0]} x {pre.shape[1]} pixels of 10 m"
+    )
     say("2/4  breaking the ground: elastic rupture, quintic warp, another season and sensor")
     post, truth = example_earthquake(pre)
     rows = []
@@ -61,7 +63,9 @@ def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
     for window in (32, 64):
         start = time.perf_counter()
         with progress():
-            disp = correlate(pre.chunk(), post.chunk(), window=window, step=step, search=8).compute()
+            disp = correlate(
+                pre.chunk(), post.chunk(), window=window, step=step, search=8
+            ).compute()
         seconds = time.perf_counter() - start
         disp = disp.where((disp.flags & UNSURE) == 0)
         rows.append((f"phase, window {window}", *_errors(disp, truth), seconds))
@@ -72,7 +76,9 @@ def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
         nothing[name] = xr.zeros_like(shown[name])
     rows.append(("zero predictor", *_errors(nothing, truth), 0.0))
     say("4/4  writing the picture and the GeoTIFF")
-    figure = plot_comparison(pre, post, shown, truth, title="xsubpix demo: model 'phase', window 32")
+    figure = plot_comparison(
+        pre, post, shown, truth, title="xsubpix demo: model 'phase', window 32"
+    )
     figure.savefig(folder / "demo.png")
     to_cog(shown, folder / "demo.tif")
     lines = [
@@ -112,7 +118,12 @@ def _errors(disp: xr.Dataset, truth: xr.Dataset) -> tuple[float, float, float, f
     inner = {"y": slice(border, -border), "x": slice(border, -border)}
     error, trace = error.isel(inner), trace.isel(inner)
     near = error.where(trace <= NEAR)
-    return float(error.mean()), float(error.median()), float(near.mean()), float(error.notnull().mean())
+    return (
+        float(error.mean()),
+        float(error.median()),
+        float(near.mean()),
+        float(error.notnull().mean()),
+    )
 
 
 def _distance_to_trace(truth: xr.Dataset) -> xr.DataArray:

@@ -157,9 +157,9 @@ def _writable(disp: xr.Dataset) -> list[Hashable]:
 
 def _tag(out: rasterio.io.DatasetWriter, disp: xr.Dataset, names: list[Hashable]) -> None:
     tags = {k: str(v) for k, v in disp.attrs.items()}
-    for name in ("reference_time", "secondary_time"):
-        if name in disp.coords:
-            tags[name] = str(np.datetime_as_string(disp[name].values, unit="s"))
+    for when in ("reference_time", "secondary_time"):
+        if when in disp.coords:
+            tags[when] = str(np.datetime_as_string(disp[when].values, unit="s"))
     out.update_tags(**tags)
     for k, name in enumerate(names, 1):
         attrs = disp[name].attrs

@@ -228,7 +228,7 @@ def _map_dask(
     in_chunks = lattice.in_chunks()
     sources = []
     for array in arrays:
-        lazy = array if hasattr(array, "dask") else da.from_array(array, chunks=in_chunks)
+        lazy: Any = array if hasattr(array, "dask") else da.from_array(array, chunks=in_chunks)
         # "tasks": the distributed shuffle holds the whole array before it goes on.
         sources.append(lazy.rechunk(in_chunks, method="tasks"))
     names = [source.name for source in sources]

@@ -98,7 +98,7 @@ def procedural_scene(
     from scipy.spatial import cKDTree
 
     # Warped places give parcels that bend with the relief.
-    place = np.stack(np.mgrid[: fine[0], : fine[1]]).astype(float)
+    place = np.indices(fine).astype(float)
     place += 12.0 * np.stack([field(1.6), field(1.6)])
     parcel = cKDTree(seeds).query(place.reshape(2, -1).T, workers=1)[1].reshape(fine)
     level = rng.normal(0.0, 1.0, count)[parcel]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -45,7 +45,7 @@ def warp_quintic(
     direction: Direction = "forward",
     max_displacement: float | None = None,
 ) -> xr.DataArray:
-    """Resample an image as if the ground had moved, by quintic B-splines.
+    r"""Resample an image as if the ground had moved, by quintic B-splines.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def warp_quintic(
     Notes
     -----
     Forward, the field is inverted by a damped fixed point, x <- y - d(x) with
-    d linear between pixels, until \\|x + d(x) - y\\| is below 1e-3 px. Pixels
+    d linear between pixels, until \|x + d(x) - y\| is below 1e-3 px. Pixels
     that do not get there (ground torn open, folded) are missing.
 
     References
@@ -105,7 +105,11 @@ def warp_quintic(
         [source.data, *components],
         lattice,
         [np.float32],
-        conditions=[functools.partial(condition_linear, nodata=source.nodata), _as_float, _as_float],
+        conditions=[
+            functools.partial(condition_linear, nodata=source.nodata),
+            _as_float,
+            _as_float,
+        ],
         name="subpix-warp",
     )
     attrs = {
@@ -132,9 +136,7 @@ class _Warp:
         # displacement continued, not where the block's padding ends.
         spans = [
             (max(0, halo - first), min(size, whole - first + halo))
-            for first, size, whole in zip(
-                (row, col), blocks[0].shape, self.grid.shape, strict=True
-            )
+            for first, size, whole in zip((row, col), blocks[0].shape, self.grid.shape, strict=True)
         ]
         image, dx, dy = (b[slice(*spans[0]), slice(*spans[1])] for b in blocks)
         (top, _), (left, _) = spans
@@ -245,7 +247,7 @@ def invert_displacement(
                 break
             place[:, left] += damping * rest
     rest = goal - place - _linear(field, place)
-    found = np.hypot(*rest) <= RESIDUAL
+    found = np.asarray(np.hypot(*rest) <= RESIDUAL)
     if missing.any():
         found &= _linear(missing[None].astype(float), place)[0] < 1e-6
     place[:, ~found] = np.nan
@@ -283,7 +285,7 @@ def _components(
         raise DataError(
             f"disp is a {type(disp).__name__}; give a Dataset with 'east' and 'north', or (dx, dy)."
         )
-    arrays = [
+    arrays: list[Any] = [
         (d.data if isinstance(d, xr.DataArray) else d if hasattr(d, "dask") else np.asarray(d))
         for d in disp
     ]
@@ -325,7 +327,8 @@ def _on_grid(disp: xr.Dataset, there: Grid, image: xr.DataArray, grid: Grid) -> 
 def _covers(there: Grid, grid: Grid, slack: float) -> bool:
     mine, theirs = grid.corners(), there.corners()
     return bool(
-        (theirs.min(0) <= mine.min(0) + slack).all() and (theirs.max(0) >= mine.max(0) - slack).all()
+        (theirs.min(0) <= mine.min(0) + slack).all()
+        and (theirs.max(0) >= mine.max(0) - slack).all()
     )
 
 

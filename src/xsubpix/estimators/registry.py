@@ -46,7 +46,7 @@ def create(model: str | Estimator, **options: object) -> Estimator:
     given = {key: value for key, value in options.items() if value is not None}
     if isinstance(model, Estimator):
         _check_names(type(model), given)
-        return dataclasses.replace(model, **given) if given else model
+        return dataclasses.replace(model, **given) if given else model  # type: ignore[arg-type]
     if not isinstance(model, str) or model not in _REGISTRY:
         close = difflib.get_close_matches(str(model), _REGISTRY, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -157,9 +157,7 @@ def _filled(tile: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch
 # ------------------------------------------------------------- integer matching
 
 
-def circular_peak(
-    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
-) -> torch.Tensor:
+def circular_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> torch.Tensor:
     """Integer displacement by the circular cross-correlation of tapered windows.
 
     Returns
@@ -227,9 +225,7 @@ def search_peak(
 RIVAL = 0.85
 
 
-def _ncc_surface(
-    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
-) -> torch.Tensor:
+def _ncc_surface(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> torch.Tensor:
     """Weighted normalised cross-correlation, shape (n, 2 search + 1, 2 search + 1)."""
     n, side = pair.window, pair.window + 2 * search
     size = (_fast_length(side), _fast_length(side))
@@ -407,7 +403,7 @@ def _refine_once(
     variance = (inverse @ spread @ inverse.mT).diagonal(dim1=1, dim2=2).mean(1)
     sigma = (residual * variance).sqrt()
     converged = (size < tolerance) & (sub.abs().amax(1) <= 0.75)
-    sound &= (torch.minimum(energy, energy_two) > FAINTEST * total)
+    sound &= torch.minimum(energy, energy_two) > FAINTEST * total
     return Fit(whole + sub, sigma, quality.clamp(0.0, 1.0), converged, sound)
 
 

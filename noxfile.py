@@ -1,0 +1,72 @@
+"""Sessions: demo, tests, lint, typecheck, docs, bench, build."""
+
+import os
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "typecheck"]
+nox.options.reuse_existing_virtualenvs = True
+
+CONSTRAINTS = "constraints.txt"
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    """Install the package with extras, at the versions of the constraints file."""
+    # torch by its pinned version first: a plain "torch" takes gigabytes of CUDA.
+    session.install("--constraint", CONSTRAINTS, "torch==2.13.0")
+    target = f".[{','.join(extras)}]" if extras else "."
+    session.install("--constraint", CONSTRAINTS, target)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    install(session, "demo")
+    session.run("xsubpix", "demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    install(session, "tests")
+    arguments = session.posargs or ["-n", str(len(os.sched_getaffinity(0)))]
+    session.run("pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    session.install("--constraint", CONSTRAINTS, "ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    install(session, "plot", "tests")
+    session.install("--constraint", CONSTRAINTS, "mypy")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    install(session, "docs", "demo")
+    session.run(
+        "sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html",
+        *session.posargs, env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    install(session, "bench")
+    scripts = session.posargs or [
+        os.path.join("benchmarks", name)
+        for name in sorted(os.listdir("benchmarks"))
+        if name.startswith("bench_") and name.endswith(".py")
+    ]
+    for script in scripts:
+        session.run("python", script)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    session.install("--constraint", CONSTRAINTS, "build")
+    session.run("python", "-m", "build")
