@@ -52,14 +52,13 @@ def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
         raise FileError(f"cannot make the folder {folder}: {error}") from error
     say("1/4  opening a scene")
     pre = open_scene(size)
-    say(
-        f"     {pre.attrs.get('long_name', 'scene')}, {pre.shape[0]} x {pre.shape[1]} pixels of 10 m"
-    )
+    name = pre.attrs.get("long_name", "scene")
+    say(f"     {name}, {pre.shape[0]} x {pre.shape[1]} pixels of 10 m")
     say("2/4  breaking the ground: elastic rupture, quintic warp, another season and sensor")
     post, truth = example_earthquake(pre)
     rows = []
     say(f"3/4  correlating (one value every {step} pixels)")
-    shown = None
+    fields: list[tuple[xr.Dataset, xr.Dataset]] = []
     for window in (32, 64):
         start = time.perf_counter()
         with progress():
@@ -67,30 +66,24 @@ def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
                 pre.chunk(), post.chunk(), window=window, step=step, search=8
             ).compute()
         seconds = time.perf_counter() - start
-        disp = disp.where((disp.flags & UNSURE) == 0)
-        rows.append((f"phase, window {window}", *_errors(disp, truth), seconds))
-        shown = disp if shown is None else shown
-    assert shown is not None
-    nothing = shown.copy()
-    for name in ("east", "north"):
-        nothing[name] = xr.zeros_like(shown[name])
+        sure = disp.where((disp.flags & UNSURE) == 0)
+        rows.append((f"phase, window {window}", *_errors(sure, truth), seconds))
+        fields.append((disp, sure))
+    measured, sure = fields[0]
+    nothing = xr.zeros_like(measured[["east", "north"]])
     rows.append(("zero predictor", *_errors(nothing, truth), 0.0))
     say("4/4  writing the picture and the GeoTIFF")
-    figure = plot_comparison(
-        pre, post, shown, truth, title="xsubpix demo: model 'phase', window 32"
-    )
+    figure = plot_comparison(pre, post, shown, truth, title="xsubpix demo: 'phase', window 32")
     figure.savefig(folder / "demo.png")
-    to_cog(shown, folder / "demo.tif")
-    lines = [
-        f"{'method':<18} {'mean EPE':>9} {'median':>8} {'near fault':>11} {'kept':>6} {'seconds':>8}"
+    to_cog(measured, folder / "demo.tif")
+    lines = ["method              mean EPE   median  near fault   kept  seconds"]
+    lines += [
+        f"{label:<18} {mean:7.2f} m {median:6.2f} m {near:9.2f} m {kept:6.1%} {seconds:8.1f}"
+        for label, mean, median, near, kept, seconds in rows
     ]
     lines += [
-        f"{name:<18} {mean:7.2f} m {median:6.2f} m {near:9.2f} m {kept:6.1%} {seconds:8.1f}"
-        for name, mean, median, near, kept, seconds in rows
-    ]
-    lines += [
-        f"End-point error over all pixels (10 m) but a border of {BORDER}; near: within {NEAR} px of",
-        "the trace; kept: not flagged low_texture, not_converged or out_of_range.",
+        f"End-point error over all pixels (10 m) but a border of {BORDER}; near: within {NEAR} px",
+        "of the trace; kept: not flagged low_texture, not_converged or out_of_range.",
         f"picture: {folder / 'demo.png'}    field, for any GIS: {folder / 'demo.tif'}",
     ]
     return "\n".join(lines)

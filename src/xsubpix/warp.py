@@ -247,7 +247,8 @@ def invert_displacement(
                 break
             place[:, left] += damping * rest
     rest = goal - place - _linear(field, place)
-    found = np.asarray(np.hypot(*rest) <= RESIDUAL)
+    size: np.ndarray = np.hypot(rest[0], rest[1])
+    found = size <= RESIDUAL
     if missing.any():
         found &= _linear(missing[None].astype(float), place)[0] < 1e-6
     place[:, ~found] = np.nan
