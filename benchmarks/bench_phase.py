@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import torch
-from common import fourier_shift, noise_for, test_chips
+from common import fourier_shift, noise_for, chips_of_test_split
 from skimage.registration import phase_cross_correlation
 
 from xsubpix.estimators import Flag
@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--chips", type=int, default=6)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
-    chips = test_chips(options.chips)
+    chips = chips_of_test_split(options.chips)
     accuracy(chips, rng)
     speed(chips, rng)
 

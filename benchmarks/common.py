@@ -11,7 +11,7 @@ import scipy.ndimage
 DATA = Path(os.environ.get("XSUBPIX_DATA", "../shared/data"))
 
 
-def test_chips(count: int = 6) -> list[tuple[str, np.ndarray]]:
+def chips_of_test_split(count: int = 6) -> list[tuple[str, np.ndarray]]:
     """Panchromatic chips of the test split, or procedural scenes where they are absent."""
     paths = sorted((DATA / "landsat7").glob("P090R083_*_pan.tif"))[:count]
     if paths:

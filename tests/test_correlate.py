@@ -125,6 +125,27 @@ def test_larger_search_finds_what_is_beyond_the_window(scene, image, shift):
     assert (error < 0.3).mean() > 0.9
 
 
+@pytest.mark.parametrize("shift", [(20, 0), (0, -24), (33, 33), (48, 0)])
+def test_beyond_the_search_is_flagged(scene, image, shift):
+    """Else ground that went out of the search range is measured at a chance match."""
+    full = scene((460, 460), seed=7)
+    dx, dy = shift
+    pre, post = full[60:400, 60:400], full[60 - dy : 400 - dy, 60 - dx : 400 - dx]
+    disp = xsubpix.correlate(image(pre), image(post), window=32, step=8)
+    error = np.hypot(disp.east - dx, disp.north - dy).values[4:-4, 4:-4]
+    flagged = (disp.flags.values[4:-4, 4:-4] & OUT_OF_RANGE) > 0
+    assert ((error > 0.3) & ~flagged).mean() < 0.03
+
+
+@pytest.mark.parametrize("shift", [(0.3, -0.4), (2.2, -1.6)])
+def test_published_method_without_refinement(scene, image, shift):
+    """Else ``refine=False`` is not the maximum of the circular cross-correlation."""
+    pre, post = image(scene((128, 128))), image(scene((128, 128), shift))
+    disp = xsubpix.correlate(pre, post, window=32, step=16, refine=False)
+    assert rmse(disp, shift) < (0.04 if max(shift) < 1 else 0.1)
+    assert disp.sigma.isnull().all()
+
+
 def test_within_half_a_window_all_is_found(scene, image):
     """Else large displacements inside of the default range are lost or flagged."""
     full = scene((170, 170), seed=5)

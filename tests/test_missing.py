@@ -9,6 +9,7 @@ import xarray as xr
 import xsubpix
 
 NODATA, EDGE, LOW_TEXTURE = 1, 2, 4
+NOT_CONVERGED = 8
 SHAPE = (60, 72)
 SHIFT = (1.3, -0.7)
 
@@ -100,7 +101,11 @@ def test_clean_windows_are_those_of_the_clean_pair(pixels, image):
             # The iteration stops below 1e-2 px, for all windows of a batch together.
             assert np.nanmax(difference) < 4e-3, gap
             assert (np.isnan(disp[name]) == np.isnan(clean[name])).values[whole].all()
-        np.testing.assert_array_equal(disp.flags.values[whole], clean.flags.values[whole])
+        # Rounding may tip a window that barely converges, and nothing else.
+        firm = ~np.uint8(NOT_CONVERGED)
+        np.testing.assert_array_equal(
+            disp.flags.values[whole] & firm, clean.flags.values[whole] & firm
+        )
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
     nothing = xr.zeros_like(measured[["east", "north"]])
     rows.append(("zero predictor", *_errors(nothing, truth), 0.0))
     say("4/4  writing the picture and the GeoTIFF")
-    figure = plot_comparison(pre, post, shown, truth, title="xsubpix demo: 'phase', window 32")
+    figure = plot_comparison(pre, post, sure, truth, title="xsubpix demo: 'phase', window 32")
     figure.savefig(folder / "demo.png")
     to_cog(measured, folder / "demo.tif")
     lines = ["method              mean EPE   median  near fault   kept  seconds"]

@@ -231,7 +231,7 @@ def invert_displacement(
     """
     inner = inner or (slice(0, dx.shape[0]), slice(0, dx.shape[1]))
     field = np.stack([dy, dx]).astype(np.float64)
-    missing = ~np.isfinite(field).all(0)
+    missing = ~np.isfinite(field).all(axis=0, keepdims=True)[0]
     field[:, missing] = 0.0
     goal = np.mgrid[inner].astype(np.float64)
     shape = goal.shape[1:]
@@ -247,8 +247,7 @@ def invert_displacement(
                 break
             place[:, left] += damping * rest
     rest = goal - place - _linear(field, place)
-    size: np.ndarray = np.hypot(rest[0], rest[1])
-    found = size <= RESIDUAL
+    found = np.hypot(rest[0], rest[1]) <= RESIDUAL
     if missing.any():
         found &= _linear(missing[None].astype(float), place)[0] < 1e-6
     place[:, ~found] = np.nan

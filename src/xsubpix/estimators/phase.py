@@ -65,6 +65,12 @@ class Phase(Estimator):
         Largest displacement looked for along each axis, pixels; half a window
         by default. Matches at the rim of the range, or no better than chance,
         are flagged ``out_of_range``.
+    refine : bool
+        False: the published method alone, that is step 1 and Newton steps to
+        the maximum of the trigonometric polynomial (its limit for large k).
+        Two to three times faster; nothing is searched again, ``sigma`` is NaN,
+        and the taper pulls the displacement towards zero: by 0.02 px at
+        window 32 within a pixel, by more beyond.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
 
@@ -84,6 +90,7 @@ class Phase(Estimator):
 
     window: int = 32
     search: int | None = None
+    refine: bool = True
 
     name: ClassVar[str] = "phase"
     description: ClassVar[str] = (
@@ -126,11 +133,11 @@ class Phase(Estimator):
         with windows.one_thread(), torch.inference_mode():
             for one, two in zip(pre, post, strict=True):
                 pair = windows.Pair(one, two, self.window, self.step, self.halo, device)
-                parts.append(_measure(pair, self._search, self.tile))
+                parts.append(_measure(pair, self._search, self.tile, self.refine))
         return Estimate(*(np.stack(field) for field in zip(*parts, strict=True)))
 
 
-def _measure(pair: windows.Pair, search: int, tile: int) -> tuple[np.ndarray, ...]:
+def _measure(pair: windows.Pair, search: int, tile: int, refine: bool) -> tuple[np.ndarray, ...]:
     """Measure one tile: arrays (tile, tile) in the order of Estimate."""
     import torch
 
@@ -143,9 +150,11 @@ def _measure(pair: windows.Pair, search: int, tile: int) -> tuple[np.ndarray, ..
     flags[~measurable] |= int(Flag.NODATA)
     which = measurable.nonzero()[:, 0]
     if which.numel():
-        fit, bits = _measure_windows(
-            pair, rows[which], cols[which], valid[which] == pair.window**2, search
-        )
+        if refine:
+            whole = valid[which] == pair.window**2
+            fit, bits = _measure_windows(pair, rows[which], cols[which], whole, search)
+        else:
+            fit, bits = _as_published(pair, rows[which], cols[which], search)
         out[:, which] = fit
         flags[which] |= bits
     dx, dy, sigma, quality = out.reshape(4, tile, tile).cpu().numpy()
@@ -162,7 +171,7 @@ def _measure_windows(
     start = torch.zeros(n, 2, device=pair.device)
     clean = whole.nonzero()[:, 0]
     if clean.numel():
-        start[clean] = windows.circular_peak(pair, rows[clean], cols[clean], search)
+        start[clean] = windows.circular_peak(pair, rows[clean], cols[clean], search)[0]
     fit = windows.refine(pair, rows, cols, start, search, STEPS, TOLERANCE)
     far = start.abs().amax(1) > pair.window // 4
     doubtful = (~whole | far | (fit.quality < DOUBTFUL) | ~fit.converged).nonzero()[:, 0]
@@ -181,3 +190,22 @@ def _measure_windows(
     bits[~fit.sound] = int(Flag.LOW_TEXTURE)
     values = torch.stack([fit.shift[:, 1], fit.shift[:, 0], fit.sigma, fit.quality])
     return values.masked_fill(~fit.sound, torch.nan), bits
+
+
+def _as_published(
+    pair: windows.Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The maximum of the circular cross-correlation: ((dx, dy, sigma, quality), flags)."""
+    import torch
+
+    # One step leaves an error well below what noise makes of small windows.
+    newton = 1 if pair.window <= 32 else 2
+    shift, correlation = windows.circular_peak(pair, rows, cols, search, newton)
+    sound = torch.isfinite(correlation) & (correlation > 0)
+    reach = min(search, (pair.window - 1) // 2)
+    bits = torch.zeros(rows.numel(), dtype=torch.uint8, device=pair.device)
+    bits[shift.abs().amax(1) > reach - 0.5] = int(Flag.OUT_OF_RANGE)
+    bits[~sound] = int(Flag.LOW_TEXTURE)
+    sigma = torch.full_like(correlation, torch.nan)
+    values = torch.stack([shift[:, 1], shift[:, 0], sigma, correlation.clamp(0.0, 1.0)])
+    return values.masked_fill(~sound, torch.nan), bits

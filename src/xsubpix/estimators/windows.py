@@ -21,6 +21,9 @@ __all__ = ["Fit", "Pair", "circular_peak", "one_thread", "refine", "search_peak"
 # Elements of the windows worked on together: their arrays stay in the processor's
 # cache, which makes transforms and sums several times faster.
 BATCH_ELEMENTS = 2**18
+# An eighth of the window on each side has under 1 % of the taper's weight in all, and is
+# only used to interpolate.
+RIM = 8
 # Structure matrices with a smaller ratio of eigenvalues fix one direction only.
 APERTURE = 1e-6
 # Windows with less variance, relative to the tile's, are constant but for rounding.
@@ -101,6 +104,8 @@ class Pair:
 
     def joint_count(self, rows: torch.Tensor, cols: torch.Tensor) -> torch.Tensor:
         """Pixels of each window that are valid in both tiles (int64)."""
+        if self.whole:
+            return torch.full_like(rows, self.window**2)
         total = (self.pre_valid & self.post_valid).to(torch.int64).cumsum(0).cumsum(1)
         total = torch.nn.functional.pad(total, (1, 0, 1, 0))
         n = self.window
@@ -141,12 +146,10 @@ def _filled(tile: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch
     image = torch.from_numpy(np.ascontiguousarray(tile)).to(device)
     valid = torch.isfinite(image)
     if bool(valid.all()):
-        std, mean = torch.std_mean(image, correction=0)
-        return (image - mean) / std.clamp_min(1e-30), valid
+        return _standard(image, image), valid
     if not bool(valid.any()):
         return torch.zeros_like(image), valid
-    std, mean = torch.std_mean(image[valid], correction=0)
-    image = torch.where(valid, (image - mean) / std.clamp_min(1e-30), 0.0)
+    image = torch.where(valid, _standard(image, image[valid]), 0.0)
     pool = functools.partial(
         torch.nn.functional.avg_pool2d, kernel_size=9, stride=1, padding=4, divisor_override=1
     )
@@ -154,38 +157,92 @@ def _filled(tile: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch
     return torch.where(valid, image, near / count.clamp_min(1.0)), valid
 
 
+def _standard(image: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
+    """Subtract the sample's mean, divide by its standard deviation."""
+    mean = sample.mean()  # (torch.std_mean is many times slower)
+    std = (sample - mean).square_().mean().sqrt_()
+    return (image - mean).div_(std.clamp_min(1e-30))
+
+
 # ------------------------------------------------------------- integer matching
 
 
-def circular_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> torch.Tensor:
-    """Integer displacement by the circular cross-correlation of tapered windows.
+def circular_peak(
+    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int, newton: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Displacement by the circular cross-correlation of tapered windows.
+
+    Parameters
+    ----------
+    pair : Pair
+    rows, cols : torch.Tensor of int64
+        First pixel of each window, shape (n,).
+    search : int
+        Bound on both components of the largest value's lag.
+    newton : int
+        Newton steps from there on the correlation as the trigonometric
+        polynomial that it is; 0: the vertex of a parabola.
 
     Returns
     -------
-    torch.Tensor of float
-        (dy, dx) of the largest value with both at most `search` and below half
-        the window, and of the parabola through it and its neighbours, (n, 2).
+    shift : torch.Tensor of float
+        (dy, dx), shape (n, 2).
+    correlation : torch.Tensor of float
+        Value there over that of identical windows, shape (n,).
     """
-    n, n_windows = pair.window, rows.numel()
+    n = pair.window
     weight = pair.taper[:, None] * pair.taper
-    one, two = (
-        torch.fft.rfft2(weight * _centred(pair.cut(image, rows, cols), weight))
-        for image in (pair.pre, pair.post)
-    )
-    surface = torch.fft.irfft2(one.conj() * two, s=(n, n))
+    windows = [
+        weight * _centred(pair.cut(image, rows, cols), weight) for image in (pair.pre, pair.post)
+    ]
+    one, two = (torch.fft.rfft2(window) for window in windows)
+    product = one.conj() * two
+    surface = torch.fft.irfft2(product, s=(n, n))
     reach = min(search, (n - 1) // 2)
     lags = torch.arange(-reach, reach + 1, device=pair.device)
     near = surface[:, lags % n][:, :, lags % n]
     best = near.flatten(1).argmax(1)
     y, x = lags[best // lags.numel()], lags[best % lags.numel()]
-    at = torch.arange(n_windows, device=pair.device)
+    at = torch.arange(rows.numel(), device=pair.device)
     peak = surface[at, y % n, x % n]
     vertex = []
     for dy, dx in ((1, 0), (0, 1)):
         up, down = (surface[at, (y + k * dy) % n, (x + k * dx) % n] for k in (1, -1))
         bend = (2 * peak - up - down).clamp_min(1e-30)
         vertex.append(((up - down) / (2 * bend)).clamp(-0.5, 0.5))
-    return torch.stack([y, x], 1) + torch.stack(vertex, 1)
+    shift = torch.stack([y, x], 1) + torch.stack(vertex, 1)
+    for _ in range(newton):
+        step, peak = _newton_step(product, shift)
+        shift = shift + step.clamp(-0.25, 0.25)
+    energy = windows[0].square().sum((1, 2)) * windows[1].square().sum((1, 2))
+    return shift, peak / energy.clamp_min(1e-30).sqrt()
+
+
+def _newton_step(product: torch.Tensor, shift: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """One step up the trigonometric polynomial of a half-plane cross-spectrum.
+
+    The matrix-multiply DFT of Guizar-Sicairos et al. (2008) at one place a
+    window, with its first and second derivatives.
+    """
+    n, half = product.shape[1:]
+    ky = 2 * torch.pi * torch.fft.fftfreq(n, device=shift.device)
+    kx = 2 * torch.pi * torch.fft.rfftfreq(n, device=shift.device)
+    # The other half plane is the conjugate; Nyquist has no phase, hence no weight.
+    twice = torch.full((half,), 2.0, device=shift.device)
+    twice[0] = 1.0
+    if n % 2 == 0:
+        twice[-1] = 0.0
+        ky = torch.where(ky.abs() > torch.pi - 1e-3, 0.0, ky)
+    waves = []
+    for k, d in ((ky, shift[:, :1]), (kx, shift[:, 1:])):
+        angle = k * d
+        wave = torch.complex(angle.cos(), angle.sin())
+        waves.append(torch.stack([wave, 1j * k * wave, -(k**2) * wave], 2))
+    moments = (waves[0].mT @ (product @ (twice[:, None] * waves[1]))).real / n**2
+    value, slope = moments[:, 0, 0], torch.stack([moments[:, 1, 0], moments[:, 0, 1]], 1)
+    bend = torch.stack([moments[:, 2, 0], moments[:, 1, 1], moments[:, 1, 1], moments[:, 0, 2]], 1)
+    inverse, sound = _inverse(-bend.reshape(-1, 2, 2))
+    return (inverse @ slope[:, :, None])[:, :, 0] * sound[:, None], value
 
 
 def search_peak(
@@ -214,15 +271,30 @@ def search_peak(
         near = max(2, n // 8)
         lag = torch.arange(-search, search + 1, device=pair.device)
         mine = (lag - shift[:, :1]).abs() <= near, (lag - shift[:, 1:]).abs() <= near
-        ncc.masked_fill_(mine[0][:, :, None] & mine[1][:, None, :], -torch.inf)
-        rival = ncc.flatten(1).amax(1)
+        others = ~(mine[0][:, :, None] & mine[1][:, None, :]) & (ncc > -1.0)
         shifts.append(shift.float())
-        chances.append(rival > RIVAL * peak)
+        chances.append(_by_chance(peak, ncc, others))
     return torch.cat(shifts), torch.cat(chances)
 
 
-# A peak that another place of the range reaches to this share may be chance.
-RIVAL = 0.85
+# The best of many chance matches leads the next by this many standard deviations (of
+# Fisher's z over the range) in about one case of a hundred.
+LEAD = 1.5
+
+
+def _by_chance(peak: torch.Tensor, ncc: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Whether the best place does not stand out from what chance gives at the others.
+
+    Of k independent normal values the largest leads the next by an exponential
+    amount of mean ``1 / sqrt(2 ln k)`` standard deviations. Fisher's z makes
+    correlations near 1 normal enough.
+    """
+    z = torch.atanh(ncc.clamp(-0.999999, 0.999999))
+    count = others.sum((1, 2)).clamp_min(1)
+    mean = torch.where(others, z, 0.0).sum((1, 2)) / count
+    spread = torch.where(others, (z - mean[:, None, None]) ** 2, 0.0).sum((1, 2)) / count
+    rival = torch.where(others, z, -torch.inf).flatten(1).amax(1)
+    return torch.atanh(peak.clamp(-0.999999, 0.999999)) - rival < LEAD * spread.sqrt()
 
 
 def _ncc_surface(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> torch.Tensor:
@@ -362,17 +434,20 @@ def _refine_once(
 ) -> Fit:
     count, n = rows.numel(), pair.window
     basis = _cosines(n, pair.device)
+    inner = slice(n // RIM, n - n // RIM)
     whole = start.round().clamp(-search, search)
     there = rows + whole[:, 0].long(), cols + whole[:, 1].long()
-    weight = ((pair.taper[:, None] * pair.taper) ** 2).expand(1, n, n)
+    side = pair.taper[inner] ** 2
+    weight = (side[:, None] * side)[None]
     if not pair.whole:
         valid = pair.cut(pair.pre_valid, rows, cols) & pair.cut(pair.post_valid, *there)
-        weight = weight * valid
+        weight = weight * valid[:, inner, inner]
     total = weight.sum((1, 2))
-    own = torch.empty(count, 3, n, n, device=pair.device)  # pre, d/dy, d/dx
-    own[:, 0] = one = _centred(pair.cut(pair.pre, rows, cols), weight)
-    own[:, 1] = basis.derivative @ one
-    own[:, 2] = one @ basis.derivative.T
+    pre = pair.cut(pair.pre, rows, cols)
+    own = torch.empty(count, 3, len(side), len(side), device=pair.device)  # pre, d/dy, d/dx
+    own[:, 0] = _centred(pre[:, inner, inner], weight)
+    own[:, 1] = basis.derivative @ pre[:, :, inner]
+    own[:, 2] = pre[:, inner] @ basis.derivative.T
     weighted = own * weight[:, None]
     sums = weighted.sum((2, 3))
     gram = weighted.flatten(2) @ own.flatten(2).mT
@@ -381,6 +456,7 @@ def _refine_once(
     coefficients = basis.forward @ pair.cut(pair.post, *there) @ basis.forward.T
 
     sub = start - whole
+    size = torch.full_like(energy, torch.inf)
     for k in range(steps):
         two = _shifted(coefficients, sub, basis)
         mean = (weight * two).sum((1, 2)) / total
@@ -390,9 +466,12 @@ def _refine_once(
         matched = gain > 1e-3
         safe_gain = torch.where(matched, gain, 1.0)
         pull = gram[:, 1:3, 0] - products[:, 1:] / safe_gain[:, None]
-        step = (inverse @ pull[:, :, None])[:, :, 0].clamp(-1.0, 1.0) * matched[:, None]
-        before, sub = sub, (sub + step).clamp(-2.0, 2.0)
-        size = torch.where(matched, (sub - before).abs().amax(1), torch.inf)
+        # Windows that are done stay where they are, whatever the others of the batch do.
+        moving = (matched & (size >= tolerance))[:, None]
+        step = (inverse @ pull[:, :, None])[:, :, 0].clamp(-1.0, 1.0)
+        before, sub = sub, torch.where(moving, (sub + step).clamp(-2.0, 2.0), sub)
+        moved = torch.where(matched, (sub - before).abs().amax(1), torch.inf)
+        size = torch.where(size < tolerance, size, moved)
         if k + 1 < steps and bool((size < tolerance).all()):
             break
     # What follows describes the last place looked at, one step before `sub`.
@@ -424,11 +503,14 @@ def _centred(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 class _Cosines(NamedTuple):
-    """Constant matrices of the cosine series of n samples (reflected ends)."""
+    """Constant matrices of the cosine series of n samples (reflected ends).
+
+    Values are wanted at the m samples inside of the window's rim.
+    """
 
     forward: torch.Tensor  # (n, n) samples to coefficients
-    waves: torch.Tensor  # (n, 2 n) cosines and sines at the samples
-    derivative: torch.Tensor  # (n, n) samples to the derivative of the series
+    waves: torch.Tensor  # (m, 2 n) cosines and sines at the samples
+    derivative: torch.Tensor  # (m, n) samples to the derivative of the series
     frequency: torch.Tensor  # (n,) radians per pixel
 
 
@@ -438,17 +520,18 @@ def _cosines(n: int, device: torch.device) -> _Cosines:
     phase = (np.arange(n)[:, None] + 0.5) * frequency
     forward = 2.0 / n * np.cos(phase).T
     forward[0] /= 2.0
+    inner = slice(n // RIM, n - n // RIM)
     matrices = (
         forward,
-        np.hstack([np.cos(phase), np.sin(phase)]),
-        -np.sin(phase) * frequency @ forward,
+        np.hstack([np.cos(phase), np.sin(phase)])[inner],
+        (-np.sin(phase) * frequency @ forward)[inner],
         frequency,
     )
     return _Cosines(*(torch.from_numpy(m).float().to(device) for m in matrices))
 
 
 def _shifted(coefficients: torch.Tensor, shift: torch.Tensor, basis: _Cosines) -> torch.Tensor:
-    """Windows at every pixel plus one shift a window, from their cosine series.
+    """Windows, without rim, at every pixel plus one shift a window, by cosine series.
 
     Trigonometric interpolation is exact for what an image holds up to Nyquist,
     where splines damp; the reflection at the ends lies under the taper.
@@ -456,7 +539,12 @@ def _shifted(coefficients: torch.Tensor, shift: torch.Tensor, basis: _Cosines) -
     """
     angle = shift[:, :, None] * basis.frequency
     cos, sin = angle.cos(), -angle.sin()
-    across = torch.cat([coefficients * cos[:, 1, None, :], coefficients * sin[:, 1, None, :]], 2)
+    count, n, _ = coefficients.shape
+    across = torch.empty(count, n, 2 * n, device=coefficients.device)
+    torch.mul(coefficients, cos[:, 1, None, :], out=across[:, :, :n])
+    torch.mul(coefficients, sin[:, 1, None, :], out=across[:, :, n:])
     part = across @ basis.waves.T
-    down = torch.cat([part * cos[:, 0, :, None], part * sin[:, 0, :, None]], 1)
+    down = torch.empty(count, 2 * n, part.shape[2], device=coefficients.device)
+    torch.mul(part, cos[:, 0, :, None], out=down[:, :n])
+    torch.mul(part, sin[:, 0, :, None], out=down[:, n:])
     return basis.waves @ down
