@@ -1,0 +1,84 @@
+"""Configuration of the documentation: see ``nox -s docs``."""
+
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import sphinx_autosummary_accessors
+
+import xsubpix  # noqa: F401  (registers the accessors)
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # mathml.py
+
+project = "xsubpix"
+author = "The xsubpix developers"
+copyright = author
+try:
+    release = metadata.version("xsubpix")
+except metadata.PackageNotFoundError:  # built from a source tree that was never installed
+    release = "development version"
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "sphinx_autosummary_accessors",
+    "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
+    "mathml",
+]
+templates_path = ["_templates", sphinx_autosummary_accessors.templates_path]
+exclude_patterns = ["_build", "snippets"]
+default_role = "literal"
+html_math_renderer = "mathml"
+
+autosummary_generate = True
+# Estimators inherit halo, support and tile, and their docstrings say it all once.
+autodoc_default_options = {"inherited-members": False}
+autodoc_typehints = "none"  # numpydoc's parameter lists give the types
+numpydoc_show_class_members = False  # the templates list members
+numpydoc_use_plots = False
+
+bibtex_bibfiles = ["refs.bib"]
+bibtex_default_style = "plain"
+bibtex_reference_style = "author_year"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "min_reported_time": 1,
+    "thumbnail_size": (360, 260),
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"xsubpix {release}"
+html_static_path = ["_static"]
+html_css_files = ["xsubpix.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
+html_context = {"default_mode": "light"}  # the figures have white grounds
+html_theme_options = {
+    "logo": {"text": "xsubpix"},
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 5,
+    "navbar_align": "left",
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+}
+# Pages without pages below them have nothing to show in the left column.
+html_sidebars = {
+    page: []
+    for page in (
+        "index", "quickstart", "conventions", "theory", "changes", "citing", "contributing",
+        "references", "search", "genindex",
+    )
+}  # fmt: skip

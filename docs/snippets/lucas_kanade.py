@@ -1,0 +1,55 @@
+"""An estimator of one's own: least squares on image gradients."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from xsubpix.estimators import Estimate, Estimator, Flag
+from xsubpix.estimators.dense import DenseField, box_mean, sample_blocks
+
+
+@dataclasses.dataclass(frozen=True)
+class LucasKanade(Estimator):
+    """Shift of a window from one step on gradients (Lucas & Kanade 1981): below 1 px only.
+
+    ``quality`` is the smaller over the larger eigenvalue of the window's
+    structure matrix: 0 where it holds one straight edge, 1 where gradients
+    have no preferred direction.
+    """
+
+    window: int = 21
+    name: ClassVar[str] = "lucas-kanade"
+    description: ClassVar[str] = "Lucas & Kanade (1981), one step"
+    support = property(lambda self: self.window // 2 + 1)  # gradients take a pixel more
+    halo = property(lambda self: self.support + 1)
+    tile = property(lambda self: max(1, 256 // self.step))
+
+    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
+        """See :meth:`Estimator.__call__`."""
+        fields = [self._field(*pair) for pair in zip(pre, post, strict=True)]
+        return sample_blocks(fields, self.halo, self.step)
+
+    def _field(self, pre: np.ndarray, post: np.ndarray) -> DenseField:
+        gy, gx = np.gradient((pre + post) / 2)
+        change = pre - post  # = g . d, to first order
+        known = np.isfinite(gx + gy + change)
+
+        def mean(values: np.ndarray) -> np.ndarray:
+            return box_mean(np.where(known, values, 0.0), self.window)
+
+        xx, xy, yy = mean(gx * gx), mean(gx * gy), mean(gy * gy)
+        bx, by = mean(gx * change), mean(gy * change)
+        det = xx * yy - xy * xy
+        spread = np.sqrt((xx - yy) ** 2 + 4 * xy**2)
+        quality = (xx + yy - spread) / np.maximum(xx + yy + spread, 1e-30)
+        sound = quality > 1e-3
+        missing = box_mean(np.isfinite(change), self.window) < 0.5
+        dx, dy = (
+            np.where(sound, top / np.where(sound, det, 1.0), np.nan)
+            for top in (yy * bx - xy * by, xx * by - xy * bx)
+        )
+        flags = np.where(missing, Flag.NODATA, np.where(sound, np.uint8(0), Flag.LOW_TEXTURE))
+        sigma = np.full(pre.shape, np.nan)
+        parts = (np.where(missing, np.nan, v).astype(np.float32) for v in (dx, dy, sigma, quality))
+        return DenseField(*parts, flags.astype(np.uint8))
