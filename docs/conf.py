@@ -4,7 +4,9 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import sphinx_autosummary_accessors
+from sphinx.application import Sphinx
 
 import xsubpix  # noqa: F401  (registers the accessors)
 
@@ -35,8 +37,6 @@ default_role = "literal"
 html_math_renderer = "mathml"
 
 autosummary_generate = True
-# Estimators inherit halo, support and tile, and their docstrings say it all once.
-autodoc_default_options = {"inherited-members": False}
 autodoc_typehints = "none"  # numpydoc's parameter lists give the types
 numpydoc_show_class_members = False  # the templates list members
 numpydoc_use_plots = False
@@ -54,6 +54,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "min_reported_time": 1,
+    "capture_repr": ("_repr_html_",),  # Datasets, not what the last plotting call returns
     "thumbnail_size": (360, 260),
 }
 
@@ -74,11 +75,25 @@ html_theme_options = {
     "footer_end": [],
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
 }
-# Pages without pages below them have nothing to show in the left column.
+# Pages without pages below them have nothing to show in the left column, and code
+# needs the room.
 html_sidebars = {
     page: []
     for page in (
         "index", "quickstart", "conventions", "theory", "changes", "citing", "contributing",
-        "references", "search", "genindex",
+        "references", "search", "genindex", "gallery/*",
     )
 }  # fmt: skip
+
+
+def is_parameter(
+    app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
+) -> bool:
+    """Leave out attributes that hold parameters: the docstrings list those."""
+    if what != "class" or callable(obj):
+        return skip
+    return skip or not isinstance(obj, (property, classmethod, np.uint8))
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-skip-member", is_parameter)

@@ -85,6 +85,7 @@ ax.legend()
 # A seed is an earthquake. What is given is kept, the rest is drawn:
 # :func:`xsubpix.rupture.random_fault` says from which distributions.
 
+# sphinx_gallery_thumbnail_number = 4
 fig, axes = plt.subplots(2, 3, figsize=(14, 8.4), layout="constrained", sharex=True, sharey=True)
 for seed, ax in enumerate(axes.flat):
     field = scene.subpix.synthetic_rupture(seed=seed, top_depth=0.0)
