@@ -1,5 +1,6 @@
 """Configuration of the documentation: see ``nox -s docs``."""
 
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -86,14 +87,24 @@ html_sidebars = {
 }  # fmt: skip
 
 
-def is_parameter(
+def skip_parameters(
     app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
 ) -> bool:
     """Leave out attributes that hold parameters: the docstrings list those."""
-    if what != "class" or callable(obj):
+    if what not in ("class", "attribute") or callable(obj) or name in ("name", "description"):
         return skip
     return skip or not isinstance(obj, (property, classmethod, np.uint8))
 
 
+def read_changelog(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Turn the changelog's little Markdown into the page of changes."""
+    if docname == "changes":
+        text = (HERE.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+        text = re.sub(r"^# .*", "Changes\n=======", text)
+        text = re.sub(r"^## (.*)", lambda m: f"{m[1]}\n{'-' * len(m[1])}", text, flags=re.M)
+        source[0] = re.sub(r"\[([^]]*)\]\(([^)]*)\)", r"`\1 <\2>`__", text)
+
+
 def setup(app: Sphinx) -> None:
-    app.connect("autodoc-skip-member", is_parameter)
+    app.connect("autodoc-skip-member", skip_parameters)
+    app.connect("source-read", read_changelog)
