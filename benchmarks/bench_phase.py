@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import torch
-from common import fourier_shift, noise_for, chips_of_test_split
+from common import chips_of_test_split, fourier_shift, noise_for
 from skimage.registration import phase_cross_correlation
 
 from xsubpix.estimators import Flag

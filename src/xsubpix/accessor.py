@@ -70,13 +70,18 @@ class ImageAccessor:
         *,
         direction: Direction = "forward",
         max_displacement: float | None = None,
+        device: str = "cpu",
     ) -> xr.DataArray:
         """What this image looks like once the ground has moved by `disp`.
 
         See :func:`xsubpix.warp_quintic`.
         """
         return warp_quintic(
-            self._image, disp, direction=direction, max_displacement=max_displacement
+            self._image,
+            disp,
+            direction=direction,
+            max_displacement=max_displacement,
+            device=device,
         )
 
 

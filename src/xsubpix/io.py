@@ -125,7 +125,7 @@ def to_cog(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = 
                 _store(out, [disp[name].transpose(*grid.dims).data for name in names])
             rasterio.shutil.copy(
                 raw, cog, driver="COG", compress="deflate", predictor="3", bigtiff="if_safer",
-                overview_resampling="average",
+                overview_resampling="nearest",
             )  # fmt: skip
             os.replace(cog, target)
     except (rasterio.errors.RasterioError, OSError) as error:

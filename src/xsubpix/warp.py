@@ -36,6 +36,8 @@ SUPPORT = 3
 # The inverse field is found to this residual, pixels: a tenth of the
 # precision that the warp is to have.
 RESIDUAL = 1e-3
+# Side of the box in which the ground's opening is measured, pixels.
+CRACK_BOX = 8
 
 
 def warp_quintic(
@@ -44,6 +46,7 @@ def warp_quintic(
     *,
     direction: Direction = "forward",
     max_displacement: float | None = None,
+    device: str = "cpu",
 ) -> xr.DataArray:
     r"""Resample an image as if the ground had moved, by quintic B-splines.
 
@@ -63,6 +66,10 @@ def warp_quintic(
     max_displacement : float, optional
         Bound on the displacement's size along either axis, pixels. Needed to
         stay lazy where `disp` is lazy; otherwise its maximum is computed.
+    device : str
+        ``"cpu"``: SciPy. ``"cuda"``, ``"cuda:1"``, ... (or ``"auto"``, a GPU
+        where there is one): torch-interpol, to 1e-6 of the image's range the
+        same. The field is inverted on the CPU in either case.
 
     Returns
     -------
@@ -76,6 +83,8 @@ def warp_quintic(
     ------
     DimensionError, GridError, DataError
         Image or displacement cannot be used, or do not belong together.
+    ModelError
+        The device is not there, or torch-interpol is not installed.
 
     Notes
     -----
@@ -90,6 +99,10 @@ def warp_quintic(
     """
     if direction not in ("forward", "backward"):
         raise DataError(f"direction={direction!r}: give 'forward' or 'backward'.")
+    if device != "cpu":
+        from .estimators.windows import torch_device
+
+        device = str(torch_device(device))
     source = Image.from_dataarray(image, "image")
     grid = source.grid
     components, in_pixels = _components(disp, image, grid)
@@ -101,7 +114,7 @@ def warp_quintic(
     halo = math.ceil(reach) + SUPPORT + PREFILTER_REACH
     lattice = Lattice(grid.shape, step=1, halo=halo, tile=256)
     (warped,) = map_blocks(
-        _Warp(lattice, grid, direction, in_pixels),
+        _Warp(lattice, grid, direction, in_pixels, device),
         [source.data, *components],
         lattice,
         [np.float32],
@@ -127,6 +140,7 @@ class _Warp:
     grid: Grid
     direction: Direction
     in_pixels: bool
+    device: str = "cpu"
 
     def __call__(
         self, blocks: list[np.ndarray], row: int, col: int, rows: int, cols: int
@@ -153,10 +167,12 @@ class _Warp:
         else:
             y, x = np.ogrid[inner]
             y, x = y + dy[inner], x + dx[inner]
-        return (sample_quintic(image, y, x),)
+        return (sample_quintic(image, y, x, device=self.device),)
 
 
-def sample_quintic(image: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+def sample_quintic(
+    image: np.ndarray, rows: np.ndarray, cols: np.ndarray, *, device: str = "cpu"
+) -> np.ndarray:
     """Values of an image between its pixels, by quintic B-splines.
 
     Parameters
@@ -164,7 +180,9 @@ def sample_quintic(image: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.
     image : numpy.ndarray
         Shape (h, w); NaN is missing.
     rows, cols : numpy.ndarray
-        Places, pixels (centres at whole numbers), any shape.
+        Places, pixels (centres at whole numbers), shape (p, q).
+    device : str
+        ``"cpu"`` (SciPy) or a torch device.
 
     Returns
     -------
@@ -196,9 +214,17 @@ def sample_quintic(image: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.
         # On a pixel itself the spline still weighs its neighbours through the
         # prefilter, but interpolates: the pixel's own value is exact.
         inside &= ~hit
-    values = scipy.ndimage.map_coordinates(
-        image.astype(np.float64), [rows, cols], order=5, mode="mirror", output=np.float32
-    )
+    if device == "cpu":
+        values = scipy.ndimage.map_coordinates(
+            image.astype(np.float64), [rows, cols], order=5, mode="mirror", output=np.float32
+        )
+    else:
+        import torch
+
+        from .warp_torch import sample_quintic_torch
+
+        tensors = (torch.as_tensor(x, dtype=torch.float64) for x in (image, rows, cols))
+        values = sample_quintic_torch(*(t.to(device) for t in tensors)).float().cpu().numpy()
     values[~inside] = np.nan
     return values
 
@@ -231,7 +257,7 @@ def invert_displacement(
     """
     inner = inner or (slice(0, dx.shape[0]), slice(0, dx.shape[1]))
     field = np.stack([dy, dx]).astype(np.float64)
-    missing = ~np.isfinite(field).all(axis=0, keepdims=True)[0]
+    missing = np.asarray(~np.isfinite(field).all(0))
     field[:, missing] = 0.0
     goal = np.mgrid[inner].astype(np.float64)
     shape = goal.shape[1:]
@@ -251,8 +277,32 @@ def invert_displacement(
     if missing.any():
         found &= _linear(missing[None].astype(float), place)[0] < 1e-6
     place[:, ~found] = np.nan
+    cell = tuple(
+        np.clip(np.floor(np.nan_to_num(p)).astype(int), 0, n - 1)
+        for p, n in zip(place, missing.shape, strict=True)
+    )
+    place[:, ~_is_ground(field)[cell]] = np.nan
     rows, cols = place.reshape(2, *shape)
     return rows, cols
+
+
+def _is_ground(field: np.ndarray) -> np.ndarray:
+    """Whether the ground between a pixel and its next ones stays ground.
+
+    Not where it opens by more than a pixel within a pixel (a crack, in which
+    there is nothing to see) or closes so (one side hides the other). Opening is
+    the flux of the field out of a box: along a sloping trace, pixels of a
+    strike-slip field seem to open and close in turn, boxes do not.
+    """
+    import scipy.ndimage
+
+    down = np.diff(field, axis=1, append=field[:, -1:])
+    across = np.diff(field, axis=2, append=field[:, :, -1:])
+    area = (1 + down[0]) * (1 + across[1]) - down[1] * across[0]
+    jump = np.maximum(np.hypot(*down), np.hypot(*across))
+    opening = CRACK_BOX * scipy.ndimage.uniform_filter(down[0] + across[1], CRACK_BOX)
+    torn = ((area > 2) | (area <= 0)) & (np.abs(opening) > np.maximum(1.0, 0.5 * jump))
+    return ~torn
 
 
 def _linear(field: np.ndarray, place: np.ndarray) -> np.ndarray:
