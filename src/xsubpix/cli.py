@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__
+from . import __version__, cli_database
 from .errors import SubpixError
 
 __all__ = ["main"]
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--device", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     measure.add_argument("--quiet", action="store_true", help="no progress bar")
     measure.set_defaults(run=_correlate)
+    cli_database.add_parser(commands)
     return parser
 
 

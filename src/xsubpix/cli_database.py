@@ -1,0 +1,223 @@
+"""The command line of databases: ``xsubpix database build`` and ``xsubpix database info``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command ``database`` to the sub-parsers of the command line."""
+    database = commands.add_parser(
+        "database", help="make a database of synthetic ruptures, or describe one"
+    )
+    verbs = database.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    build = verbs.add_parser(
+        "build",
+        help="build a database, or go on with one that was stopped",
+        description="Put synthetic ruptures on satellite images: frames with an image before, "
+        "images after at several factors of one displacement, and the displacement. Given again, "
+        "the same command goes on where it was stopped. The same seed, scenes and version give "
+        "the same bytes, whatever the number of workers.",
+        epilog="example: xsubpix database build scenes/*_pan.tif --multispectral _pan:_ms "
+        "--location 'P[0-9]+R[0-9]+' --validation P091R083 --test P090R083 --out db.zarr "
+        "--faults 10000,2000,2000",
+    )
+    build.add_argument(
+        "scenes",
+        nargs="+",
+        metavar="SCENE",
+        help="FILE, PAN+MS (panchromatic and multispectral of one instant), PRE,POST (two dates "
+        "on one grid) or LIST.toml (tables [[scene]]: path, multispectral, post, band, location, "
+        "split, source, licence)",
+    )
+    build.add_argument("--out", type=Path, required=True, metavar="DB.zarr", help="the store")
+    build.add_argument(
+        "--faults", type=_integers, required=True, metavar="N,N,N",
+        help="faults, one a frame, of training, validation and test",
+    )  # fmt: skip
+    split = build.add_argument_group("splits, by location")
+    split.add_argument(
+        "--location", metavar="REGEX",
+        help="what it finds in a file's name is the scene's location, and scenes of one location "
+        "are never split (default: each scene is a location)",
+    )  # fmt: skip
+    for name in ("train", "validation", "test"):
+        split.add_argument(
+            f"--{name}", nargs="+", default=[], metavar="GLOB",
+            help=f"locations or scenes for {name}"
+            + (" (default: all that are in no other)" if name == "train" else ""),
+        )  # fmt: skip
+    images = build.add_argument_group("images")
+    images.add_argument(
+        "--multispectral", type=_replacement, metavar="OLD:NEW",
+        help="each scene's bands are in the file whose name has NEW for OLD, as in _pan:_ms",
+    )  # fmt: skip
+    images.add_argument("--band", type=int, help="band, from 1 (default: all, mixed)")
+    images.add_argument(
+        "--source", default="", help="where the scenes come from, for the datasheet"
+    )
+    images.add_argument("--licence", default="", help="their licence, for the datasheet")
+    images.add_argument(
+        "--min-correlation", type=float, default=0.9, metavar="R",
+        help="of windows of two real dates (default: 0.9)",
+    )  # fmt: skip
+    images.add_argument(
+        "--correlation", type=_floats, default=(0.6, 0.95), metavar="LOW,HIGH",
+        help="of simulated second dates (default: 0.6,0.95)",
+    )  # fmt: skip
+    images.add_argument(
+        "--dates", type=int, metavar="N",
+        help="second dates a frame (default: one for each factor)",
+    )  # fmt: skip
+    ground = build.add_argument_group("displacement")
+    ground.add_argument(
+        "--scalings", type=_floats, default=(0.06, 0.15, 0.4, 1.0), metavar="F,F,...",
+        help="factors of each frame's displacement (default: 0.06,0.15,0.4,1)",
+    )  # fmt: skip
+    ground.add_argument(
+        "--amplitude", type=_floats, default=(0.5, 1.5), metavar="LOW,HIGH",
+        help="largest displacement at factor 1, pixels; a strike-slip fault jumps by twice that "
+        "(default: 0.5,1.5)",
+    )  # fmt: skip
+    ground.add_argument(
+        "--mechanisms", default="strike-slip", metavar="NAME,...",
+        help="strike-slip, oblique-reverse, oblique-normal, reverse, normal "
+        "(default: strike-slip)",
+    )  # fmt: skip
+    ground.add_argument("--frame", type=int, default=1024, help="side of frames, px (1024)")
+    ground.add_argument("--window", type=int, default=512, help="side of windows, px (512)")
+    ground.add_argument("--seed", type=int, default=0, help="of all that is random (0)")
+    build.add_argument("--workers", type=int, help="processes or threads (default: the cores)")
+    build.add_argument(
+        "--scheduler", choices=("processes", "threads", "synchronous"), default="processes",
+        help="of dask (default: processes)",
+    )  # fmt: skip
+    build.add_argument("--quiet", action="store_true", help="no progress bar")
+    build.set_defaults(run=_build)
+
+    info = verbs.add_parser("info", help="statistics of a database")
+    info.add_argument("database", type=Path, metavar="DB.zarr")
+    info.add_argument(
+        "--checksum", action="store_true", help="SHA-256 over the bytes of all arrays"
+    )
+    info.set_defaults(run=_info)
+
+
+def _build(options: argparse.Namespace) -> int:
+    from .database.build import build_database
+    from .database.plan import Settings
+    from .database.scenes import scenes_from_names
+
+    scenes = scenes_from_names(
+        options.scenes,
+        multispectral=options.multispectral,
+        band=options.band,
+        location=options.location,
+        source=options.source,
+        licence=options.licence,
+    )
+    settings = Settings(
+        faults=options.faults,
+        scalings=options.scalings,
+        amplitude=options.amplitude,
+        frame=options.frame,
+        window=options.window,
+        seed=options.seed,
+        dates=options.dates or len(options.scalings),
+        correlation=options.correlation,
+        mechanisms=tuple(options.mechanisms.split(",")),
+        min_correlation=options.min_correlation,
+    )
+    patterns = {name: getattr(options, name) for name in ("train", "validation", "test")}
+    try:
+        report = build_database(
+            scenes,
+            options.out,
+            settings,
+            split={name: globs for name, globs in patterns.items() if globs},
+            workers=options.workers,
+            scheduler=options.scheduler,
+            progress=None if options.quiet else _progress(),
+        )
+    except KeyboardInterrupt:
+        print("\nstopped: the same command goes on where it was", file=sys.stderr)
+        return 130
+    each = f", {report.cpu_seconds / report.made:.2f} CPU s each" if report.made else ""
+    print(
+        f"{report.path}: {report.made} frames made{each}, {report.found} found; "
+        f"{report.seconds:.0f} s"
+    )
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    from .database.datasheet import describe
+    from .database.scenes import SPLITS
+    from .database.store import checksum, database_table, read_attributes, stored_bytes
+
+    plan = read_attributes(options.database)["plan"]
+    print(f"{options.database}: xsubpix {plan['version']}, seed {plan['settings']['seed']}")
+    for split, count in zip(SPLITS, plan["settings"]["faults"], strict=True):
+        if count:
+            print("\n".join(["", split, *describe(database_table(options.database, split))]))
+    size = stored_bytes(options.database)
+    listed = ", ".join(f"{name} {n / 2**20:.1f}" for name, n in size.items())
+    print(f"\n{sum(size.values()) / 2**20:.1f} MiB: {listed} MiB")
+    if options.checksum:
+        print(f"sha256 {checksum(options.database)}")
+    return 0
+
+
+def _progress() -> Callable[[int, int, float], None]:
+    """A bar on standard error; on a terminal it stays on its line."""
+    first: list[int] = []
+    last = [float("-inf")]
+    terminal = sys.stderr.isatty()
+
+    def show(made: int, total: int, seconds: float) -> None:
+        first.append(made) if not first else None
+        if not terminal and seconds - last[0] < 30 and made < total:
+            return
+        last[0] = seconds
+        now = made - first[0]
+        left = (total - made) * seconds / now if now else float("nan")
+        bar = "#" * (30 * made // total)
+        print(
+            f"\r[{bar:<30}] {made} of {total} frames, {_duration(seconds)} so far, "
+            f"{_duration(left)} left ",
+            end="" if terminal and made < total else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    return show
+
+
+def _duration(seconds: float) -> str:
+    if seconds != seconds:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _floats(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _replacement(text: str) -> tuple[str, str]:
+    old, colon, new = text.partition(":")
+    if not (old and colon):
+        raise argparse.ArgumentTypeError(f"{text!r}: give OLD:NEW, as in _pan:_ms.")
+    return old, new

@@ -1,0 +1,357 @@
+"""Building a database: frames as dask tasks, each made once, whatever stops the building.
+
+A frame's images are written first, each file in one piece, then a marker with
+its row of the table, by renaming. What has a marker is never made again; what
+has none is made anew, and comes out the same, because nothing but the plan and
+its number goes into it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import DataError, FileError
+from .datasheet import write_datasheet
+from .frames import make_frame
+from .plan import Plan, Settings, make_plan, used_scenes
+from .reading import PlannedScene
+from .scenes import SPLITS, SceneSource, digest_of, split_scenes
+from .store import create_store, read_attributes, write_frame, write_table
+
+__all__ = ["BuildReport", "build_database"]
+
+_MARKERS = ".building"
+# Libraries' own threads would fight for the cores that the workers share, and may round sums
+# differently by their number.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildReport:
+    """What a call of :func:`build_database` did.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The store.
+    made, found : int
+        Frames made now, and found made already.
+    cpu_seconds : float
+        Of making and storing the former, over all workers.
+    seconds : float
+        Time it took.
+    """
+
+    path: Path
+    made: int
+    found: int
+    cpu_seconds: float
+    seconds: float
+
+
+def build_database(
+    scenes: Sequence[SceneSource],
+    out: str | os.PathLike[str],
+    settings: Settings,
+    *,
+    split: Mapping[str, Sequence[str]] | None = None,
+    workers: int | None = None,
+    scheduler: str = "processes",
+    progress: Callable[[int, int, float], None] | None = None,
+) -> BuildReport:
+    """Build a database of synthetic ruptures on real images, or go on with one.
+
+    Parameters
+    ----------
+    scenes : sequence of SceneSource
+        Images; see :func:`xsubpix.database.scenes.scenes_from_names`.
+    out : str or path
+        The store: a new name, or one that was begun with the same scenes,
+        settings and version.
+    settings : Settings
+        Numbers of faults, sizes, ranges, the seed.
+    split : mapping, optional
+        Split to patterns of locations:
+        :func:`xsubpix.database.scenes.split_scenes`.
+    workers : int, optional
+        Processes or threads; by default as many as there are cores.
+    scheduler : {"processes", "threads", "synchronous", "distributed"}
+        Of dask; ``"distributed"`` uses the client that there is. Scripts that use
+        ``"processes"`` need the guard ``if __name__ == "__main__":``.
+    progress : callable, optional
+        Called about every second with the frames that are made, the frames in
+        all, and the seconds since the first was begun.
+
+    Returns
+    -------
+    BuildReport
+
+    Raises
+    ------
+    DataError
+        The scenes cannot make what is asked for; two splits share ground.
+    FileError
+        A file cannot be read; `out` is something else, or was begun with other
+        scenes, settings or another version.
+
+    Notes
+    -----
+    The same seed, scenes and version give the same bytes on one worker or many
+    (on one kind of machine: other processors or other versions of numpy and
+    scipy may round differently).
+    """
+    if scheduler not in ("processes", "threads", "synchronous", "distributed"):
+        raise DataError(
+            f"scheduler={scheduler!r}: give 'processes', 'threads', 'synchronous' or 'distributed'."
+        )
+    if workers is not None and workers < 1:
+        raise DataError(f"workers={workers}: give 1 or more.")
+    begun = time.perf_counter()
+    path = Path(out)
+    ordered = split_scenes(scenes, split or {})
+    with single_threaded():
+        plan = _begin(path, ordered, settings)
+    wanted = [(name, k) for name in SPLITS for k in range(settings.count(name))]
+    complete = bool(read_attributes(path).get("complete"))
+    todo = [] if complete else [w for w in wanted if not _marker(path, *w).exists()]
+    seconds = 0.0
+    if todo:
+        with _watched(path, len(wanted), progress):
+            start = time.process_time()
+            each = _compute(path, plan, todo, workers, scheduler)
+            # Threads of one process share its clock.
+            seconds = time.process_time() - start if scheduler == "threads" else sum(each)
+    if not complete:
+        _finish(path, plan)
+    shutil.rmtree(path / _MARKERS, ignore_errors=True)
+    elapsed = time.perf_counter() - begun
+    return BuildReport(path, len(todo), len(wanted) - len(todo), seconds, elapsed)
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """Keep numerical libraries to one thread."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
+def _begin(path: Path, scenes: list[SceneSource], settings: Settings) -> Plan:
+    """Make the store, or take up the plan of the one that is there."""
+    if path.exists():
+        if (path / "zarr.json").exists() and "plan" in _attributes(path):
+            return _resume(path, scenes, settings)
+        if not (path / _MARKERS).is_dir():
+            raise FileError(f"{path} exists and is no database of xsubpix: choose another name.")
+        shutil.rmtree(path)  # stopped before its plan was written
+    if not path.parent.is_dir():
+        raise FileError(f"cannot write {path}: there is no folder {path.parent}. Make it.")
+    plan = make_plan(scenes, settings)
+    (path / _MARKERS).mkdir(parents=True)
+    create_store(path, settings)
+    # Last: with a plan, a store is whole.
+    _set_attributes(path, {"plan": plan.to_dict(), "complete": False})
+    return plan
+
+
+def _resume(path: Path, scenes: list[SceneSource], settings: Settings) -> Plan:
+    stored = read_attributes(path)["plan"]
+    used = used_scenes(scenes, settings)
+    there = {
+        "version": stored["version"],
+        **stored["settings"],
+        "scenes": [_identity(scene) for scene in stored["scenes"]],
+    }
+    asked = json.loads(
+        json.dumps(
+            {
+                "version": __version__,
+                **settings.to_dict(),
+                "scenes": [
+                    _identity(
+                        PlannedScene(
+                            scene, (0, 0), 0.0, tuple(digest_of(p) for p in scene.files)
+                        ).to_dict()
+                    )
+                    for scene in used
+                ],
+            }
+        )
+    )
+    for key, value in asked.items():
+        if there.get(key) != value:
+            what = (
+                f"{key}={there.get(key)}, not {value}"
+                if key != "scenes"
+                else "other scenes, splits or files"
+            )
+            raise FileError(
+                f"{path} was begun with {what}. Give what it was begun with to go on, or build "
+                "under another name."
+            )
+    for unfinished in path.rglob("*.partial"):
+        unfinished.unlink(missing_ok=True)
+    return Plan(
+        settings,
+        tuple(
+            PlannedScene.from_dict(scene, values)
+            for scene, values in zip(used, stored["scenes"], strict=True)
+        ),
+    )
+
+
+def _identity(scene: dict[str, Any]) -> list[Any]:
+    keys = ("name", "sha256", "kind", "band", "location", "split", "source", "licence")
+    return [scene[key] for key in keys]
+
+
+def _compute(
+    path: Path, plan: Plan, todo: list[tuple[str, int]], workers: int | None, scheduler: str
+) -> list[float]:
+    """Make frames; CPU seconds of each."""
+    import dask
+
+    tasks = [dask.delayed(_build_frame, pure=False)(str(path), plan, *frame) for frame in todo]
+    if scheduler == "distributed":
+        from distributed import get_client
+
+        return list(dask.compute(*tasks, scheduler=get_client()))
+    if scheduler != "processes":
+        return list(dask.compute(*tasks, scheduler=scheduler, num_workers=workers))
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    count = min(workers or os.cpu_count() or 1, len(todo))
+    with (
+        _environment(dict.fromkeys(_THREADS, "1")),
+        ProcessPoolExecutor(
+            count,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_die_with,
+            initargs=(os.getpid(),),
+        ) as pool,
+    ):
+        try:
+            return list(dask.compute(*tasks, scheduler="processes", pool=pool, chunksize=1))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _build_frame(path: str, plan: Plan, split: str, number: int) -> float:
+    """Make one frame, store it, then mark it as made; CPU seconds."""
+    start = time.process_time()
+    with single_threaded():
+        frame = make_frame(plan, split, number)
+        write_frame(Path(path), split, number, frame)
+    marker = _marker(Path(path), split, number)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    partial = marker.with_name(f"{marker.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    partial.write_text(json.dumps(frame.record))
+    os.replace(partial, marker)
+    return time.process_time() - start
+
+
+def _finish(path: Path, plan: Plan) -> None:
+    """Gather the table, write the datasheet, and call the store complete."""
+    names = [scene.source.name for scene in plan.scenes]
+    for split in SPLITS:
+        count = plan.settings.count(split)
+        if count:
+            records = [json.loads(_marker(path, split, k).read_text()) for k in range(count)]
+            write_table(path, split, records, names)
+    described = plan.to_dict()
+    write_datasheet(path, described)
+    _set_attributes(path, {"plan": described, "complete": True})
+
+
+def _marker(path: Path, split: str, number: int) -> Path:
+    return path / _MARKERS / split / f"{number:06d}.json"
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads((path / "zarr.json").read_text()).get("attributes", {})
+    except (OSError, json.JSONDecodeError) as error:
+        raise FileError(f"cannot read {path / 'zarr.json'}: {error}") from error
+
+
+def _set_attributes(path: Path, attributes: dict[str, Any]) -> None:
+    """Write the root's attributes, all at once."""
+    file = path / "zarr.json"
+    metadata = json.loads(file.read_text())
+    metadata["attributes"] = attributes
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(metadata, indent=2))
+    os.replace(partial, file)
+
+
+@contextlib.contextmanager
+def _watched(
+    path: Path, total: int, progress: Callable[[int, int, float], None] | None
+) -> Iterator[None]:
+    """Call `progress` while frames are made: markers are counted, whoever makes them."""
+    if progress is None:
+        yield
+        return
+    stop = threading.Event()
+    start = time.perf_counter()
+
+    def watch() -> None:
+        while True:
+            stopped = stop.wait(1.0)
+            progress(_count_markers(path), total, time.perf_counter() - start)
+            if stopped:
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _count_markers(path: Path) -> int:
+    count = 0
+    for split in SPLITS:
+        with contextlib.suppress(FileNotFoundError), os.scandir(path / _MARKERS / split) as files:
+            count += sum(file.name.endswith(".json") for file in files)
+    return count
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _die_with(parent: int) -> None:
+    """End this worker when the process that began it is gone, killed or not."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
