@@ -46,6 +46,16 @@ def test_the_page_shows_this_file() -> None:
     assert f"snippets/{NAME}.py" in (DOCS / "contributing.rst").read_text(encoding="utf-8")
 
 
+def test_every_model_is_documented() -> None:
+    """If it fails, a model was registered that the documentation does not name."""
+    for page in ("quickstart.rst", "citing.rst"):
+        text = (DOCS / page).read_text(encoding="utf-8")
+        assert [name for name in xsubpix.available_models() if f'"{name}"' not in text] == []
+    listed = (DOCS / "api" / "index.rst").read_text(encoding="utf-8")
+    for module, name in registry._REGISTRY.values():
+        assert f"estimators.{module}.{name}\n" in listed
+
+
 @pytest.mark.parametrize("step", [1, 4, 5])
 def test_signs_and_units(
     snippet: ModuleType, pair: tuple[xr.DataArray, xr.DataArray], step: int
