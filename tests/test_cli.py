@@ -117,7 +117,7 @@ def test_demo_makes_table_picture_and_geotiff(tmp_path, capsys):
     for word in ("mean EPE", "near fault", "zero predictor", "seconds"):
         assert word in table
     rows = [line.split() for line in table.splitlines() if line.startswith(("phase", "zero"))]
-    errors = {row[0]: float(row[-8]) for row in rows}
+    errors = {row[0].strip(","): float(row[-8]) for row in rows}
     assert errors["phase"] < errors["zero"]
     with rasterio.open(tmp_path / "demo" / "demo.tif") as field:
         assert field.count == 5
