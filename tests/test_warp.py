@@ -115,6 +115,20 @@ def test_round_trip_off_the_trace():
     assert np.sqrt(np.mean((back.values - pixels)[far] ** 2)) / gradient < 0.005
 
 
+def test_oversampling_keeps_what_is_near_nyquist():
+    """Else ``oversample=2`` is no better than the plain spline, or shifted by half a pixel."""
+    cols = np.indices((64, 128))[1]
+    pixels, dx = np.cos(2 * np.pi * 51 / 128 * cols), 0.37
+    true = np.cos(2 * np.pi * 51 / 128 * (cols - dx))
+    field = (np.full(pixels.shape, dx), np.zeros(pixels.shape))
+    inner = (slice(8, -8), slice(24, -24))
+    error = [
+        np.abs(warp_quintic(image_of(pixels), field, oversample=k).values - true)[inner].max()
+        for k in (1, 2)
+    ]
+    assert error[1] < 0.005 < error[0]
+
+
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("chunks", [(128, 128), (50, 37), (7, 128)])
 def test_chunked_equals_whole(direction, chunks):
@@ -130,13 +144,16 @@ def test_chunked_equals_whole(direction, chunks):
     assert float(abs(lazy - whole).max()) <= 1e-6 * np.ptp(pixels)
 
 
-def test_tiles_equal_one_whole_spline():
+@pytest.mark.parametrize("oversample", [1, 2])
+def test_tiles_equal_one_whole_spline(oversample):
     """Else the prefilter's reach is cut at the tiles' borders."""
     pixels = texture((300, 300))
     dx, dy = np.full(pixels.shape, 0.4), np.full(pixels.shape, -0.3)
     rows, cols = np.indices(pixels.shape).astype(float)
-    reference = sample_quintic(pixels, rows + dy, cols + dx)
-    tiled = warp_quintic(image_of(pixels), (dx, dy), direction="backward").values
+    reference = sample_quintic(pixels, rows + dy, cols + dx, oversample=oversample)
+    tiled = warp_quintic(
+        image_of(pixels), (dx, dy), direction="backward", oversample=oversample
+    ).values
     assert np.array_equal(np.isnan(tiled), np.isnan(reference))
     assert np.nanmax(np.abs(tiled - reference)) <= 1e-6 * np.ptp(pixels)
 

@@ -70,6 +70,7 @@ class ImageAccessor:
         *,
         direction: Direction = "forward",
         max_displacement: float | None = None,
+        oversample: int = 2,
         device: str = "cpu",
     ) -> xr.DataArray:
         """What this image looks like once the ground has moved by `disp`.
@@ -81,6 +82,7 @@ class ImageAccessor:
             disp,
             direction=direction,
             max_displacement=max_displacement,
+            oversample=oversample,
             device=device,
         )
 

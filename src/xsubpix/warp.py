@@ -33,6 +33,9 @@ Direction: TypeAlias = Literal["forward", "backward"]
 PREFILTER_REACH = 20
 # A quintic B-spline spans six pixels, three on each side.
 SUPPORT = 3
+# Half-way samples of the oversampled warp: a Kaiser-windowed sinc of 24 pixels, exact to
+# 1e-3 up to 0.85 of Nyquist.
+HALFWAY_REACH = 12
 # The inverse field is found to this residual, pixels: a tenth of the
 # precision that the warp is to have.
 RESIDUAL = 1e-3
@@ -46,6 +49,7 @@ def warp_quintic(
     *,
     direction: Direction = "forward",
     max_displacement: float | None = None,
+    oversample: int = 2,
     device: str = "cpu",
 ) -> xr.DataArray:
     r"""Resample an image as if the ground had moved, by quintic B-splines.
@@ -66,6 +70,11 @@ def warp_quintic(
     max_displacement : float, optional
         Bound on the displacement's size along either axis, pixels. Needed to
         stay lazy where `disp` is lazy; otherwise its maximum is computed.
+    oversample : {1, 2}
+        2: quintic splines on samples half a pixel apart, made by a windowed
+        sinc of 24 pixels: what has up to 0.8 of the Nyquist frequency comes to
+        0.001 px of its place. 1: splines on the image as it is, 0.005 px at 0.6
+        of Nyquist, 0.04 px at 0.8, in half of the time.
     device : str
         ``"cpu"``: SciPy. ``"cuda"``, ``"cuda:1"``, ... (or ``"auto"``, a GPU
         where there is one): torch-interpol, to 1e-6 of the image's range the
@@ -99,6 +108,8 @@ def warp_quintic(
     """
     if direction not in ("forward", "backward"):
         raise DataError(f"direction={direction!r}: give 'forward' or 'backward'.")
+    if oversample not in (1, 2):
+        raise DataError(f"oversample={oversample!r}: give 1 or 2.")
     if device != "cpu":
         from .estimators.windows import torch_device
 
@@ -111,10 +122,10 @@ def warp_quintic(
         raise DataError(
             f"the displacement reaches {reach!r} px: give finite values, and max_displacement >= 0."
         )
-    halo = math.ceil(reach) + SUPPORT + PREFILTER_REACH
+    halo = math.ceil(reach) + SUPPORT + PREFILTER_REACH + (oversample - 1) * HALFWAY_REACH
     lattice = Lattice(grid.shape, step=1, halo=halo, tile=256)
     (warped,) = map_blocks(
-        _Warp(lattice, grid, direction, in_pixels, device),
+        _Warp(lattice, grid, direction, in_pixels, oversample, device),
         [source.data, *components],
         lattice,
         [np.float32],
@@ -140,6 +151,7 @@ class _Warp:
     grid: Grid
     direction: Direction
     in_pixels: bool
+    oversample: int = 1
     device: str = "cpu"
 
     def __call__(
@@ -167,11 +179,16 @@ class _Warp:
         else:
             y, x = np.ogrid[inner]
             y, x = y + dy[inner], x + dx[inner]
-        return (sample_quintic(image, y, x, device=self.device),)
+        return (sample_quintic(image, y, x, oversample=self.oversample, device=self.device),)
 
 
 def sample_quintic(
-    image: np.ndarray, rows: np.ndarray, cols: np.ndarray, *, device: str = "cpu"
+    image: np.ndarray,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    *,
+    oversample: int = 1,
+    device: str = "cpu",
 ) -> np.ndarray:
     """Values of an image between its pixels, by quintic B-splines.
 
@@ -181,6 +198,8 @@ def sample_quintic(
         Shape (h, w); NaN is missing.
     rows, cols : numpy.ndarray
         Places, pixels (centres at whole numbers), shape (p, q).
+    oversample : {1, 2}
+        See :func:`warp_quintic`.
     device : str
         ``"cpu"`` (SciPy) or a torch device.
 
@@ -214,9 +233,12 @@ def sample_quintic(
         # On a pixel itself the spline still weighs its neighbours through the
         # prefilter, but interpolates: the pixel's own value is exact.
         inside &= ~hit
+    image = image.astype(np.float64)
+    if oversample == 2:
+        image, rows, cols = _halved(image), 2.0 * rows, 2.0 * cols
     if device == "cpu":
         values = scipy.ndimage.map_coordinates(
-            image.astype(np.float64), [rows, cols], order=5, mode="mirror", output=np.float32
+            image, [rows, cols], order=5, mode="mirror", output=np.float32
         )
     else:
         import torch
@@ -227,6 +249,24 @@ def sample_quintic(
         values = sample_quintic_torch(*(t.to(device) for t in tensors)).float().cpu().numpy()
     values[~inside] = np.nan
     return values
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    """An image with samples half a pixel apart: (2 h - 1, 2 w - 1), from (h, w)."""
+    import scipy.ndimage
+
+    offset = np.arange(-HALFWAY_REACH, HALFWAY_REACH + 1)
+    # Value half a pixel further on; the first of the odd number of weights is not used.
+    window = np.kaiser(2 * HALFWAY_REACH, 5.65)
+    weights = np.concatenate([[0.0], np.sinc(offset[1:] - 0.5) * window])
+    weights /= weights.sum()
+    for axis in (0, 1):
+        halfway = scipy.ndimage.correlate1d(image, weights, axis=axis, mode="mirror")
+        both = np.stack([image, halfway], axis=axis + 1)
+        shape = list(image.shape)
+        shape[axis] *= 2
+        image = np.delete(both.reshape(shape), -1, axis=axis)
+    return image
 
 
 def invert_displacement(
