@@ -15,6 +15,7 @@ __all__ = ["available_models", "create"]
 # since some bring torch, numba or OpenCV with them.
 _REGISTRY: dict[str, tuple[str, str]] = {
     "phase": ("phase", "Phase"),
+    "cosi-corr": ("cosi_corr", "CosiCorr"),
     "micmac": ("micmac", "MicMac"),
     "deepflow": ("opencv", "DeepFlow"),
     "dis": ("opencv", "DIS"),

@@ -1,0 +1,283 @@
+"""``model="cosi-corr"``: the frequency correlator of COSI-Corr, after its publication."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ..errors import ModelError
+from . import spectrum, windows
+from .base import Estimate, Estimator, Flag, whole_number
+from .dense import real_number
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["CosiCorr"]
+
+# Pixels along the side of all windows of a tile, put side by side.
+TILE = 512
+# Converged when the last step is below this, pixels.
+TOLERANCE = 1e-2
+# Outputs within this share of an initial window have their first guess in common.
+SHARED = 4
+# Matches whose quality is less than this above chance get a first guess of their own.
+DOUBTFUL = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class CosiCorr(Estimator):
+    r"""Phase correlation with a plane fitted to the cross-spectrum's phase (Leprince et al. 2007).
+
+    1. The displacement to a pixel is the peak of the circular correlation of
+       two `initial` windows with a raised cosine taper, the cross-spectrum
+       divided by the root of its amplitude. (The published method divides by
+       the amplitude itself, phase correlation; on real second dates half of
+       the whitening leaves fewer wrong peaks, 0.4 % against 0.7 % of them,
+       and cross-correlation 2.3 %.) Outputs within a quarter of an initial
+       window take the same peak to start from.
+    2. The window of `post` is cut again at the whole pixels of the
+       displacement, and the normalised cross-spectrum of the two `window`
+       windows is :math:`Q = F_1 F_2^* / |F_1 F_2^*|`.
+    3. The displacement minimises
+       :math:`\Phi(d) = \sum_\omega W |Q - e^{j \omega \cdot d}|^2`
+       by Gauss-Newton steps in its two components.
+    4. Frequencies count, W = 1, where the logarithm of the amplitude relative
+       to the largest, :math:`\mathrm{NLS}`, exceeds :math:`m` times its mean.
+    5. Robustness: `iterations` times,
+       :math:`W \leftarrow W (1 - \varphi / 4)^n`, with
+       :math:`\varphi(\omega) = |Q - e^{j \omega \cdot d}|^2` between 0 and 4.
+
+    Steps 3 to 5 are done twice: the second time with the taper of `post` moved
+    by the displacement found, a fraction of a pixel, so that both tapers
+    rest on the same ground. A taper that stays on the pixels of its image
+    pulls displacements towards whole pixels.
+
+    Where the quality is less than 0.2 above chance, as next to a fault whose
+    offset the shared first guess does not tell, windows start again from the
+    peak of their own initial window, and the better of the two is kept.
+
+    ``quality`` is the published signal-to-noise ratio
+    :math:`1 - \sum W \varphi / (4 \sum W)`, with the weights of step 4 (those
+    of step 5 give 0.98 even to unrelated ground): 1 is a perfect match,
+    unrelated ground reaches 0.5 to 0.65 in windows of 32 px.
+
+    ``sigma`` is the root of the mean variance of the two components,
+
+    .. math:: C = \frac{k^2}{a^2} H^{-1} \Big(\sum W^2 \sin^2 r \,
+        \omega \omega^T\Big) H^{-1}, \quad H = \sum W \omega \omega^T,
+
+    the spread of the fit's score over its slope. Step 5 prefers small residual
+    phases r, so that the slope is less than H by
+    :math:`a = \overline{\mathrm{d}(W \sin r)/\mathrm{d}r} / \overline{W}`,
+    and neighbouring frequencies of tapered windows share their noise, hence
+    k = 1.7, calibrated on known shifts of real images. There, in unflagged
+    windows of 32 px, one sigma covered 72 % and two sigma 95 % of the errors at
+    pair correlation 0.9 with white noise (75 % and 97 % at 0.8; 68 % and 92 %
+    in windows of 16 px), 80 % and 99 % with smooth noise, and 72 % and 98 %
+    without any.
+
+    Parameters
+    ----------
+    window : int
+        Side of the final windows, pixels, 8 to 512. The taper makes about half
+        of it effective.
+    step : int
+        Distance of neighbouring windows, pixels.
+    search : int, optional
+        Largest displacement looked for along each axis, pixels; a quarter of
+        the initial window by default, and less than half of it. Matches at
+        the rim of the range, or no better than chance, are flagged
+        ``out_of_range``.
+    initial : int, optional
+        Side of the initial windows, pixels, not less than `window`; twice
+        `window` by default.
+    mask : float
+        :math:`m` of step 4. Smaller values keep fewer, stronger frequencies;
+        0 keeps none.
+    iterations : int
+        Robustness iterations; at least one Gauss-Newton step is taken after each.
+    exponent : int
+        :math:`n` of step 5.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+
+    Notes
+    -----
+    A window needs half of its pixels valid in both images; missing pixels
+    have no weight. Windows without any contrast give NaN and ``low_texture``.
+
+    References
+    ----------
+    Leprince, S., Barbot, S., Ayoub, F. & Avouac, J.-P. (2007). Automatic and
+    precise orthorectification, coregistration, and subpixel correlation of
+    satellite images, application to ground deformation measurements. IEEE
+    Transactions on Geoscience and Remote Sensing 45, 1529-1558.
+    """
+
+    window: int = 32
+    search: int | None = None
+    initial: int | None = None
+    mask: float = 0.9
+    iterations: int = 4
+    exponent: int = 6
+
+    name: ClassVar[str] = "cosi-corr"
+    description: ClassVar[str] = (
+        "Phase plane of the cross-spectrum, masked and robust "
+        "(after Leprince et al. 2007, doi:10.1109/TGRS.2006.888937)"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "window", whole_number("window", self.window, 8, 512))
+        initial = 2 * self.window if self.initial is None else self.initial
+        initial = whole_number("initial", initial, 8, 1024)
+        if initial < self.window:
+            raise ModelError(
+                f"initial={initial} is less than window={self.window}: give at least {self.window}."
+            )
+        object.__setattr__(self, "initial", initial)
+        search = initial // 4 if self.search is None else self.search
+        object.__setattr__(self, "search", whole_number("search", search, 0, initial // 2 - 1))
+        object.__setattr__(self, "mask", real_number("mask", self.mask, 0.01, 100.0))
+        object.__setattr__(self, "iterations", whole_number("iterations", self.iterations, 1, 20))
+        object.__setattr__(self, "exponent", whole_number("exponent", self.exponent, 0, 32))
+
+    @property
+    def halo(self) -> int:
+        """Half an initial window, or half a final one and the search range."""
+        return max((self._initial + 1) // 2, (self.window + 1) // 2 + self._search)
+
+    @property
+    def support(self) -> int:
+        """Half a final window."""
+        return (self.window + 1) // 2
+
+    @property
+    def tile(self) -> int:
+        """As many windows as stay in a processor's cache, in at most 512 pixels of image."""
+        return max(1, min(TILE // self.window, 512 // self.step))
+
+    @property
+    def _search(self) -> int:
+        assert self.search is not None  # set in __post_init__
+        return self.search
+
+    @property
+    def _initial(self) -> int:
+        assert self.initial is not None  # set in __post_init__
+        return self.initial
+
+    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
+        """See :meth:`Estimator.__call__`."""
+        import torch
+
+        device = windows.torch_device(self.device)
+        parts = []
+        with windows.one_thread(), torch.inference_mode():
+            for one, two in zip(pre, post, strict=True):
+                parts.append(_Tile(self, one, two, device).measure())
+        return Estimate(*(np.stack(field) for field in zip(*parts, strict=True)))
+
+
+class _Tile:
+    """One tile of both images, with its initial and its final windows."""
+
+    def __init__(
+        self, estimator: CosiCorr, pre: np.ndarray, post: np.ndarray, device: torch.device
+    ) -> None:
+        self.estimator = estimator
+        self.final, self.initial = (
+            windows.Pair(pre, post, side, estimator.step, estimator.halo, device)
+            for side in (estimator.window, estimator._initial)
+        )
+        self.rows, self.cols = self.final.origins(estimator.tile)
+        # From the first pixel of a final window to that of its initial one.
+        self.lead = self.initial.first - self.final.first
+
+    def measure(self) -> tuple[np.ndarray, ...]:
+        """Arrays (tile, tile) in the order of Estimate."""
+        import torch
+
+        side, window = self.estimator.tile, self.estimator.window
+        device = self.final.device
+        measurable = 2 * self.final.joint_count(self.rows, self.cols) >= window**2
+        out = torch.full((4, side * side), torch.nan, device=device)
+        flags = torch.zeros(side * side, dtype=torch.uint8, device=device)
+        flags[~measurable] |= int(Flag.NODATA)
+        which = measurable.nonzero()[:, 0]
+        if which.numel():
+            out[:, which], bits = self._windows(which)
+            flags[which] |= bits
+        dx, dy, sigma, quality = out.reshape(4, side, side).cpu().numpy()
+        return dx, dy, sigma, quality, flags.reshape(side, side).cpu().numpy()
+
+    def _windows(self, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Measure some of the windows: ((dx, dy, sigma, quality), flags)."""
+        import torch
+
+        search, window = self.estimator._search, self.estimator.window
+        chance = 0.5 + 5.5 / (window + 5)
+        start, own = self._starts(which)
+        fit = self._fit(which, start)
+        doubtful = (fit.quality < chance + DOUBTFUL) & fit.sound
+        left = (doubtful & ~own).nonzero()[:, 0]
+        if left.numel():
+            again = self._fit(which[left], self._initial_peak(which[left]))
+            better = again.quality > fit.quality[left]
+            fit = fit.replaced(left[better], again.select(better))
+        bits = torch.zeros(which.numel(), dtype=torch.uint8, device=start.device)
+        bits[~fit.converged] |= int(Flag.NOT_CONVERGED)
+        at_rim = fit.shift.abs().amax(1) > search - 0.5
+        bits[at_rim | (fit.quality < chance)] |= int(Flag.OUT_OF_RANGE)
+        bits[~fit.sound] = int(Flag.LOW_TEXTURE)
+        values = torch.stack([fit.shift[:, 1], fit.shift[:, 0], fit.sigma, fit.quality])
+        return values.masked_fill(~fit.sound, torch.nan), bits
+
+    def _fit(self, which: torch.Tensor, start: torch.Tensor) -> spectrum.PlaneFit:
+        e = self.estimator
+        return spectrum.fit_plane(
+            self.final, self.rows[which], self.cols[which], start, search=e._search, mask=e.mask,
+            iterations=e.iterations, exponent=e.exponent, tolerance=TOLERANCE,
+        )  # fmt: skip
+
+    def _starts(self, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """First guesses (n, 2), shared in blocks of outputs, and which are a window's own."""
+        import torch
+
+        e = self.estimator
+        if e._search == 0:
+            none = torch.zeros(which.numel(), 2, device=which.device)
+            return none, torch.ones_like(which, dtype=torch.bool)
+        share = max(1, min(e.tile, e._initial // SHARED // e.step))
+        if share == 1:
+            return self._initial_peak(which), torch.ones_like(which, dtype=torch.bool)
+        # The output in a block's middle stands for it.
+        at = torch.stack([which // e.tile, which % e.tile], 1)
+        middle = (at // share * share + share // 2).clamp_max(e.tile - 1)
+        block, inverse = torch.unique(middle[:, 0] * e.tile + middle[:, 1], return_inverse=True)
+        return self._initial_peak(block)[inverse], which == block[inverse]
+
+    def _initial_peak(self, which: torch.Tensor) -> torch.Tensor:
+        """Displacements (n, 2) from initial windows; from final ones where pixels are missing."""
+        import torch
+
+        rows, cols = self.rows[which] + self.lead, self.cols[which] + self.lead
+        whole = self.initial.joint_count(rows, cols) == self.estimator._initial**2
+        start = torch.zeros(which.numel(), 2, device=rows.device)
+        clean, gappy = whole.nonzero()[:, 0], (~whole).nonzero()[:, 0]
+        if clean.numel():
+            start[clean] = spectrum.phase_peak(
+                self.initial, rows[clean], cols[clean], self.estimator._search
+            )
+        if gappy.numel():
+            start[gappy] = self._final_peak(which[gappy])
+        return start
+
+    def _final_peak(self, which: torch.Tensor) -> torch.Tensor:
+        """Displacements (n, 2) from final windows, by normalised cross-correlation."""
+        rows, cols = self.rows[which], self.cols[which]
+        return windows.search_peak(self.final, rows, cols, self.estimator._search)[0]
