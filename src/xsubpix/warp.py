@@ -220,6 +220,7 @@ def sample_quintic(
     missing = ~np.isfinite(image)
     if missing.all():
         return np.full(rows.shape, np.nan, np.float32)
+    near_hole = None
     if missing.any():
         # Nearest valid value: its only use is to keep the prefilter from ringing.
         nearest = scipy.ndimage.distance_transform_edt(
@@ -233,22 +234,36 @@ def sample_quintic(
         # On a pixel itself the spline still weighs its neighbours through the
         # prefilter, but interpolates: the pixel's own value is exact.
         inside &= ~hit
+        if oversample == 2:
+            wide = scipy.ndimage.maximum_filter(missing, size=2 * HALFWAY_REACH + 6, mode="mirror")
+            near_hole = wide[np.clip(first[0], 0, height - 1), np.clip(first[1], 0, width - 1)]
     image = image.astype(np.float64)
+    values = _sample_whole(image, rows, cols, oversample, device)
+    if near_hole is not None:
+        # The sinc reaches farther than the spline: not over holes.
+        values = np.where(near_hole, _sample_whole(image, rows, cols, 1, device), values)
+    values[~inside] = np.nan
+    return values
+
+
+def _sample_whole(
+    image: np.ndarray, rows: np.ndarray, cols: np.ndarray, oversample: int, device: str
+) -> np.ndarray:
+    """Sample an image (float64) in which nothing is missing, at places inside of it."""
+    import scipy.ndimage
+
     if oversample == 2:
         image, rows, cols = _halved(image), 2.0 * rows, 2.0 * cols
     if device == "cpu":
-        values = scipy.ndimage.map_coordinates(
+        return scipy.ndimage.map_coordinates(
             image, [rows, cols], order=5, mode="mirror", output=np.float32
         )
-    else:
-        import torch
+    import torch
 
-        from .warp_torch import sample_quintic_torch
+    from .warp_torch import sample_quintic_torch
 
-        tensors = (torch.as_tensor(x, dtype=torch.float64) for x in (image, rows, cols))
-        values = sample_quintic_torch(*(t.to(device) for t in tensors)).float().cpu().numpy()
-    values[~inside] = np.nan
-    return values
+    tensors = (torch.as_tensor(x, dtype=torch.float64) for x in (image, rows, cols))
+    return sample_quintic_torch(*(t.to(device) for t in tensors)).float().cpu().numpy()
 
 
 def _halved(image: np.ndarray) -> np.ndarray:
