@@ -1,6 +1,7 @@
 """Sessions: demo, tests, lint, typecheck, docs, bench, build."""
 
 import os
+import shutil
 
 import nox
 
@@ -27,6 +28,9 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     install(session, "tests")
+    if shutil.which("gfortran"):
+        # Okada's rectangles, against which dislocations are tested; built from Fortran.
+        session.install("--constraint", CONSTRAINTS, "okada-wrapper")
     arguments = session.posargs or ["-n", str(len(os.sched_getaffinity(0)))]
     session.run("pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
 
