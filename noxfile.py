@@ -31,7 +31,7 @@ def tests(session: nox.Session) -> None:
     if shutil.which("gfortran"):
         # Okada's rectangles, against which dislocations are tested; built from Fortran.
         session.install("--constraint", CONSTRAINTS, "okada-wrapper")
-    arguments = session.posargs or ["-n", str(len(os.sched_getaffinity(0)))]
+    arguments = session.posargs or ["-n", str(os.cpu_count() or 1)]
     session.run("pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
