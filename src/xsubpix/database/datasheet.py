@@ -73,7 +73,8 @@ def write_datasheet(path: Path, plan: dict[str, Any]) -> None:
         "second dates a frame; clouds on "
         f"{settings['cloudy']:.0%} of them.",
         "4. The ground of the second date is moved by quintic B-splines, then seen through its "
-        "air and instrument, so that noise does not move with the ground.",
+        "air and instrument, so that noise does not move with the ground. Where a rupture opens, "
+        "the ground beside the crack is continued into it.",
         "",
         "## Where the images come from",
         "Locations never cross splits.",

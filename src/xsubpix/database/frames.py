@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.ndimage
+from scipy.spatial import cKDTree
 
 from ..errors import DataError
 from ..rupture import Fault, GridSampler
@@ -139,7 +140,7 @@ def make_frame(plan: Plan, split: str, number: int) -> Frame:
         "column": column,
         "pixel_size": pixel,
         "missing": missing,
-        "amplitude": QUANTUM * float(length.max()),
+        "amplitude": amplitude,
         "natural_amplitude": natural,
         "magnitude": fault.magnitude,
         "mean_slip": fault.mean_slip,
@@ -253,7 +254,7 @@ def _images(
     settings, size = plan.settings, plan.settings.frame
     # The factors as the store holds them: what a reader multiplies is what moved the ground.
     moves = [codes * (QUANTUM * float(np.float32(f))) for f in settings.scalings]
-    places = [invert_displacement(dx, dy) for dx, dy in moves]
+    places = [_origins(dx, dy) for dx, dy in moves]
 
     if scene.source.post is not None:
         pre = scene.read_pre(row, column, size, 0).bands[0]
@@ -295,6 +296,24 @@ def _images(
         posts.append(dates[k % len(dates)].acquire(moved))
     aims = [dates[k % len(dates)].correlation for k in range(len(places))]
     return first, posts, [date.to_dict() for date in dates], aims
+
+
+def _origins(dx: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the ground at each pixel came from, also in cracks.
+
+    Where a rupture opens, no ground of the first date is at the second. Missing pixels there would
+    tell a network where the trace is, as no real image does: the ground beside is continued.
+    """
+    rows, columns = invert_displacement(dx, dy)
+    lost = ~np.isfinite(rows)
+    if lost.any():
+        beside = np.argwhere(scipy.ndimage.binary_dilation(lost, np.ones((3, 3))) & ~lost)
+        holes = np.argwhere(lost)
+        nearest = beside[cKDTree(beside).query(holes)[1]]
+        offset = (holes - nearest).T
+        rows[lost] = rows[tuple(nearest.T)] + offset[0]
+        columns[lost] = columns[tuple(nearest.T)] + offset[1]
+    return rows, columns
 
 
 def _cell_correlation(pre: np.ndarray, post: np.ndarray) -> np.ndarray:
