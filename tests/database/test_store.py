@@ -20,6 +20,7 @@ from xsubpix.database import (
     database_table,
     open_database,
     read_fault,
+    read_second_dates,
     scenes_from_names,
     stored_bytes,
 )
@@ -129,6 +130,14 @@ def test_fault_gives_the_displacement(database):
     # Half a quantum of rounding, and what float32 keeps of the scale.
     np.testing.assert_allclose(ds.dx[1, 3].values, east * scale, atol=6e-4)
     np.testing.assert_allclose(ds.dy[1, 3].values, -north * scale, atol=6e-4)
+
+
+def test_second_dates_are_kept(database):
+    """If it failed, nobody could say how the second dates of a sample were made."""
+    dates = read_second_dates(database, "train", 0)
+    table = database_table(database)
+    aims = [dates[k % len(dates)].correlation for k in range(4)]
+    np.testing.assert_allclose(table["aimed_correlation"][0], aims, rtol=1e-6)
 
 
 def test_reader_travels_and_gives_codes(database):

@@ -11,6 +11,7 @@ from .store import (
     database_table,
     open_database,
     read_fault,
+    read_second_dates,
     stored_bytes,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "open_faultdeform",
     "read_fault",
     "read_scene_list",
+    "read_second_dates",
     "scenes_from_names",
     "split_scenes",
     "stored_bytes",

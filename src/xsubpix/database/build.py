@@ -126,7 +126,8 @@ def build_database(
     todo = [] if complete else [w for w in wanted if not _marker(path, *w).exists()]
     seconds = 0.0
     if todo:
-        with _watched(path, len(wanted), progress):
+        # Around all tasks too: those that share a process would lift each other's limit.
+        with _watched(path, len(wanted), progress), single_threaded():
             start = time.process_time()
             each = _compute(path, plan, todo, workers, scheduler)
             # Threads of one process share its clock.
@@ -141,8 +142,12 @@ def build_database(
 @contextlib.contextmanager
 def single_threaded() -> Iterator[None]:
     """Keep numerical libraries to one thread."""
-    from threadpoolctl import threadpool_limits
-
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise DataError(
+            "building databases needs the package threadpoolctl: pip install 'xsubpix[database]'."
+        ) from error
     with threadpool_limits(1):
         yield
 

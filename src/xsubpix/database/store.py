@@ -31,6 +31,7 @@ import xarray as xr
 
 from ..errors import DataError, FileError
 from ..rupture import Fault
+from ..training.radiometry import SecondDate
 from .frames import QUANTUM, Frame, window_corners
 from .samples import samples_dataset
 from .scenes import SPLITS
@@ -49,6 +50,7 @@ __all__ = [
     "open_database",
     "read_attributes",
     "read_fault",
+    "read_second_dates",
     "stored_bytes",
     "write_frame",
     "write_table",
@@ -338,7 +340,7 @@ def open_database(
     See Also
     --------
     DatabaseReader : the same samples one by one, for training loops.
-    database_table, read_fault : what was drawn for each frame.
+    database_table, read_fault, read_second_dates : what was drawn for each frame.
     """
     table = database_table(path, split)
     reader = DatabaseReader(os.fspath(path), split, windows, decode)
@@ -352,7 +354,7 @@ def open_database(
     }
     if windows:
         coords["window"] = ("sample", window)
-    for name in ("scene", *(n for n in COLUMNS if n != "scene")):
+    for name in COLUMNS:
         if "_scale" in name or "_offset" in name:
             continue
         variable = table[name].variable
@@ -433,6 +435,16 @@ def read_fault(path: str | os.PathLike[str], split: str, frame: int) -> Fault:
     natural_amplitude`` and the sample's factor.
     """
     return Fault.from_json(_text(path, split, "fault", frame))
+
+
+def read_second_dates(path: str | os.PathLike[str], split: str, frame: int) -> list[SecondDate]:
+    """Read the simulated second dates of a frame; factor k is seen at number k modulo theirs.
+
+    Empty where the second date is a real one.
+    """
+    return [
+        SecondDate.from_dict(date) for date in json.loads(_text(path, split, "second_dates", frame))
+    ]
 
 
 def _text(path: str | os.PathLike[str], split: str, name: str, frame: int) -> str:
