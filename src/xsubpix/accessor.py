@@ -37,7 +37,7 @@ class ImageAccessor:
         model: str | Estimator = "phase",
         window: int | None = None,
         step: int | None = None,
-        search: int | None = None,
+        search: float | str | None = None,
         device: str | None = None,
         **options: Any,
     ) -> xr.Dataset:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from .errors import DataError
-from .estimators import Estimator, Flag, create
+from .errors import DataError, ModelError
+from .estimators import Estimator, Flag
+from .estimators.pyramid import create_searching
 from .grid import Grid, labelled
 from .image import Image, condition
 from .lattice import Lattice, map_blocks
@@ -28,7 +30,7 @@ def correlate(
     model: str | Estimator = "phase",
     window: int | None = None,
     step: int | None = None,
-    search: int | None = None,
+    search: float | str | None = None,
     device: str | None = None,
     **options: Any,
 ) -> xr.Dataset:
@@ -51,8 +53,13 @@ def correlate(
         Distance of neighbouring measurements, pixels. None: every pixel. The
         output then has one value for each block of `step` x `step` pixels, at
         the block's centre.
-    search : int, optional
-        Largest displacement looked for along each axis, pixels.
+    search : float or str, optional
+        Largest displacement looked for along each axis: a number of pixels, or
+        a length with its unit, ``"300 m"`` or ``"0.3 km"`` (on a grid with a CRS). None:
+        the model's default, some pixels. What exceeds the range of the model itself
+        (a quarter of an initial window for ``"cosi-corr"``, two windows for ``"phase"``,
+        4 px for the dense models) is found from coarse to fine, see
+        :class:`xsubpix.estimators.pyramid.CoarseToFine`.
     device : str, optional
         ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
     **options
@@ -106,7 +113,9 @@ def correlate(
     """
     one, two = Image.from_dataarray(pre, "pre"), Image.from_dataarray(post, "post")
     one.grid.check_same(two.grid)
-    estimator = create(model, window=window, step=step, search=search, device=device, **options)
+    pixels = _search_pixels(search, one.grid)
+    options |= {"window": window, "step": step, "device": device}
+    estimator = create_searching(model, pixels, **options)
     step = estimator.step
     if min(one.grid.shape) < step:
         raise DataError(
@@ -133,6 +142,30 @@ def correlate(
         if time is not None
     }
     return labelled(pre, one.grid, variables, _attrs(estimator), step=step, coords=coords)
+
+
+def _search_pixels(search: float | str | None, grid: Grid) -> float | None:
+    """The search range in pixels, from pixels or a length such as ``"300 m"``."""
+    if not isinstance(search, str):
+        return search
+    match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(m|km|px)\s*", search)
+    if match is None:
+        raise ModelError(
+            f"search={search!r}: give pixels, search=20, or a length with its unit, "
+            "search='300 m' or '0.3 km'."
+        )
+    length = float(match[1]) * (1000.0 if match[2] == "km" else 1.0)
+    if match[2] == "px":
+        return length
+    if grid.crs is None:
+        raise ModelError(
+            f"search={search!r}, but the images have no CRS that says what a metre is: give "
+            "pixels, search=20, or name the CRS, pre = pre.rio.write_crs(...)."
+        )
+    ends = [np.array([0, n - 1]) for n in grid.shape]
+    # The shortest side of any pixel, so that no displacement is left out.
+    side = np.linalg.norm(grid.jacobian(*ends), axis=0).min()
+    return float(np.ceil(length / side))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -117,6 +117,15 @@ class Estimator(ABC):
     def tile(self) -> int:
         """Outputs a tile side; bounds the memory of one call."""
 
+    @property
+    def own_search(self) -> int | None:
+        """Largest `search`, pixels, that it is given; beyond, it gets a first guess.
+
+        See :class:`~xsubpix.estimators.pyramid.CoarseToFine`. None, the default:
+        never, and whatever is asked for is the estimator's own affair.
+        """
+        return None
+
     @abstractmethod
     def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
         """Measure the displacement between two batches of tiles.

@@ -162,6 +162,11 @@ class CosiCorr(Estimator):
         return max(1, min(TILE // self.window, 512 // self.step))
 
     @property
+    def own_search(self) -> int:
+        """A quarter of the initial window, of which three quarters then still overlap."""
+        return self._initial // 4
+
+    @property
     def _search(self) -> int:
         assert self.search is not None  # set in __post_init__
         return self.search

@@ -139,6 +139,11 @@ class MicMac(Estimator):
             )
 
     @property
+    def own_search(self) -> int:
+        """Four pixels: the candidates grow with the square of the search."""
+        return 4
+
+    @property
     def _first_radius(self) -> int:
         """Candidates to each side of zero in the first stage."""
         return math.ceil(self.search * _UNITS / _SCHEDULE[0][0] - 1e-9)

@@ -98,6 +98,11 @@ class OpticalFlow(Estimator):
         return self.window // 2
 
     @property
+    def own_search(self) -> int:
+        """Four pixels: more is safer with a first guess than on OpenCV's own pyramids."""
+        return 4
+
+    @property
     def tile(self) -> int:
         """Outputs a tile side: 256 input pixels."""
         return max(1, 256 // self.step)

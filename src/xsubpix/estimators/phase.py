@@ -120,6 +120,11 @@ class Phase(Estimator):
         return max(1, min(TILE // self.window, 512 // self.step))
 
     @property
+    def own_search(self) -> int:
+        """Half a window: beyond, less than half of the ground stays in a window."""
+        return self.window // 2
+
+    @property
     def _search(self) -> int:
         assert self.search is not None  # set in __post_init__
         return self.search

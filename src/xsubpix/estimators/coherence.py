@@ -1,0 +1,65 @@
+"""How well a displacement agrees with its neighbours: the normalised median test."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["normalised_deviation"]
+
+
+def normalised_deviation(
+    dx: np.ndarray, dy: np.ndarray, radius: int, noise: np.ndarray | float
+) -> np.ndarray:
+    r"""Deviation from the neighbours' median, in units of their own.
+
+    .. math:: r = |u - m| / (\mathrm{median}_i |u_i - m| + \epsilon),
+
+    m the median of the neighbours :math:`u_i`, component by component, the
+    place itself not among them (Westerweel & Scarano 2005, with lengths of
+    vectors in place of single components).
+
+    Parameters
+    ----------
+    dx, dy : numpy.ndarray
+        Displacement, shape (h, w), one unit; NaN is missing.
+    radius : int
+        Neighbours are the values at most so far along both axes, 1 or more.
+    noise : float or numpy.ndarray
+        :math:`\epsilon`, the scatter to be expected of good values, same unit,
+        above zero.
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        Shape (h, w), no unit; NaN where the value, or all its neighbours, are
+        missing.
+
+    References
+    ----------
+    Westerweel, J. & Scarano, F. (2005). Universal outlier detection for PIV
+    data. Experiments in Fluids 39, 1096-1100.
+    """
+    size = 2 * radius + 1
+    around = []
+    for field in (dx, dy):
+        padded = np.pad(field.astype(np.float32), radius, constant_values=np.nan)
+        views = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
+        flat = views.reshape(*field.shape, size * size)
+        around.append(np.delete(flat, size * size // 2, axis=2))
+    missing = ~(np.isfinite(around[0]) & np.isfinite(around[1]))
+    middle = []
+    for neighbours in around:
+        neighbours[missing] = np.nan
+        middle.append(_median(neighbours))
+    scatter = _median(np.hypot(*(n - m[..., None] for n, m in zip(around, middle, strict=True))))
+    own = np.hypot(dx - middle[0], dy - middle[1])
+    return (own / (scatter + noise)).astype(np.float32)
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """Median along the last axis of what is not NaN, without warnings."""
+    ordered = np.sort(values, axis=-1)  # NaN comes last
+    count = np.isfinite(values).sum(axis=-1, keepdims=True)
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[-1] - 1)
+    picked = [np.take_along_axis(ordered, at, axis=-1)[..., 0] for at in (low, high)]
+    return (picked[0] + picked[1]) / 2

@@ -1,0 +1,330 @@
+"""Large displacements: a coarse first guess for every estimator, in one place.
+
+Window correlators, dense matchers and networks measure displacements of some
+pixels. Glaciers and landslides move tens of pixels. :class:`CoarseToFine`
+finds the large part on reduced images, brings `post` to within a pixel or so
+of `pre`, and lets any estimator measure the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import ModelError
+from .base import Estimate, Estimator, Flag, whole_number
+from .coherence import normalised_deviation
+from .phase import Phase
+from .registry import create
+
+__all__ = ["CoarseToFine", "create_searching"]
+
+# The coarsest level is reduced until the search is at most so many of its pixels.
+TOP_SEARCH = 16
+# Below, what the level above left is looked for this far, reduced pixels.
+NEXT_SEARCH = 4
+# Windows of every level and their distance, reduced pixels.
+WINDOW, STEP = 24, 8
+# First guesses with less correlation, or that deviate more from their neighbours', fall.
+LEAST_QUALITY, LARGEST_DEVIATION = 0.3, 3.0
+# Scatter of good neighbours, reduced pixels.
+SCATTER = 0.25
+# Guesses that differ by less over a tile are one whole number of pixels: such a
+# displacement needs no interpolation.
+RIGID = 1.0
+# Pixels of `post` beyond the largest displacement: reach of the quintic spline and its
+# prefilter, to 1e-3 of the contrast.
+MARGIN = 8
+# Side of the area that has a first guess of its own, pixels, about.
+AREA = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class CoarseToFine(Estimator):
+    """Any estimator, with a first guess from coarser images.
+
+    1. Both images are averaged over blocks of k x k pixels, k the power of two
+       that leaves at most 16 reduced pixels of `search`, and matched by the
+       windows of :class:`~xsubpix.estimators.phase.Phase` (24 reduced pixels,
+       every 8).
+    2. Matches that are flagged, correlate by less than 0.3, or deviate from
+       their neighbours (normalised median test) are replaced by their nearest
+       good neighbour, and a 3 x 3 median is taken.
+    3. `post` is brought back by the guess, k is halved and the rest, up to 4
+       reduced pixels, is measured; and so on down to k = 2.
+    4. `post` is brought back by the last guess: by a whole number of pixels
+       where the guess varies by less than a pixel over the tile, otherwise by
+       a quintic spline along the guess, which takes the strain of the flow
+       from the windows too. `fine` measures what is left.
+
+    A guess is continuous: the ground within some 16 px of a fault whose two
+    sides differ by more than a few pixels is stretched by it.
+
+    Parameters
+    ----------
+    fine : Estimator
+        Measures the rest; `step` and `device` are its own.
+    search : int
+        Largest displacement along each axis, pixels, up to 1024. What exceeds
+        it is flagged ``out_of_range``.
+
+    Notes
+    -----
+    ``quality``, ``sigma`` and all other flags are those of `fine`. The result
+    of a tile depends on nothing but the tile, halo included.
+    """
+
+    fine: Estimator = dataclasses.field(kw_only=True)
+    search: int = dataclasses.field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.fine, Estimator) or isinstance(self.fine, CoarseToFine):
+            raise ModelError(f"fine={self.fine!r}: give an estimator that is not coarse to fine.")
+        for name in ("step", "device"):
+            mine, own = getattr(self, name), getattr(self.fine, name)
+            if mine not in (own, getattr(Estimator, name)):
+                raise ModelError(f"{name}={mine!r}, but fine has {name}={own!r}: give it to fine.")
+            object.__setattr__(self, name, own)
+        super().__post_init__()
+        object.__setattr__(self, "search", whole_number("search", self.search, 1, 1024))
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """That of the fine estimator."""
+        return self.fine.name
+
+    @property
+    def description(self) -> str:  # type: ignore[override]
+        """That of the fine estimator, and how its first guess was found."""
+        return f"{self.fine.description}; first guess coarse to fine, by phase correlation"
+
+    def parameters(self) -> dict[str, object]:
+        """The parameters of the fine estimator, and the search."""
+        own = self.fine.parameters()
+        # Its own search is around the first guess.
+        if "search" in own:
+            own["fine_search"] = own["search"]
+        return {**own, "search": self.search}
+
+    @property
+    def halo(self) -> int:
+        """The fine estimator's, the search, and the reach of the interpolation."""
+        return self.fine.halo + self.search + MARGIN
+
+    @property
+    def support(self) -> int:
+        """The fine estimator's."""
+        return self.fine.support
+
+    @property
+    def tile(self) -> int:
+        """Several tiles of the fine estimator, about 256 pixels together."""
+        return self.fine.tile * self._across
+
+    @property
+    def _across(self) -> int:
+        return max(1, AREA // (self.fine.tile * self.step))
+
+    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
+        """See :meth:`Estimator.__call__`."""
+        parts = [self._measure(one, two) for one, two in zip(pre, post, strict=True)]
+        return Estimate(*(np.stack(field) for field in zip(*parts, strict=True)))
+
+    def _measure(self, pre: np.ndarray, post: np.ndarray) -> tuple[np.ndarray, ...]:
+        """One tile: arrays (tile, tile) in the order of Estimate."""
+        guess = _guess(pre, post, self.search, self.device)
+        rim = self.search + MARGIN
+        inner = slice(rim, pre.shape[0] - rim)
+        dy, dx = (_at_pixels(field, guess, inner) for field in (guess.dy, guess.dx))
+        rigid = [float(np.ptp(field)) < RIGID for field in (dy, dx)]
+        if all(rigid):
+            whole = [round(float(np.median(field))) for field in (dy, dx)]
+            dy, dx = (np.full_like(field, n) for field, n in zip((dy, dx), whole, strict=True))
+            moved = tuple(slice(inner.start + n, inner.stop + n) for n in whole)
+            near = post[moved]
+        else:
+            rows, cols = np.ogrid[inner, inner]
+            near = _sampled(post, rows + dy, cols + dx)
+        found = self._fine(pre[inner, inner], near)
+
+        # pre(x) = post(y + guess(y)) at y = x + rest: the guess belongs to y.
+        centre = self.fine.halo + np.arange(self.tile) * self.step + (self.step - 1) / 2
+        at = [
+            centre[:, None] + np.nan_to_num(found[1]),
+            centre[None, :] + np.nan_to_num(found[0]),
+        ]
+        for rest, field in zip(found[:2], (dx, dy), strict=True):
+            rest += ndimage.map_coordinates(field, at, order=1, mode="nearest")
+        beyond = np.maximum(np.abs(found[0]), np.abs(found[1])) > self.search
+        found[4][beyond] |= Flag.OUT_OF_RANGE
+        return tuple(found)
+
+    def _fine(self, pre: np.ndarray, post: np.ndarray) -> list[np.ndarray]:
+        """The fine estimator on all its tiles, joined."""
+        hop, side = self.fine.tile * self.step, self.fine.tile * self.step + 2 * self.fine.halo
+        batches = []
+        for image in (pre, post):
+            views = np.lib.stride_tricks.sliding_window_view(image, (side, side))[::hop, ::hop]
+            batches.append(np.array(views).reshape(-1, side, side))
+        n, t = self._across, self.fine.tile
+        return [
+            np.array(field.reshape(n, n, t, t).transpose(0, 2, 1, 3).reshape(n * t, n * t))
+            for field in self.fine(*batches)
+        ]
+
+
+def create_searching(model: str | Estimator, search: float | None, **options: Any) -> Estimator:
+    """Build an estimator for a search that may exceed what the model reaches by itself.
+
+    Parameters
+    ----------
+    model, **options
+        As :func:`xsubpix.estimators.create`.
+    search : float, optional
+        Largest displacement along each axis, pixels. Up to the model's
+        ``own_search`` it is the model's parameter (models without such a
+        parameter reach it anyway); beyond, the model gets a first guess.
+
+    Raises
+    ------
+    ModelError
+        As :func:`xsubpix.estimators.create`; `search` above 1024.
+    """
+    plain = create(model, **options)
+    own = plain.own_search
+    takes = any(f.name == "search" for f in dataclasses.fields(plain))
+    if search is None or (own is not None and search <= own and not takes):
+        return plain
+    if own is None or search <= own:
+        return create(model, search=search, **options)
+    if not math.isfinite(search):
+        raise ModelError(f"search={search!r}: give a number of pixels from 1 to 1024.")
+    return CoarseToFine(fine=plain, search=math.ceil(search))
+
+
+# ------------------------------------------------------------------ first guess
+
+
+@dataclasses.dataclass(frozen=True)
+class _Guess:
+    """Displacement at nodes over a tile, pixels."""
+
+    dx: np.ndarray
+    dy: np.ndarray
+    spacing: int  # of the nodes, pixels; the first lies in the middle of the first cell
+
+
+@dataclasses.dataclass(frozen=True)
+class _Level(Phase):
+    """Phase correlation at as many nodes a side as asked for."""
+
+    nodes: int = 1
+
+    @property
+    def tile(self) -> int:
+        return self.nodes
+
+
+def _guess(pre: np.ndarray, post: np.ndarray, search: int, device: str) -> _Guess:
+    """Displacement of a tile, coarse to fine."""
+    factor = max(2, 2 ** math.ceil(math.log2(search / TOP_SEARCH))) if search > TOP_SEARCH else 2
+    reach = math.ceil(search / factor) + 1
+    none = np.zeros((1, 1), np.float32)
+    guess = _Guess(none, none, spacing=pre.shape[0])
+    while factor >= 2:
+        guess = _next_guess(_reduced(pre, factor), _reduced(post, factor), guess, factor, reach,
+                            search, device)  # fmt: skip
+        factor //= 2
+        reach = NEXT_SEARCH
+    return guess
+
+
+def _next_guess(
+    pre: np.ndarray,
+    post: np.ndarray,
+    guess: _Guess,
+    factor: int,
+    reach: int,
+    search: int,
+    device: str,
+) -> _Guess:
+    """Improve a guess with images reduced by `factor`."""
+    size = pre.shape[0]
+    # Centres of reduced pixels, in pixels.
+    place = factor * np.arange(size) + (factor - 1) / 2
+    dy, dx = (_interpolated(f, guess.spacing, place) for f in (guess.dy, guess.dx))
+    if np.any(dy) or np.any(dx):
+        rows, cols = np.ogrid[:size, :size]
+        post = _sampled(post, rows + dy / factor, cols + dx / factor)
+    level = _Level(window=WINDOW, step=STEP, search=reach, device=device, nodes=-(-size // STEP))
+    pad = level.halo, level.halo + level.nodes * STEP - size
+    tiles = (np.pad(image, pad, constant_values=np.nan)[None] for image in (pre, post))
+    rest = level(*tiles)
+
+    spacing = factor * STEP
+    nodes = spacing * (np.arange(level.nodes) + 0.5) - 0.5
+    good = (rest.flags[0] == 0) & (rest.quality[0] > LEAST_QUALITY)
+    found = []
+    for field, before in ((rest.dx[0], guess.dx), (rest.dy[0], guess.dy)):
+        total = factor * field + _interpolated(before, guess.spacing, nodes)
+        found.append(np.where(good & (np.abs(total) <= search + spacing), total, np.nan))
+    deviation = normalised_deviation(found[0], found[1], 2, SCATTER * factor)
+    # Where no neighbour is good, there is nothing to agree with.
+    good = np.isfinite(found[0]) & np.isfinite(found[1]) & (deviation < LARGEST_DEVIATION)
+    if not good.any():
+        return guess
+    nearest = ndimage.distance_transform_edt(~good, return_distances=False, return_indices=True)
+    dx, dy = (
+        np.clip(ndimage.median_filter(field[tuple(nearest)], 3, mode="nearest"), -search, search)
+        for field in found
+    )
+    return _Guess(dx.astype(np.float32), dy.astype(np.float32), spacing)
+
+
+def _reduced(image: np.ndarray, factor: int) -> np.ndarray:
+    """Means of blocks of `factor` x `factor` pixels, of those that are valid, if half are.
+
+    A remainder at the far sides joins no block.
+    """
+    n = image.shape[0] // factor
+    blocks = image[: n * factor, : n * factor].reshape(n, factor, n, factor)
+    valid = np.isfinite(blocks)
+    count = valid.sum(axis=(1, 3))
+    total = np.where(valid, blocks, 0.0).sum(axis=(1, 3), dtype=np.float64)
+    enough = 2 * count >= factor * factor
+    return np.where(enough, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
+def _at_pixels(field: np.ndarray, guess: _Guess, inner: slice) -> np.ndarray:
+    return _interpolated(field, guess.spacing, np.arange(inner.start, inner.stop))
+
+
+def _interpolated(field: np.ndarray, spacing: int, place: np.ndarray) -> np.ndarray:
+    """Linear between nodes, constant beyond; `place` serves as rows and as columns."""
+    at = (np.asarray(place, np.float64) + 0.5) / spacing - 0.5
+    grid = np.meshgrid(at, at, indexing="ij")
+    return ndimage.map_coordinates(field, grid, output=np.float32, order=1, mode="nearest")
+
+
+def _sampled(image: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Quintic spline; missing where the nearest pixel is, or lies outside."""
+    rows, cols = np.broadcast_arrays(rows, cols)
+    valid = np.isfinite(image)
+    if not valid.any():
+        return np.full(rows.shape, np.nan, np.float32)
+    if not valid.all():
+        nearest = ndimage.distance_transform_edt(
+            ~valid, return_distances=False, return_indices=True
+        )
+        image = image[tuple(nearest)]
+    values = ndimage.map_coordinates(image, [rows, cols], output=np.float32, order=5, mode="mirror")
+    first = [np.rint(x).astype(int) for x in (rows, cols)]
+    inside = np.ones(rows.shape, bool)
+    for index, size in zip(first, image.shape, strict=True):
+        inside &= (index >= 0) & (index < size)
+    known = valid[tuple(np.clip(i, 0, n - 1) for i, n in zip(first, image.shape, strict=True))]
+    return np.where(inside & known, values, np.float32(np.nan))
