@@ -159,8 +159,9 @@ def _build(options: argparse.Namespace) -> int:
 
 def _info(options: argparse.Namespace) -> int:
     from .database.datasheet import describe
+    from .database.reader import database_table
     from .database.scenes import SPLITS
-    from .database.store import checksum, database_table, read_attributes, stored_bytes
+    from .database.store import checksum, read_attributes, stored_bytes
 
     plan = read_attributes(options.database)["plan"]
     print(f"{options.database}: xsubpix {plan['version']}, seed {plan['settings']['seed']}")

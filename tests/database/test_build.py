@@ -108,8 +108,8 @@ def test_goes_on_after_a_kill(scenes, built, tmp_path):
         "def stop(path, split, number, frame):\n"
         "    if count:\n"
         # The second frame is left half written.
-        "        from xsubpix.database.store import _array\n"
-        "        _array(path, split, 'pre', 'r+')[number] = frame.pre[::-1]\n"
+        "        from xsubpix.database.store import open_array\n"
+        "        open_array(path, split, 'pre', 'r+')[number] = frame.pre[::-1]\n"
         "        import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
         "    count.append(1)\n"
         "    write(path, split, number, frame)\n"

@@ -4,16 +4,15 @@ from .build import BuildReport, build_database
 from .faultdeform import FaultDeformReader, open_faultdeform
 from .frames import Frame, make_frame
 from .plan import Plan, Settings, make_plan
-from .scenes import SceneSource, read_scene_list, scenes_from_names, split_scenes
-from .store import (
+from .reader import (
     DatabaseReader,
-    checksum,
     database_table,
     open_database,
     read_fault,
     read_second_dates,
-    stored_bytes,
 )
+from .scenes import SceneSource, read_scene_list, scenes_from_names, split_scenes
+from .store import checksum, stored_bytes
 
 __all__ = [
     "BuildReport",

@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from .frames import QUANTUM
+from .reader import read_table
 from .scenes import SPLITS
-from .store import read_table, stored_bytes
+from .store import stored_bytes
 
 __all__ = ["describe", "write_datasheet"]
 
@@ -115,7 +116,7 @@ def describe(table: xr.Dataset) -> list[str]:
     Parameters
     ----------
     table : xarray.Dataset
-        Of :func:`xsubpix.database.store.database_table`.
+        Of :func:`xsubpix.database.database_table`.
 
     Returns
     -------

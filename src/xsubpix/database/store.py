@@ -18,7 +18,6 @@ field, so that nothing is lost by storing one of four.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -27,13 +26,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import xarray as xr
 
 from ..errors import DataError, FileError
-from ..rupture import Fault
-from ..training.radiometry import SecondDate
-from .frames import QUANTUM, Frame, window_corners
-from .samples import samples_dataset
+from .frames import QUANTUM, Frame
 from .scenes import SPLITS
 
 if TYPE_CHECKING:
@@ -43,14 +38,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
-    "DatabaseReader",
     "checksum",
     "create_store",
-    "database_table",
-    "open_database",
+    "open_array",
+    "open_split",
     "read_attributes",
-    "read_fault",
-    "read_second_dates",
+    "read_column",
     "stored_bytes",
     "write_frame",
     "write_table",
@@ -159,7 +152,7 @@ def create_store(path: Path, settings: Settings) -> None:
 def write_frame(path: Path, split: str, number: int, frame: Frame) -> None:
     """Write the images of a frame, one file an array, each at once or not at all."""
     for name in ("pre", "post", "displacement"):
-        _array(path, split, name, "r+")[number] = getattr(frame, name)
+        open_array(path, split, name, "r+")[number] = getattr(frame, name)
 
 
 def write_table(path: Path, split: str, records: list[dict[str, Any]], scenes: list[str]) -> None:
@@ -235,222 +228,6 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     return attributes
 
 
-@dataclasses.dataclass(frozen=True)
-class DatabaseReader:
-    """Samples of one split, read one image at a time.
-
-    Parameters
-    ----------
-    path : str
-        Of the store.
-    split : str
-        ``"train"``, ``"validation"`` or ``"test"``.
-    windows : bool
-        Whether a sample is one of the nine windows of a frame (sample number
-        ``9 * frame + window``), or a whole frame.
-    decode : bool
-        Whether images are given in counts, float32 with NaN for missing, or as
-        the codes that are stored (float32 too, 0 for missing).
-    """
-
-    path: str
-    split: str
-    windows: bool = True
-    decode: bool = True
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Samples, factors, rows and columns."""
-        frames, scalings, size, _ = _array(self.path, self.split, "post").shape
-        side = self._window if self.windows else size
-        return frames * (9 if self.windows else 1), scalings, side, side
-
-    @property
-    def _window(self) -> int:
-        return int(str(_group(self.path, self.split).attrs["window"]))
-
-    def read(self, field: str, sample: int, scaling: int) -> np.ndarray:
-        """One image of a sample: ``pre``, ``post``, ``dx`` or ``dy``.
-
-        Returns
-        -------
-        numpy.ndarray of float32
-            Shape ``(rows, columns)``: counts, or pixels of displacement.
-        """
-        frame, here = sample, (slice(None), slice(None))
-        if self.windows:
-            frame, k = divmod(sample, 9)
-            size = _array(self.path, self.split, "pre").shape[-1]
-            row, column = window_corners(size, self._window)[k]
-            here = (slice(row, row + self._window), slice(column, column + self._window))
-        if field in ("dx", "dy"):
-            index: tuple[Any, ...] = (frame, int(field == "dy"), *here)
-            codes = np.asarray(_array(self.path, self.split, "displacement")[index])
-            factor = float(_column(self.path, self.split, "factor")[scaling])
-            return (codes * (QUANTUM * factor)).astype(np.float32)
-        index = (frame, *here) if field == "pre" else (frame, scaling, *here)
-        codes = np.asarray(_array(self.path, self.split, field)[index])
-        if not self.decode:
-            return codes.astype(np.float32)
-        place = frame if field == "pre" else (frame, scaling)
-        scale, offset = (
-            float(_column(self.path, self.split, f"{field}_{what}")[place])
-            for what in ("scale", "offset")
-        )
-        image = ((codes.astype(np.float64) - 1) * scale + offset).astype(np.float32)
-        image[codes == 0] = np.nan
-        return image
-
-
-def open_database(
-    path: str | os.PathLike[str],
-    split: str = "train",
-    *,
-    windows: bool = True,
-    decode: bool = True,
-) -> xr.Dataset:
-    """Open a split of a database, lazily.
-
-    Parameters
-    ----------
-    path : str or path
-        Of the store.
-    split : str
-        ``"train"``, ``"validation"`` or ``"test"``.
-    windows : bool
-        Whether a sample is one of the nine windows of a frame, or a whole frame.
-    decode : bool
-        Whether images are given in counts with NaN for missing, or as the
-        codes that are stored, with 0 for missing.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``pre``, ``post`` (counts), ``dx``, ``dy`` (pixels to the right and
-        down: where the ground of `pre` went by `post`), float32, dimensions
-        ``sample``, ``scaling``, ``y``, ``x``, one dask chunk an image.
-        Coordinates: ``factor`` of each scaling, and the table: ``frame``,
-        ``window``, ``scene``, ``correlation``, ``largest``, ... of each sample.
-
-    Raises
-    ------
-    FileError
-        There is no database, it is not complete, or lacks the split.
-
-    See Also
-    --------
-    DatabaseReader : the same samples one by one, for training loops.
-    database_table, read_fault, read_second_dates : what was drawn for each frame.
-    """
-    table = database_table(path, split)
-    reader = DatabaseReader(os.fspath(path), split, windows, decode)
-    samples = reader.shape[0]
-    per_frame = 9 if windows else 1
-    frame = np.arange(samples) // per_frame
-    window = np.arange(samples) % per_frame
-    coords: dict[str, Any] = {
-        "factor": table["factor"].variable,
-        "frame": ("sample", frame),
-    }
-    if windows:
-        coords["window"] = ("sample", window)
-    for name in COLUMNS:
-        if "_scale" in name or "_offset" in name:
-            continue
-        variable = table[name].variable
-        if "window" not in variable.dims:
-            picked = variable.isel(frame=xr.Variable("sample", frame))
-        elif windows:
-            picked = variable.isel(
-                frame=xr.Variable("sample", frame), window=xr.Variable("sample", window)
-            )
-        else:
-            continue
-        coords[name] = picked
-    attrs = {
-        "title": f"xsubpix database, {split}",
-        "version": read_attributes(path)["plan"]["version"],
-    }
-    return samples_dataset(reader, coords, attrs)
-
-
-def database_table(path: str | os.PathLike[str], split: str = "train") -> xr.Dataset:
-    """Return what was drawn for each frame of a split, in memory.
-
-    Parameters
-    ----------
-    path : str or path
-        Of the store.
-    split : str
-        ``"train"``, ``"validation"`` or ``"test"``.
-
-    Returns
-    -------
-    xarray.Dataset
-        :data:`COLUMNS`, dimensions ``frame``, ``scaling``, ``window``, with the
-        scenes' names, and ``factor`` as a coordinate.
-
-    Raises
-    ------
-    FileError
-        There is no database, it is not complete, or lacks the split.
-    """
-    attributes = read_attributes(path)
-    if not attributes.get("complete"):
-        raise FileError(
-            f"{os.fspath(path)} is not complete: give the command that began it again, and it "
-            "goes on where it stopped."
-        )
-    if split not in SPLITS or not (Path(path) / split).is_dir():
-        there = ", ".join(s for s in SPLITS if (Path(path) / s).is_dir())
-        raise FileError(f"{os.fspath(path)} has no split {split!r}; it has {there}.")
-    return read_table(path, split)
-
-
-def read_table(path: str | os.PathLike[str], split: str) -> xr.Dataset:
-    """Return the table of a split, also of a store that is not called complete yet."""
-    group = _group(os.fspath(path), split)
-    variables = {
-        name: xr.Variable(
-            column.dims,
-            _column(os.fspath(path), split, name),
-            {"units": column.units, "long_name": column.long_name},
-        )
-        for name, column in COLUMNS.items()
-    }
-    names = np.asarray(group.attrs["scene_names"])
-    variables["scene"] = xr.Variable(
-        ("frame",), names[variables["scene"].values], {"long_name": "scene"}
-    )
-    return xr.Dataset(
-        variables, coords={"factor": ("scaling", _column(os.fspath(path), split, "factor"))}
-    )
-
-
-def read_fault(path: str | os.PathLike[str], split: str, frame: int) -> Fault:
-    """Read the fault of a frame, with the slip that was drawn.
-
-    Its coordinates are metres to the right and up from the frame's lower left
-    corner. The displacement of the store is its field times ``amplitude /
-    natural_amplitude`` and the sample's factor.
-    """
-    return Fault.from_json(_text(path, split, "fault", frame))
-
-
-def read_second_dates(path: str | os.PathLike[str], split: str, frame: int) -> list[SecondDate]:
-    """Read the simulated second dates of a frame; factor k is seen at number k modulo theirs.
-
-    Empty where the second date is a real one.
-    """
-    return [
-        SecondDate.from_dict(date) for date in json.loads(_text(path, split, "second_dates", frame))
-    ]
-
-
-def _text(path: str | os.PathLike[str], split: str, name: str, frame: int) -> str:
-    return np.asarray(_array(os.fspath(path), split, name)[frame]).tobytes().rstrip(b"\0").decode()
-
-
 def checksum(path: str | os.PathLike[str]) -> str:
     """SHA-256 over the names and bytes of all files of all arrays.
 
@@ -485,11 +262,13 @@ def _array_files(path: Path) -> list[Path]:
 
 
 # Handles are cheap to keep and dear to make: a training loop reads millions of windows.
-def _group(path: str | os.PathLike[str], split: str) -> zarr.Group:
+def open_split(path: str | os.PathLike[str], split: str) -> zarr.Group:
+    """Open a split's group for reading."""
     return _zarr().open_group(Path(path) / split, mode="r")
 
 
-def _array(path: str | os.PathLike[str], split: str, name: str, mode: str = "r") -> zarr.Array:
+def open_array(path: str | os.PathLike[str], split: str, name: str, mode: str = "r") -> zarr.Array:
+    """Open an array of a split; FileError where there is none."""
     file = Path(path) / split / name / "zarr.json"
     try:
         stamp = file.stat().st_mtime_ns
@@ -503,7 +282,8 @@ def _kept_array(path: str, mode: str, stamp: int) -> zarr.Array:
     return _zarr().open_array(path, mode=mode)
 
 
-def _column(path: str | os.PathLike[str], split: str, name: str) -> np.ndarray:
+def read_column(path: str | os.PathLike[str], split: str, name: str) -> np.ndarray:
+    """Return a column of the table, read once and kept; not to be written to."""
     file = Path(path) / split / name / "zarr.json"
     return _kept_column(str(file.parent), file.stat().st_mtime_ns)
 

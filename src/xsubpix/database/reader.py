@@ -1,0 +1,247 @@
+"""Reading a database: samples as a lazy Dataset, or one by one; what was drawn for each frame."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import FileError
+from ..rupture import Fault
+from ..training.radiometry import SecondDate
+from .frames import QUANTUM, window_corners
+from .samples import samples_dataset
+from .scenes import SPLITS
+from .store import COLUMNS, open_array, open_split, read_attributes, read_column
+
+__all__ = [
+    "DatabaseReader",
+    "database_table",
+    "open_database",
+    "read_fault",
+    "read_second_dates",
+    "read_table",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class DatabaseReader:
+    """Samples of one split, read one image at a time.
+
+    Parameters
+    ----------
+    path : str
+        Of the store.
+    split : str
+        ``"train"``, ``"validation"`` or ``"test"``.
+    windows : bool
+        Whether a sample is one of the nine windows of a frame (sample number
+        ``9 * frame + window``), or a whole frame.
+    decode : bool
+        Whether images are given in counts, float32 with NaN for missing, or as
+        the codes that are stored (float32 too, 0 for missing).
+    """
+
+    path: str
+    split: str
+    windows: bool = True
+    decode: bool = True
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Samples, factors, rows and columns."""
+        frames, scalings, size, _ = open_array(self.path, self.split, "post").shape
+        side = self._window if self.windows else size
+        return frames * (9 if self.windows else 1), scalings, side, side
+
+    @property
+    def _window(self) -> int:
+        return int(str(open_split(self.path, self.split).attrs["window"]))
+
+    def read(self, field: str, sample: int, scaling: int) -> np.ndarray:
+        """One image of a sample: ``pre``, ``post``, ``dx`` or ``dy``.
+
+        Returns
+        -------
+        numpy.ndarray of float32
+            Shape ``(rows, columns)``: counts, or pixels of displacement.
+        """
+        frame, here = sample, (slice(None), slice(None))
+        if self.windows:
+            frame, k = divmod(sample, 9)
+            size = open_array(self.path, self.split, "pre").shape[-1]
+            row, column = window_corners(size, self._window)[k]
+            here = (slice(row, row + self._window), slice(column, column + self._window))
+        if field in ("dx", "dy"):
+            index: tuple[Any, ...] = (frame, int(field == "dy"), *here)
+            codes = np.asarray(open_array(self.path, self.split, "displacement")[index])
+            factor = float(read_column(self.path, self.split, "factor")[scaling])
+            return (codes * (QUANTUM * factor)).astype(np.float32)
+        index = (frame, *here) if field == "pre" else (frame, scaling, *here)
+        codes = np.asarray(open_array(self.path, self.split, field)[index])
+        if not self.decode:
+            return codes.astype(np.float32)
+        place = frame if field == "pre" else (frame, scaling)
+        scale, offset = (
+            float(read_column(self.path, self.split, f"{field}_{what}")[place])
+            for what in ("scale", "offset")
+        )
+        image = ((codes.astype(np.float64) - 1) * scale + offset).astype(np.float32)
+        image[codes == 0] = np.nan
+        return image
+
+
+def open_database(
+    path: str | os.PathLike[str],
+    split: str = "train",
+    *,
+    windows: bool = True,
+    decode: bool = True,
+) -> xr.Dataset:
+    """Open a split of a database, lazily.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the store.
+    split : str
+        ``"train"``, ``"validation"`` or ``"test"``.
+    windows : bool
+        Whether a sample is one of the nine windows of a frame, or a whole frame.
+    decode : bool
+        Whether images are given in counts with NaN for missing, or as the
+        codes that are stored, with 0 for missing.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``pre``, ``post`` (counts), ``dx``, ``dy`` (pixels to the right and
+        down: where the ground of `pre` went by `post`), float32, dimensions
+        ``sample``, ``scaling``, ``y``, ``x``, one dask chunk an image.
+        Coordinates: ``factor`` of each scaling, and the table: ``frame``,
+        ``window``, ``scene``, ``correlation``, ``largest``, ... of each sample.
+
+    Raises
+    ------
+    FileError
+        There is no database, it is not complete, or lacks the split.
+
+    See Also
+    --------
+    DatabaseReader : the same samples one by one, for training loops.
+    database_table, read_fault, read_second_dates : what was drawn for each frame.
+    """
+    table = database_table(path, split)
+    reader = DatabaseReader(os.fspath(path), split, windows, decode)
+    samples = reader.shape[0]
+    per_frame = 9 if windows else 1
+    frame = np.arange(samples) // per_frame
+    window = np.arange(samples) % per_frame
+    coords: dict[str, Any] = {
+        "factor": table["factor"].variable,
+        "frame": ("sample", frame),
+    }
+    if windows:
+        coords["window"] = ("sample", window)
+    for name in COLUMNS:
+        if "_scale" in name or "_offset" in name:
+            continue
+        variable = table[name].variable
+        if "window" not in variable.dims:
+            picked = variable.isel(frame=xr.Variable("sample", frame))
+        elif windows:
+            picked = variable.isel(
+                frame=xr.Variable("sample", frame), window=xr.Variable("sample", window)
+            )
+        else:
+            continue
+        coords[name] = picked
+    attrs = {
+        "title": f"xsubpix database, {split}",
+        "version": read_attributes(path)["plan"]["version"],
+    }
+    return samples_dataset(reader, coords, attrs)
+
+
+def database_table(path: str | os.PathLike[str], split: str = "train") -> xr.Dataset:
+    """Return what was drawn for each frame of a split, in memory.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the store.
+    split : str
+        ``"train"``, ``"validation"`` or ``"test"``.
+
+    Returns
+    -------
+    xarray.Dataset
+        :data:`COLUMNS`, dimensions ``frame``, ``scaling``, ``window``, with the
+        scenes' names, and ``factor`` as a coordinate.
+
+    Raises
+    ------
+    FileError
+        There is no database, it is not complete, or lacks the split.
+    """
+    attributes = read_attributes(path)
+    if not attributes.get("complete"):
+        raise FileError(
+            f"{os.fspath(path)} is not complete: give the command that began it again, and it "
+            "goes on where it stopped."
+        )
+    if split not in SPLITS or not (Path(path) / split).is_dir():
+        there = ", ".join(s for s in SPLITS if (Path(path) / s).is_dir())
+        raise FileError(f"{os.fspath(path)} has no split {split!r}; it has {there}.")
+    return read_table(path, split)
+
+
+def read_table(path: str | os.PathLike[str], split: str) -> xr.Dataset:
+    """Return the table of a split, also of a store that is not called complete yet."""
+    group = open_split(os.fspath(path), split)
+    variables = {
+        name: xr.Variable(
+            column.dims,
+            read_column(os.fspath(path), split, name),
+            {"units": column.units, "long_name": column.long_name},
+        )
+        for name, column in COLUMNS.items()
+    }
+    names = np.asarray(group.attrs["scene_names"])
+    variables["scene"] = xr.Variable(
+        ("frame",), names[variables["scene"].values], {"long_name": "scene"}
+    )
+    return xr.Dataset(
+        variables, coords={"factor": ("scaling", read_column(os.fspath(path), split, "factor"))}
+    )
+
+
+def read_fault(path: str | os.PathLike[str], split: str, frame: int) -> Fault:
+    """Read the fault of a frame, with the slip that was drawn.
+
+    Its coordinates are metres to the right and up from the frame's lower left
+    corner. The displacement of the store is its field times ``amplitude /
+    natural_amplitude`` and the sample's factor.
+    """
+    return Fault.from_json(_text(path, split, "fault", frame))
+
+
+def read_second_dates(path: str | os.PathLike[str], split: str, frame: int) -> list[SecondDate]:
+    """Read the simulated second dates of a frame; factor k is seen at number k modulo theirs.
+
+    Empty where the second date is a real one.
+    """
+    return [
+        SecondDate.from_dict(date) for date in json.loads(_text(path, split, "second_dates", frame))
+    ]
+
+
+def _text(path: str | os.PathLike[str], split: str, name: str, frame: int) -> str:
+    return (
+        np.asarray(open_array(os.fspath(path), split, name)[frame]).tobytes().rstrip(b"\0").decode()
+    )
