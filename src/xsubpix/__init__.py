@@ -9,7 +9,7 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 from .accessor import DisplacementAccessor, ImageAccessor
 from .correlate import correlate
-from .displacement import epe
+from .displacement import epe, filter_outliers
 from .errors import DataError, DimensionError, FileError, GridError, ModelError, SubpixError
 from .estimators import Estimate, Estimator, available_models
 from .grid import Grid
@@ -35,6 +35,7 @@ __all__ = [
     "available_models",
     "correlate",
     "epe",
+    "filter_outliers",
     "open_image",
     "synthetic_rupture",
     "to_cog",

@@ -98,6 +98,22 @@ class DisplacementAccessor:
         """End-point error against a known displacement; see :func:`xsubpix.epe`."""
         return displacement.epe(self._disp, truth)
 
+    def filter_outliers(
+        self,
+        *,
+        quality: float | None = None,
+        deviation: float | None = 3.0,
+        radius: int = 2,
+        noise: float | None = None,
+    ) -> xr.Dataset:
+        """Take out values of low quality or unlike their neighbours.
+
+        See :func:`xsubpix.filter_outliers`.
+        """
+        return displacement.filter_outliers(
+            self._disp, quality=quality, deviation=deviation, radius=radius, noise=noise
+        )
+
     def to_cog(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write a Cloud Optimized GeoTIFF; see :func:`xsubpix.to_cog`."""
         io.to_cog(self._disp, path, overwrite=overwrite)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from .errors import DataError, ModelError
 from .estimators import Estimator, Flag
-from .estimators.pyramid import create_searching
+from .estimators.registry import create_searching
 from .grid import Grid, labelled
 from .image import Image, condition
 from .lattice import Lattice, map_blocks

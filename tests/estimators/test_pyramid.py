@@ -7,7 +7,8 @@ import xarray as xr
 import xsubpix
 from xsubpix import ModelError
 from xsubpix.estimators import create
-from xsubpix.estimators.pyramid import CoarseToFine, create_searching
+from xsubpix.estimators.pyramid import CoarseToFine
+from xsubpix.estimators.registry import create_searching
 
 OUT_OF_RANGE = 16
 

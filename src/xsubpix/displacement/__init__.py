@@ -1,5 +1,6 @@
 """What one does with a displacement field."""
 
 from .components import epe
+from .outliers import filter_outliers
 
-__all__ = ["epe"]
+__all__ = ["epe", "filter_outliers"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["normalised_deviation"]
+__all__ = ["local_median", "normalised_deviation"]
 
 
 def normalised_deviation(
@@ -39,13 +39,7 @@ def normalised_deviation(
     Westerweel, J. & Scarano, F. (2005). Universal outlier detection for PIV
     data. Experiments in Fluids 39, 1096-1100.
     """
-    size = 2 * radius + 1
-    around = []
-    for field in (dx, dy):
-        padded = np.pad(field.astype(np.float32), radius, constant_values=np.nan)
-        views = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
-        flat = views.reshape(*field.shape, size * size)
-        around.append(np.delete(flat, size * size // 2, axis=2))
+    around = [_neighbours(field, radius) for field in (dx, dy)]
     missing = ~(np.isfinite(around[0]) & np.isfinite(around[1]))
     middle = []
     for neighbours in around:
@@ -54,6 +48,19 @@ def normalised_deviation(
     scatter = _median(np.hypot(*(n - m[..., None] for n, m in zip(around, middle, strict=True))))
     own = np.hypot(dx - middle[0], dy - middle[1])
     return (own / (scatter + noise)).astype(np.float32)
+
+
+def local_median(values: np.ndarray, radius: int) -> np.ndarray:
+    """Median of each value's neighbours, itself not among them; NaN is left out."""
+    return _median(_neighbours(values, radius))
+
+
+def _neighbours(field: np.ndarray, radius: int) -> np.ndarray:
+    """Values at most `radius` away along both axes: a copy (h, w, (2 radius + 1)^2 - 1)."""
+    size = 2 * radius + 1
+    padded = np.pad(field.astype(np.float32), radius, constant_values=np.nan)
+    views = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
+    return np.delete(views.reshape(*field.shape, size * size), size * size // 2, axis=2)
 
 
 def _median(values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -19,9 +18,8 @@ from ..errors import ModelError
 from .base import Estimate, Estimator, Flag, whole_number
 from .coherence import normalised_deviation
 from .phase import Phase
-from .registry import create
 
-__all__ = ["CoarseToFine", "create_searching"]
+__all__ = ["CoarseToFine"]
 
 # The coarsest level is reduced until the search is at most so many of its pixels.
 TOP_SEARCH = 16
@@ -175,35 +173,6 @@ class CoarseToFine(Estimator):
             np.array(field.reshape(n, n, t, t).transpose(0, 2, 1, 3).reshape(n * t, n * t))
             for field in self.fine(*batches)
         ]
-
-
-def create_searching(model: str | Estimator, search: float | None, **options: Any) -> Estimator:
-    """Build an estimator for a search that may exceed what the model reaches by itself.
-
-    Parameters
-    ----------
-    model, **options
-        As :func:`xsubpix.estimators.create`.
-    search : float, optional
-        Largest displacement along each axis, pixels. Up to the model's
-        ``own_search`` it is the model's parameter (models without such a
-        parameter reach it anyway); beyond, the model gets a first guess.
-
-    Raises
-    ------
-    ModelError
-        As :func:`xsubpix.estimators.create`; `search` above 1024.
-    """
-    plain = create(model, **options)
-    own = plain.own_search
-    takes = any(f.name == "search" for f in dataclasses.fields(plain))
-    if search is None or (own is not None and search <= own and not takes):
-        return plain
-    if own is None or search <= own:
-        return create(model, search=search, **options)
-    if not math.isfinite(search):
-        raise ModelError(f"search={search!r}: give a number of pixels from 1 to 1024.")
-    return CoarseToFine(fine=plain, search=math.ceil(search))
 
 
 # ------------------------------------------------------------------ first guess

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from importlib import import_module
 
 from ..errors import ModelError
 from .base import Estimator
 
-__all__ = ["available_models", "create"]
+__all__ = ["available_models", "create", "create_searching"]
 
 # One line an estimator: name -> module and class. Modules load on first use,
 # since some bring torch, numba or OpenCV with them.
@@ -58,6 +59,38 @@ def create(model: str | Estimator, **options: object) -> Estimator:
     cls = getattr(import_module(f"{__package__}.{module}"), name)
     _check_names(cls, given)
     return cls(**given)
+
+
+def create_searching(model: str | Estimator, search: float | None, **options: object) -> Estimator:
+    """Build an estimator for a search that may exceed what the model reaches by itself.
+
+    Parameters
+    ----------
+    model, **options
+        As :func:`xsubpix.estimators.create`.
+    search : float, optional
+        Largest displacement along each axis, pixels. Up to the model's
+        ``own_search`` it is the model's parameter (models without such a
+        parameter reach it anyway); beyond, the model gets a first guess.
+
+    Raises
+    ------
+    ModelError
+        As :func:`xsubpix.estimators.create`; `search` above 1024.
+    """
+    plain = create(model, **options)
+    own = plain.own_search
+    takes = any(f.name == "search" for f in dataclasses.fields(plain))
+    if search is None or (own is not None and search <= own and not takes):
+        return plain
+    if own is None or search <= own:
+        return create(model, search=search, **options)
+    if not math.isfinite(search):
+        raise ModelError(f"search={search!r}: give a number of pixels from 1 to 1024.")
+    # Not with the module: it brings torch.
+    from .pyramid import CoarseToFine
+
+    return CoarseToFine(fine=plain, search=math.ceil(search))
 
 
 def _check_names(cls: type[Estimator], given: dict[str, object]) -> None:
