@@ -264,7 +264,13 @@ def _array_files(path: Path) -> list[Path]:
 # Handles are cheap to keep and dear to make: a training loop reads millions of windows.
 def open_split(path: str | os.PathLike[str], split: str) -> zarr.Group:
     """Open a split's group for reading."""
-    return _zarr().open_group(Path(path) / split, mode="r")
+    file = Path(path) / split / "zarr.json"
+    return _kept_group(str(file.parent), file.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_group(path: str, stamp: int) -> zarr.Group:
+    return _zarr().open_group(path, mode="r")
 
 
 def open_array(path: str | os.PathLike[str], split: str, name: str, mode: str = "r") -> zarr.Array:
