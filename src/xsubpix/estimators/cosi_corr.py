@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from ..errors import ModelError
-from . import spectrum, windows
-from .base import Estimate, Estimator, Flag, whole_number
+from .base import whole_number
 from .dense import real_number
+from .windowed import WindowEstimator, values_and_flags
 
 if TYPE_CHECKING:
     import torch
 
+    from .spectrum import PlaneFit
+    from .windows import Pair
+
 __all__ = ["CosiCorr"]
 
-# Pixels along the side of all windows of a tile, put side by side.
-TILE = 512
 # Converged when the last step is below this, pixels.
 TOLERANCE = 1e-2
 # Outputs within this share of an initial window have their first guess in common.
@@ -28,7 +27,7 @@ DOUBTFUL = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
-class CosiCorr(Estimator):
+class CosiCorr(WindowEstimator):
     r"""Phase correlation with a plane fitted to the cross-spectrum's phase (Leprince et al. 2007).
 
     1. The displacement to a pixel is the peak of the circular correlation of
@@ -117,8 +116,6 @@ class CosiCorr(Estimator):
     Transactions on Geoscience and Remote Sensing 45, 1529-1558.
     """
 
-    window: int = 32
-    search: int | None = None
     initial: int | None = None
     mask: float = 0.9
     iterations: int = 4
@@ -132,7 +129,6 @@ class CosiCorr(Estimator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "window", whole_number("window", self.window, 8, 512))
         initial = 2 * self.window if self.initial is None else self.initial
         initial = whole_number("initial", initial, 8, 1024)
         if initial < self.window:
@@ -152,80 +148,34 @@ class CosiCorr(Estimator):
         return max((self._initial + 1) // 2, (self.window + 1) // 2 + self._search)
 
     @property
-    def support(self) -> int:
-        """Half a final window."""
-        return (self.window + 1) // 2
-
-    @property
-    def tile(self) -> int:
-        """As many windows as stay in a processor's cache, in at most 512 pixels of image."""
-        return max(1, min(TILE // self.window, 512 // self.step))
-
-    @property
     def own_search(self) -> int:
         """A quarter of the initial window, of which three quarters then still overlap."""
         return self._initial // 4
-
-    @property
-    def _search(self) -> int:
-        assert self.search is not None  # set in __post_init__
-        return self.search
 
     @property
     def _initial(self) -> int:
         assert self.initial is not None  # set in __post_init__
         return self.initial
 
-    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
-        """See :meth:`Estimator.__call__`."""
-        import torch
-
-        device = windows.torch_device(self.device)
-        parts = []
-        with windows.one_thread(), torch.inference_mode():
-            for one, two in zip(pre, post, strict=True):
-                parts.append(_Tile(self, one, two, device).measure())
-        return Estimate(*(np.stack(field) for field in zip(*parts, strict=True)))
+    def _measure(
+        self, pair: Pair, which: torch.Tensor, whole: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return _Tile(self, pair).measure(which)
 
 
 class _Tile:
     """One tile of both images, with its initial and its final windows."""
 
-    def __init__(
-        self, estimator: CosiCorr, pre: np.ndarray, post: np.ndarray, device: torch.device
-    ) -> None:
-        self.estimator = estimator
-        self.final, self.initial = (
-            windows.Pair(pre, post, side, estimator.step, estimator.halo, device)
-            for side in (estimator.window, estimator._initial)
-        )
-        self.rows, self.cols = self.final.origins(estimator.tile)
+    def __init__(self, estimator: CosiCorr, final: Pair) -> None:
+        self.estimator, self.final = estimator, final
+        self.initial = final.with_window(estimator._initial)
+        self.rows, self.cols = final.origins(estimator.tile)
         # From the first pixel of a final window to that of its initial one.
-        self.lead = self.initial.first - self.final.first
+        self.lead = self.initial.first - final.first
 
-    def measure(self) -> tuple[np.ndarray, ...]:
-        """Arrays (tile, tile) in the order of Estimate."""
-        import torch
-
-        side, window = self.estimator.tile, self.estimator.window
-        device = self.final.device
-        measurable = 2 * self.final.joint_count(self.rows, self.cols) >= window**2
-        out = torch.full((4, side * side), torch.nan, device=device)
-        flags = torch.zeros(side * side, dtype=torch.uint8, device=device)
-        flags[~measurable] |= int(Flag.NODATA)
-        which = measurable.nonzero()[:, 0]
-        if which.numel():
-            out[:, which], bits = self._windows(which)
-            flags[which] |= bits
-        dx, dy, sigma, quality = out.reshape(4, side, side).cpu().numpy()
-        return dx, dy, sigma, quality, flags.reshape(side, side).cpu().numpy()
-
-    def _windows(self, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def measure(self, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Measure some of the windows: ((dx, dy, sigma, quality), flags)."""
-        import torch
-
-        search, window = self.estimator._search, self.estimator.window
-        chance = 0.5 + 5.5 / (window + 5)
+        chance = 0.5 + 5.5 / (self.estimator.window + 5)
         start, own = self._starts(which)
         fit = self._fit(which, start)
         doubtful = (fit.quality < chance + DOUBTFUL) & fit.sound
@@ -234,15 +184,12 @@ class _Tile:
             again = self._fit(which[left], self._initial_peak(which[left]))
             better = again.quality > fit.quality[left]
             fit = fit.replaced(left[better], again.select(better))
-        bits = torch.zeros(which.numel(), dtype=torch.uint8, device=start.device)
-        bits[~fit.converged] |= int(Flag.NOT_CONVERGED)
-        at_rim = fit.shift.abs().amax(1) > search - 0.5
-        bits[at_rim | (fit.quality < chance)] |= int(Flag.OUT_OF_RANGE)
-        bits[~fit.sound] = int(Flag.LOW_TEXTURE)
-        values = torch.stack([fit.shift[:, 1], fit.shift[:, 0], fit.sigma, fit.quality])
-        return values.masked_fill(~fit.sound, torch.nan), bits
+        at_rim = fit.shift.abs().amax(1) > self.estimator._search - 0.5
+        return values_and_flags(fit, at_rim | (fit.quality < chance))
 
-    def _fit(self, which: torch.Tensor, start: torch.Tensor) -> spectrum.PlaneFit:
+    def _fit(self, which: torch.Tensor, start: torch.Tensor) -> PlaneFit:
+        from . import spectrum
+
         e = self.estimator
         return spectrum.fit_plane(
             self.final, self.rows[which], self.cols[which], start, search=e._search, mask=e.mask,
@@ -270,6 +217,8 @@ class _Tile:
         """Displacements (n, 2) from initial windows; from final ones where pixels are missing."""
         import torch
 
+        from . import spectrum
+
         rows, cols = self.rows[which] + self.lead, self.cols[which] + self.lead
         whole = self.initial.joint_count(rows, cols) == self.estimator._initial**2
         start = torch.zeros(which.numel(), 2, device=rows.device)
@@ -284,5 +233,7 @@ class _Tile:
 
     def _final_peak(self, which: torch.Tensor) -> torch.Tensor:
         """Displacements (n, 2) from final windows, by normalised cross-correlation."""
+        from . import windows
+
         rows, cols = self.rows[which], self.cols[which]
         return windows.search_peak(self.final, rows, cols, self.estimator._search)[0]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from . import windows
-from .base import Estimate, Estimator, Flag, whole_number
+from .base import whole_number
+from .windowed import WindowEstimator, values_and_flags
 
 if TYPE_CHECKING:
     import torch
+
+    from .windows import Pair
 
 __all__ = ["Phase"]
 
@@ -21,13 +21,11 @@ DOUBTFUL = 0.7
 # Gauss-Newton: at most this many steps, converged when a step is below TOLERANCE
 # pixels (each step leaves a fifth of the error, or less).
 STEPS = 6
-# Pixels along the side of all windows of a tile, put side by side.
-TILE = 512
 TOLERANCE = 1e-2
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase(Estimator):
+class Phase(WindowEstimator):
     r"""Cross-correlation of Hann-tapered windows, after Guizar-Sicairos et al. (2008).
 
     1. The integer displacement is the peak of the circular cross-correlation
@@ -88,8 +86,6 @@ class Phase(Estimator):
     registration. IEEE Transactions on Image Processing 13, 1185-1199.
     """
 
-    window: int = 32
-    search: int | None = None
     refine: bool = True
 
     name: ClassVar[str] = "phase"
@@ -100,7 +96,6 @@ class Phase(Estimator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "window", whole_number("window", self.window, 8, 512))
         search = self.window // 2 if self.search is None else self.search
         object.__setattr__(self, "search", whole_number("search", search, 0, 1024))
 
@@ -110,67 +105,26 @@ class Phase(Estimator):
         return (self.window + 1) // 2 + self._search
 
     @property
-    def support(self) -> int:
-        """Half a window."""
-        return (self.window + 1) // 2
-
-    @property
-    def tile(self) -> int:
-        """As many windows as stay in a processor's cache, in at most 512 pixels of image."""
-        return max(1, min(TILE // self.window, 512 // self.step))
-
-    @property
     def own_search(self) -> int:
         """Half a window: beyond, less than half of the ground stays in a window."""
         return self.window // 2
 
-    @property
-    def _search(self) -> int:
-        assert self.search is not None  # set in __post_init__
-        return self.search
-
-    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
-        """See :meth:`Estimator.__call__`."""
-        import torch
-
-        device = windows.torch_device(self.device)
-        parts = []
-        with windows.one_thread(), torch.inference_mode():
-            for one, two in zip(pre, post, strict=True):
-                pair = windows.Pair(one, two, self.window, self.step, self.halo, device)
-                parts.append(_measure(pair, self._search, self.tile, self.refine))
-        return Estimate(*(np.stack(field) for field in zip(*parts, strict=True)))
+    def _measure(
+        self, pair: Pair, which: torch.Tensor, whole: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        rows, cols = (origin[which] for origin in pair.origins(self.tile))
+        if self.refine:
+            return _refined(pair, rows, cols, whole, self._search)
+        return _as_published(pair, rows, cols, self._search)
 
 
-def _measure(pair: windows.Pair, search: int, tile: int, refine: bool) -> tuple[np.ndarray, ...]:
-    """Measure one tile: arrays (tile, tile) in the order of Estimate."""
-    import torch
-
-    n = tile * tile
-    rows, cols = pair.origins(tile)
-    valid = pair.joint_count(rows, cols)
-    measurable = 2 * valid >= pair.window**2
-    out = torch.full((4, n), torch.nan, device=pair.device)
-    flags = torch.zeros(n, dtype=torch.uint8, device=pair.device)
-    flags[~measurable] |= int(Flag.NODATA)
-    which = measurable.nonzero()[:, 0]
-    if which.numel():
-        if refine:
-            whole = valid[which] == pair.window**2
-            fit, bits = _measure_windows(pair, rows[which], cols[which], whole, search)
-        else:
-            fit, bits = _as_published(pair, rows[which], cols[which], search)
-        out[:, which] = fit
-        flags[which] |= bits
-    dx, dy, sigma, quality = out.reshape(4, tile, tile).cpu().numpy()
-    return dx, dy, sigma, quality, flags.reshape(tile, tile).cpu().numpy()
-
-
-def _measure_windows(
-    pair: windows.Pair, rows: torch.Tensor, cols: torch.Tensor, whole: torch.Tensor, search: int
+def _refined(
+    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, whole: torch.Tensor, search: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Measure the windows whose first pixels are given: ((dx, dy, sigma, quality), flags)."""
+    """Steps 1 to 3: ((dx, dy, sigma, quality), flags) of the windows given."""
     import torch
+
+    from . import windows
 
     n = rows.numel()
     start = torch.zeros(n, 2, device=pair.device)
@@ -183,34 +137,32 @@ def _measure_windows(
     lost = torch.zeros(n, dtype=torch.bool, device=pair.device)
     if doubtful.numel() and search > 0:
         r, c = rows[doubtful], cols[doubtful]
-        peak, rival = windows.search_peak(pair, r, c, search)
+        peak, by_chance = windows.search_peak(pair, r, c, search)
         again = windows.refine(pair, r, c, peak, search, STEPS, TOLERANCE)
         better = again.quality > fit.quality[doubtful]
         fit = fit.replaced(doubtful[better], again.select(better))
-        lost[doubtful] = rival
+        lost[doubtful] = by_chance
     at_rim = fit.shift.abs().amax(1) > search - 0.5
-    bits = torch.zeros(n, dtype=torch.uint8, device=pair.device)
-    bits[~fit.converged] |= int(Flag.NOT_CONVERGED)
-    bits[at_rim | lost] |= int(Flag.OUT_OF_RANGE)
-    bits[~fit.sound] = int(Flag.LOW_TEXTURE)
-    values = torch.stack([fit.shift[:, 1], fit.shift[:, 0], fit.sigma, fit.quality])
-    return values.masked_fill(~fit.sound, torch.nan), bits
+    return values_and_flags(fit, at_rim | lost)
 
 
 def _as_published(
-    pair: windows.Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
+    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The maximum of the circular cross-correlation: ((dx, dy, sigma, quality), flags)."""
     import torch
 
+    from . import windows
+
     # One step leaves an error well below what noise makes of small windows.
     newton = 1 if pair.window <= 32 else 2
     shift, correlation = windows.circular_peak(pair, rows, cols, search, newton)
-    sound = torch.isfinite(correlation) & (correlation > 0)
+    fit = windows.Fit(
+        shift,
+        sigma=torch.full_like(correlation, torch.nan),
+        quality=correlation.clamp(0.0, 1.0),
+        converged=torch.ones_like(correlation, dtype=torch.bool),
+        sound=torch.isfinite(correlation) & (correlation > 0),
+    )
     reach = min(search, (pair.window - 1) // 2)
-    bits = torch.zeros(rows.numel(), dtype=torch.uint8, device=pair.device)
-    bits[shift.abs().amax(1) > reach - 0.5] = int(Flag.OUT_OF_RANGE)
-    bits[~sound] = int(Flag.LOW_TEXTURE)
-    sigma = torch.full_like(correlation, torch.nan)
-    values = torch.stack([shift[:, 1], shift[:, 0], sigma, correlation.clamp(0.0, 1.0)])
-    return values.masked_fill(~sound, torch.nan), bits
+    return values_and_flags(fit, shift.abs().amax(1) > reach - 0.5)

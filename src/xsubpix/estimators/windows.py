@@ -7,6 +7,7 @@ batched: the first dimension of an array is the window.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -87,14 +88,25 @@ class Pair:
         halo: int,
         device: torch.device,
     ) -> None:
-        self.window, self.step, self.device = window, step, device
-        centre = halo + (step - 1) / 2
-        self.first = int(np.ceil(centre - window / 2))
-        place = np.arange(window) - (centre - self.first)
-        self.taper = torch.from_numpy(np.cos(np.pi * place / window) ** 2).float().to(device)
+        self.step, self.halo, self.device = step, halo, device
+        self._set_window(window)
         self.pre, self.pre_valid = _filled(pre, device)
         self.post, self.post_valid = _filled(post, device)
         self.whole = bool(self.pre_valid.all()) and bool(self.post_valid.all())
+
+    def _set_window(self, window: int) -> None:
+        self.window = window
+        centre = self.halo + (self.step - 1) / 2
+        self.first = int(np.ceil(centre - window / 2))
+        place = np.arange(window) - (centre - self.first)
+        self.taper = torch.from_numpy(np.cos(np.pi * place / window) ** 2).float().to(self.device)
+
+    def with_window(self, window: int) -> Pair:
+        """The same tiles, cut into windows of another size at the same points."""
+        other = copy.copy(self)
+        other.__dict__.pop("local_energy", None)
+        other._set_window(window)
+        return other
 
     def origins(self, tile: int) -> tuple[torch.Tensor, torch.Tensor]:
         """First row and column of every window, output by output, shape (tile**2,)."""
