@@ -56,7 +56,7 @@ class CosiCorr(WindowEstimator):
 
     Where the quality is less than 0.2 above chance, as next to a fault whose
     offset the shared first guess does not tell, windows start again from the
-    peak of their own initial window, and the better of the two is kept.
+    peak of their own initial window.
 
     ``quality`` is the published signal-to-noise ratio
     :math:`1 - \sum W \varphi / (4 \sum W)`, with the weights of step 4 (those
@@ -182,8 +182,7 @@ class _Tile:
         left = (doubtful & ~own).nonzero()[:, 0]
         if left.numel():
             again = self._fit(which[left], self._initial_peak(which[left]))
-            better = again.quality > fit.quality[left]
-            fit = fit.replaced(left[better], again.select(better))
+            fit = fit.replaced(left, again)
         at_rim = fit.shift.abs().amax(1) > self.estimator._search - 0.5
         return values_and_flags(fit, at_rim | (fit.quality < chance))
 

@@ -119,28 +119,25 @@ def _phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int)
 
 
 class _Frequencies(NamedTuple):
-    """The frequencies of N x N real samples below Nyquist's, where shifts have signs."""
+    """The frequencies of N x N real samples: all rows, columns below Nyquist's."""
 
-    rows: torch.Tensor  # (r,) rows of the half plane (N, N // 2 + 1) that they lie in
-    cols: int  # in its first columns
-    down: torch.Tensor  # (r, 1) radians per pixel
+    down: torch.Tensor  # (N, 1) radians per pixel
     across: torch.Tensor  # (c, 1)
-    counts: torch.Tensor  # (r * c, 1) whether a frequency counts
-    angle: torch.Tensor  # (2, r * c): down, across
-    products: torch.Tensor  # (3, r * c): down^2, down * across, across^2
+    counts: torch.Tensor  # (N * c, 1) whether a frequency counts
+    angle: torch.Tensor  # (2, N * c): down, across
+    products: torch.Tensor  # (3, N * c): down^2, down * across, across^2
 
 
 @functools.lru_cache(maxsize=64)
 def _frequencies(n: int, device: torch.device) -> _Frequencies:
-    below = (n - 1) // 2
-    rows = torch.cat([torch.arange(below + 1), torch.arange(n - below, n)]).to(device)
-    down = 2 * torch.pi * torch.fft.fftfreq(n, device=device)[rows]
-    across = 2 * torch.pi * torch.fft.rfftfreq(n, device=device)[: below + 1]
+    down = 2 * torch.pi * torch.fft.fftfreq(n, device=device)
+    across = 2 * torch.pi * torch.fft.rfftfreq(n, device=device)[: (n + 1) // 2]
     y, x = (f.flatten() for f in torch.meshgrid(down, across, indexing="ij"))
-    # The first column holds each frequency twice, as conjugates, and the mean.
-    counts = (x > 0) | (y > 0)
+    # The first column holds each frequency twice, as conjugates, and the mean; at
+    # Nyquist's frequency a shift and its negative look alike.
+    counts = ((x > 0) | (y > 0)) & (y.abs() < torch.pi * (1 - 0.5 / n))
     return _Frequencies(
-        rows, below + 1, down[:, None], across[:, None], counts[:, None],
+        down[:, None], across[:, None], counts[:, None],
         torch.stack([y, x]), torch.stack([y * y, y * x, x * x]),
     )  # fmt: skip
 
@@ -247,8 +244,11 @@ def _soft(valid: torch.Tensor) -> torch.Tensor:
 
 def _two_dimensional(window: torch.Tensor, taper: torch.Tensor) -> torch.Tensor:
     """Whether gradients (of pixels' differences) do not all point the same way."""
-    y, x = window.diff(dim=1)[:, :, :-1], window.diff(dim=2)[:, :-1]
-    weight = (taper**2)[:-1]
+    # Every second pixel of every second row tells it as well.
+    even = taper.numel() // 2 * 2
+    here = window[:, :even:2, :even:2]
+    y, x = window[:, 1:even:2, :even:2] - here, window[:, :even:2, 1:even:2] - here
+    weight = (taper**2)[:even:2]
     yy, yx, xx = (((a * b) @ weight) @ weight for a, b in ((y, y), (y, x), (x, x)))
     return yy * xx - yx * yx > APERTURE * (yy + xx) ** 2
 
@@ -268,13 +268,13 @@ def _centre(pair: Pair) -> float:
 
 
 def _half_plane(x: torch.Tensor, frequencies: _Frequencies) -> torch.Tensor:
-    """Spectra of windows (n, N, N) at the frequencies in use, shape (r * c, n)."""
-    spectrum = torch.fft.rfft2(x)[:, frequencies.rows, : frequencies.cols]
-    return spectrum.flatten(1).T.contiguous()
+    """Spectra of windows (n, N, N) at the frequencies in use, shape (f, n)."""
+    spectrum = torch.fft.rfft2(x)[:, :, : frequencies.across.numel()]
+    return spectrum.permute(1, 2, 0).flatten(0, 1)
 
 
 def _amplitude_mask(power: torch.Tensor, mask: float) -> torch.Tensor:
-    """Where log10 of the amplitude is above `mask` times its mean, as 0 and 1 (r * c, n)."""
+    """Where log10 of the amplitude is above `mask` times its mean, as 0 and 1 (f, n)."""
     level = power.log10()
     level -= level.amax(0)
     return (level > mask * level.mean(0)).float()
@@ -296,13 +296,13 @@ def _plane(
     iterations: int,
     exponent: int,
 ) -> _Plane:
-    """Gauss-Newton steps on sum W |Q - exp(-j w.d)|^2, one between reweightings.
+    """Gauss-Newton steps on sum W |Q - exp(-j w.d)|^2, one after each reweighting.
 
-    `q` is the normalised cross-spectrum conj(F1) F2, shape (r * c, n).
+    `q` is the normalised cross-spectrum conj(F1) F2, shape (f, n).
     """
     f, n = q.shape
     weights = base
-    for k in range(iterations + 1):
+    for _ in range(max(1, iterations)):
         ones = torch.ones_like(shift[:, 0])
         down, across = (
             torch.polar(ones.expand(angle.numel(), n), angle * shift[:, axis])
@@ -311,7 +311,7 @@ def _plane(
         rest = (down[:, None] * across).view(f, n).mul_(q)
         # phi = |Q - exp(-j w.d)|^2 = 2 - 2 cos; this is 1 - phi / 4.
         closeness = rest.real.add(1.0).mul_(0.5)
-        if k > 0:
+        if iterations > 0:
             weights = _power(closeness, exponent).mul_(weights)
         score = weights * rest.imag
         pull = -(frequencies.angle @ score).T
