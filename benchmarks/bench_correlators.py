@@ -1,0 +1,444 @@
+"""All correlators on all sets: error, CPU time, memory; noise, bias and breakdown.
+
+    python benchmarks/bench_correlators.py [--full] [--output docs/benchmarks]
+
+Writes ``correlators.rst``, ``correlators_pareto.png`` and ``correlators_limits.png``. Every
+method runs in a process of its own, one after the other, on one thread. The images are found
+in ``XSUBPIX_DATA`` (default ``../shared/data``); without them procedural scenes serve.
+"""
+
+# ruff: noqa: E402  (numbers of threads are read when libraries load)
+from __future__ import annotations
+
+import os
+
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import argparse
+import itertools
+import multiprocessing
+import re
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peers
+import xarray as xr
+from bench_phase import bound, rms, skimage_loop, tiles
+from common import DATA, chips_of_test_split, fourier_shift, noise_for
+
+import xsubpix
+from xsubpix.estimators import Flag, create
+
+BORDER, NEAR = 32, 16
+JUMPS = (0.3, 1.0, 3.0)
+UNSURE = int(Flag.LOW_TEXTURE | Flag.NOT_CONVERGED | Flag.OUT_OF_RANGE)
+
+
+# ------------------------------------------------------------------------ the work
+
+
+def second_dates(full: bool) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Real pairs of stable ground: one band, or in full several."""
+    import rasterio
+
+    pairs = []
+    wanted = {"nanjing": (4, 5, 3), "taizhou": (4, 5)} if full else {"nanjing": (5,)}
+    for place, bands in wanted.items():
+        paths = sorted((DATA / "two_dates").glob(f"{place}_*.tif"))
+        for band in bands if len(paths) == 2 else ():
+            images = []
+            for path in paths:
+                with rasterio.open(path) as source:
+                    images.append(source.read(band).astype(np.float64))
+            pairs.append((f"{place} band {band}", images[0], images[1]))
+    return pairs
+
+
+def middle(image: np.ndarray, side: int) -> np.ndarray:
+    """A square from the middle."""
+    top, left = ((n - min(side, n)) // 2 for n in image.shape)
+    return image[top : top + side, left : left + side]
+
+
+def rupture(side: int, jump: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fields dy and dx of a strike-slip rupture, pixels, and the distance from its trace.
+
+    `jump` is the largest offset across the trace: twice the largest displacement.
+    """
+    size = 30.0
+    grid = xr.DataArray(
+        np.zeros((side, side), np.float32), dims=("y", "x"),
+        coords={"y": -size * (np.arange(side) + 0.5), "x": size * (np.arange(side) + 0.5)},
+    )  # fmt: skip
+    truth = xsubpix.synthetic_rupture(
+        grid, seed=seed, length=size * side * 2, top_depth=0.0, step_overs=0
+    )
+    dx, dy = truth.east.values / size, -truth.north.values / size
+    scale = jump / 2 / np.quantile(np.hypot(dx, dy), 0.999)
+    numbers = [float(v) for v in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", truth.attrs["fault_trace"])]
+    trace = np.reshape(numbers, (-1, 2)) / size * (1, -1) - 0.5
+    rows, cols = np.mgrid[:side, :side]
+    distance = np.full((side, side), np.inf)
+    for a, b in itertools.pairwise(trace):
+        along = (b - a) / max(float((b - a) @ (b - a)), 1e-9)
+        t = np.clip((cols - a[0]) * along[0] + (rows - a[1]) * along[1], 0, 1)
+        away = np.hypot(cols - a[0] - t * (b - a)[0], rows - a[1] - t * (b - a)[1])
+        distance = np.minimum(distance, away)
+    return scale * dy, scale * dx, distance
+
+
+def cases(full: bool) -> list[tuple[str, float, tuple[np.ndarray, ...]]]:
+    """(set, jump, (pre, post, dy, dx, distance)) of every piece of work."""
+    side = 512 if full else 320
+    chips = chips_of_test_split(6 if full else 1)
+    sets = [("same date", middle(chip, side), middle(chip, side)) for _, chip in chips]
+    sets += [("two dates", middle(a, side), middle(b, side)) for _, a, b in second_dates(full)]
+    work = []
+    for k, (name, pre, second) in enumerate(sets):
+        for jump in JUMPS:
+            dy, dx, distance = rupture(pre.shape[0], jump, seed=k)
+            ground = xr.DataArray(second, dims=("y", "x"))
+            post = xsubpix.warp_quintic(ground, (dx, dy)).values
+            # A few pixels came from outside of the image; not all peers know of NaN.
+            post = np.where(np.isfinite(post), post, second)
+            work.append((name, jump, (pre, post, dy, dx, distance)))
+    return work
+
+
+# ------------------------------------------------------------------- one method
+
+
+def measured(name: str, work: list[Any], pipe: Any) -> None:
+    """Run a method on all work (in a process of its own) and send what it reached."""
+    warnings.simplefilter("ignore")
+    try:
+        method = peers.METHODS[name]()
+        noise = np.random.default_rng(0).normal(100, 10, (2, 256, 256))
+        method(*noise)  # compilers and caches
+        out = []
+        for _, _, (pre, post, dy, dx, distance) in work:
+            before = _memory(reset=True)
+            start = time.process_time()
+            rows, cols, found_y, found_x = method(pre, post)
+            seconds = time.process_time() - start
+            peak = _memory() - before
+            at = np.ix_(np.rint(rows).astype(int), np.rint(cols).astype(int))
+            error = np.hypot(found_y - _at(dy, rows, cols), found_x - _at(dx, rows, cols))
+            inner = np.ix_(
+                *((p >= BORDER) & (p < n - BORDER) for p, n in zip((rows, cols), pre.shape,
+                                                                  strict=True))
+            )  # fmt: skip
+            error, near = error[inner], distance[at][inner] < NEAR
+            out.append({
+                "mean": np.nanmean(error), "median": np.nanmedian(error),
+                "near": np.nanmean(error[near]), "far": np.nanmean(error[~near]),
+                "seconds": seconds / pre.size * 1e6, "memory": peak,
+            })  # fmt: skip
+        pipe.send(out)
+    except Exception as error:
+        pipe.send(f"{type(error).__name__}: {error}")
+
+
+def _at(field: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Mean of the four pixels around places between pixels, or the pixel's value."""
+    low, high = ([np.floor(p).astype(int) for p in (rows, cols)],
+                 [np.ceil(p).astype(int) for p in (rows, cols)])  # fmt: skip
+    corners = [field[np.ix_(r, c)] for r in (low[0], high[0]) for c in (low[1], high[1])]
+    return np.mean(corners, axis=0)
+
+
+def _memory(reset: bool = False) -> float:
+    """Peak resident memory since the last reset, MB (Linux; NaN elsewhere)."""
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return float("nan")
+    key = "VmRSS" if reset else "VmHWM"
+    found = re.search(rf"{key}:\s+(\d+) kB", status)
+    return float(found[1]) / 1024 if found else float("nan")
+
+
+def run_all(work: list[Any]) -> dict[str, list[dict[str, float]] | str]:
+    """Every method on all work."""
+    context = multiprocessing.get_context("fork")
+    results: dict[str, list[dict[str, float]] | str] = {}
+    for name in peers.METHODS:
+        here, there = context.Pipe()
+        process = context.Process(target=measured, args=(name, work, there))
+        process.start()
+        there.close()
+        try:
+            results[name] = here.recv()
+        except EOFError:
+            results[name] = "the process ended without a result"
+        process.join()
+        print(
+            f"  {name}: {results[name] if isinstance(results[name], str) else 'done'}", flush=True
+        )
+    return results
+
+
+# ------------------------------------------------------------------------ limits
+
+
+def limits(full: bool) -> dict[str, Any]:
+    """Noise-free error and bias by phase, noise over its bound, breakdown, CPU a window."""
+    rng = np.random.default_rng(0)
+    chips = [chip for _, chip in chips_of_test_split(6 if full else 2)]
+    windows = {
+        "phase": create("phase", window=32, step=16, search=16),
+        "cosi-corr": create("cosi-corr", window=32, step=16),
+    }
+    out: dict[str, Any] = {"phases": np.arange(0.0, 1.0, 0.1), "rho": np.arange(0.3, 0.91, 0.1)}
+    names = [*windows, "scikit-image phase, loop"]
+    for name in names:
+        out[name] = {"bias": [], "rmse": [], "std": [], "outliers": []}
+
+    def errors(name: str, pre: np.ndarray, post: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        """Errors (2, windows) of all windows."""
+        if name in windows:
+            found = windows[name](*(tiles(i, windows[name]) for i in (pre, post)))
+            return np.stack([found.dy[0] - shift[0], found.dx[0] - shift[1]]).reshape(2, -1)
+        estimator = windows["phase"]
+        _, found = skimage_loop(tiles(pre, estimator)[0], tiles(post, estimator)[0], estimator)
+        return (found - np.reshape(shift, (2, 1, 1))).reshape(2, -1)
+
+    for phase in out["phases"]:
+        for name in names:
+            some = [
+                errors(name, chip, fourier_shift(chip, *shift), shift)
+                for chip in (chips if name in windows else chips[:1])
+                for shift in [np.array([0.25 - phase, phase])]
+            ]
+            both = np.concatenate(some, axis=1)
+            out[name]["bias"].append(both[1].mean())
+            out[name]["rmse"].append(rms(both))
+    for rho in out["rho"]:
+        for name in names:
+            some, least = [], []
+            for chip in chips if name in windows else chips[:1]:
+                noise = noise_for(chip, rho)
+                shift = rng.uniform(-0.5, 0.5, 2)
+                pair = [
+                    image + rng.normal(0, noise, chip.shape)
+                    for image in (chip, fourier_shift(chip, *shift))
+                ]
+                some.append(errors(name, *pair, shift))
+                least.append(bound(chip, windows["phase"], noise).reshape(2, -1))
+            got, limit = np.concatenate(some, axis=1), np.concatenate(least, axis=1)
+            outlier = (np.abs(got) > 1).any(axis=0)
+            meant = (limit < 0.25).all(axis=0) & ~outlier
+            out[name]["outliers"].append(outlier.mean())
+            out[name]["std"].append(rms(got[:, meant]) / rms(limit[:, meant]))
+    out["speed"] = speed(chips[0])
+    return out
+
+
+def speed(chip: np.ndarray) -> list[tuple[int, float, float, float]]:
+    """(step, CPU us a window of phase, cosi-corr, scikit-image) at window 32."""
+    post = fourier_shift(chip, 0.31, -0.42)
+    lines = []
+    for step in (16, 8, 4):
+        times = []
+        for name in ("phase", "cosi-corr"):
+            estimator = create(name, window=32, step=step, device="cpu")
+            pair = [tiles(image, estimator) for image in (chip, post)]
+            estimator(*pair)
+            best = np.inf
+            for _ in range(5):
+                start = time.process_time()
+                found = estimator(*pair)
+                best = min(best, (time.process_time() - start) / found.dx.size)
+            times.append(1e6 * best)
+        peer = create("phase", window=32, step=step)
+        pair = [tiles(image, peer)[0] for image in (chip, post)]
+        lines.append((step, *times, 1e6 * skimage_loop(*pair, peer)[0]))
+    return lines
+
+
+# ------------------------------------------------------------------------ report
+
+
+def mean_of(results: list[dict[str, float]], work: list[Any], group: str, jump: float | None,
+            key: str) -> float:  # fmt: skip
+    chosen = [
+        r[key]
+        for r, (name, j, _) in zip(results, work, strict=True)
+        if name == group and jump in (None, j)
+    ]
+    return float(np.max(chosen) if key == "memory" else np.mean(chosen)) if chosen else np.nan
+
+
+NOTES = """
+What misses, and why
+--------------------
+
+- *near*: a rigid window that lies across a fault mixes both sides, whatever the correlator:
+  the windowed methods lose there by their windows' size, and small windows or regularised
+  methods gain. ``micmac`` lets the displacement change by 0.4 px a pixel at
+  most, so that an offset of 3 px takes it 8 px of ground.
+- *two dates*: fields and crops change more than the ground moves. Cross-correlation (``phase``,
+  the scikit-image loop) follows the large features that changed and has outliers, flagged by
+  ``phase``; all values count here, flagged or not. ``cosi-corr`` whitens, masks, and looks for
+  the whole pixels in a window twice as wide.
+- Cramer-Rao: the plane of ``cosi-corr`` weighs all frequencies alike, strong or weak; that costs
+  a share of the bound, the price of its indifference to changed radiometry.
+- Speed of ``cosi-corr``: it correlates an initial window of 64 px too, which the scikit-image
+  loop does not; windows closer than 16 px share it.
+"""
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A reStructuredText grid of simple columns."""
+    widths = [max(len(str(line[k])) for line in [head, *rows]) for k in range(len(head))]
+    rule = "  ".join("=" * w for w in widths)
+    body = [
+        "  ".join(str(c).ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
+        for line in rows
+    ]
+    first = "  ".join(h.ljust(w) for h, w in zip(head, widths, strict=True)).rstrip()
+    return "\n".join([rule, first, rule, *body, rule])
+
+
+def report(results: dict[str, Any], work: list[Any], extra: dict[str, Any], full: bool) -> str:
+    groups = list(dict.fromkeys(name for name, _, _ in work))
+    parts = [
+        ":orphan:\n\nCorrelators compared\n====================\n",
+        "Written by ``python benchmarks/bench_correlators.py" + (" --full" if full else "") + "``, "
+        "not by hand. Images moved by elastic strike-slip ruptures of known offset (largest "
+        "across the trace, pixels), "
+        f"{work[0][2][0].shape[0]} pixels a side, a border of {BORDER} px left out: "
+        "*same date*, Landsat-7 panchromatic chips against themselves; *two dates*, real "
+        "second dates of stable ground. Errors are end-point errors in pixels; *near* is "
+        f"within {NEAR} px of the trace. CPU seconds are for a million pixels, on one thread; "
+        f"window methods have windows of {peers.WINDOW} px every {peers.STEP} px, the others a "
+        "value at every pixel (OpenPIV every 8 px, pyxel every 16). Memory is the peak above "
+        "what the process held before. *zero* measures nothing.\n",
+        ".. image:: correlators_pareto.png\n   :alt: Mean error against CPU time.\n",
+    ]
+    for group in groups:
+        for jump in (*JUMPS, None):
+            title = f"{group}, " + (f"offset {jump:g} px" if jump else "all offsets")
+            parts.append(f"\n{title}\n{'-' * len(title)}\n")
+            rows = []
+            for name, result in results.items():
+                if isinstance(result, str):
+                    continue
+                values = [
+                    mean_of(result, work, group, jump, key)
+                    for key in ("mean", "median", "near", "far", "seconds", "memory")
+                ]
+                rows.append([name, *(f"{v:.3f}" for v in values[:4]), f"{values[4]:.1f}",
+                             f"{values[5]:.0f}"])  # fmt: skip
+            head = ["method", "mean", "median", "near", "far", "CPU s", "MB"]
+            parts.append(table(head, rows) + "\n")
+    for name, result in results.items():
+        if isinstance(result, str):
+            parts.append(f"\n``{name}`` was left out: {result}\n")
+    parts.append(NOTES)
+    parts.append(limits_report(extra))
+    return "\n".join(parts)
+
+
+def limits_report(extra: dict[str, Any]) -> str:
+    names = [n for n in extra if n not in ("phases", "rho", "speed")]
+    lines = ["\nLimits of the window correlators\n--------------------------------\n",
+             "Exact rigid shifts of panchromatic chips, windows of 32 px. Bias and error by the "
+             "shift's fraction of a pixel, without noise; then white noise in both images, for a "
+             "mean local correlation: standard deviation over the Cramer-Rao bound of the tapered "
+             "window (outliers and windows whose bound is above 0.25 px left out), and the share "
+             "of outliers, errors above 1 px.\n",
+             ".. image:: correlators_limits.png\n   :alt: Bias and breakdown.\n",
+             ]  # fmt: skip
+    nine = int(np.argmin(np.abs(extra["rho"] - 0.9)))
+    three = int(np.argmin(np.abs(extra["rho"] - 0.3)))
+    rows = [
+        [
+            name,
+            f"{rms(np.array(extra[name]['rmse'])):.4f}",
+            f"{np.max(np.abs(extra[name]['bias'])):.4f}",
+            f"{extra[name]['std'][nine]:.2f}",
+            f"{extra[name]['outliers'][nine]:.2%}",
+            f"{extra[name]['outliers'][three]:.2%}",
+        ]
+        for name in names
+    ]
+    head = ["method", "RMSE, px", "largest bias", "std / bound, 0.9", "outliers, 0.9",
+            "outliers, 0.3"]  # fmt: skip
+    lines.append(table(head, rows))
+    lines.append("\nCPU microseconds a window of 32 px, noise-free pair:\n")
+    rows = [
+        [str(step), f"{a:.0f}", f"{b:.0f}", f"{c:.0f}", f"{c / a:.1f}", f"{c / b:.1f}"]
+        for step, a, b, c in extra["speed"]
+    ]
+    head = ["step", "phase", "cosi-corr", "scikit-image loop", "x phase", "x cosi-corr"]
+    lines.append(table(head, rows) + "\n")
+    return "\n".join(lines)
+
+
+def plots(results: dict[str, Any], work: list[Any], extra: dict[str, Any], folder: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    groups = list(dict.fromkeys(name for name, _, _ in work))
+    figure, axes = plt.subplots(1, len(groups), figsize=(10, 4.6), squeeze=False, dpi=90)
+    for axis, group in zip(axes[0], groups, strict=True):
+        for k, (name, result) in enumerate(results.items()):
+            if isinstance(result, str):
+                continue
+            error = mean_of(result, work, group, None, "mean")
+            if name == "zero":
+                axis.axhline(error, color="0.6", linestyle=":", label=name)
+                continue
+            own = name.split("(")[-1].rstrip(")") in xsubpix.available_models()
+            axis.plot(mean_of(result, work, group, None, "seconds"), error,
+                      marker="o" if own else "s", linestyle="none", color=f"C{k % 10}",
+                      markerfacecolor=f"C{k % 10}" if own else "none", label=name)  # fmt: skip
+        axis.set(xscale="log", yscale="log", title=group, xlabel="CPU seconds per million pixels",
+                 ylabel="mean end-point error, px")  # fmt: skip
+        axis.grid(alpha=0.3, which="both")
+    axes[0, -1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    figure.tight_layout()
+    figure.savefig(folder / "correlators_pareto.png")
+
+    names = [n for n in extra if n not in ("phases", "rho", "speed")]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), dpi=90)
+    for name in names:
+        left.plot(extra["phases"], 1e3 * np.array(extra[name]["bias"]), marker=".", label=name)
+        right.plot(extra["rho"], 100 * np.array(extra[name]["outliers"]), marker=".", label=name)
+    left.axhspan(-5, 5, color="0.9")
+    left.set(xlabel="shift to the right, px", ylabel="bias to the right, thousandths of a pixel")
+    right.set(xlabel="mean local correlation", ylabel="outliers (error above 1 px), %")
+    right.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(folder / "correlators_limits.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--full", action="store_true", help="all chips, pairs and bands")
+    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    print("Ruptures and images ...", flush=True)
+    work = cases(options.full)
+    print("Methods ...", flush=True)
+    results = run_all(work)
+    print("Limits ...", flush=True)
+    extra = limits(options.full)
+    text = report(results, work, extra, options.full)
+    (options.output / "correlators.rst").write_text(text)
+    plots(results, work, extra, options.output)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
