@@ -210,32 +210,30 @@ def limits(full: bool) -> dict[str, Any]:
         return (found - np.reshape(shift, (2, 1, 1))).reshape(2, -1)
 
     for phase in out["phases"]:
+        shift = np.array([0.25 - phase, phase])
+        pairs = [(chip, fourier_shift(chip, *shift)) for chip in chips]
         for name in names:
-            some = [
-                errors(name, chip, fourier_shift(chip, *shift), shift)
-                for chip in (chips if name in windows else chips[:1])
-                for shift in [np.array([0.25 - phase, phase])]
-            ]
-            both = np.concatenate(some, axis=1)
+            both = np.concatenate([errors(name, *pair, shift) for pair in pairs], axis=1)
             out[name]["bias"].append(both[1].mean())
             out[name]["rmse"].append(rms(both))
     for rho in out["rho"]:
+        least, got = [], {name: [] for name in names}
+        for chip in chips:
+            noise, shift = noise_for(chip, rho), rng.uniform(-0.5, 0.5, 2)
+            pair = [
+                image + rng.normal(0, noise, chip.shape)
+                for image in (chip, fourier_shift(chip, *shift))
+            ]
+            least.append(bound(chip, windows["phase"], noise).reshape(2, -1))
+            for name in names:
+                got[name].append(errors(name, *pair, shift))
+        limit = np.concatenate(least, axis=1)
         for name in names:
-            some, least = [], []
-            for chip in chips if name in windows else chips[:1]:
-                noise = noise_for(chip, rho)
-                shift = rng.uniform(-0.5, 0.5, 2)
-                pair = [
-                    image + rng.normal(0, noise, chip.shape)
-                    for image in (chip, fourier_shift(chip, *shift))
-                ]
-                some.append(errors(name, *pair, shift))
-                least.append(bound(chip, windows["phase"], noise).reshape(2, -1))
-            got, limit = np.concatenate(some, axis=1), np.concatenate(least, axis=1)
-            outlier = (np.abs(got) > 1).any(axis=0)
+            both = np.concatenate(got[name], axis=1)
+            outlier = (np.abs(both) > 1).any(axis=0)
             meant = (limit < 0.25).all(axis=0) & ~outlier
             out[name]["outliers"].append(outlier.mean())
-            out[name]["std"].append(rms(got[:, meant]) / rms(limit[:, meant]))
+            out[name]["std"].append(rms(both[:, meant]) / rms(limit[:, meant]))
     out["speed"] = speed(chips[0])
     return out
 
@@ -353,7 +351,8 @@ def limits_report(extra: dict[str, Any]) -> str:
              "shift's fraction of a pixel, without noise; then white noise in both images, for a "
              "mean local correlation: standard deviation over the Cramer-Rao bound of the tapered "
              "window (outliers and windows whose bound is above 0.25 px left out), and the share "
-             "of outliers, errors above 1 px.\n",
+             "of outliers, errors above 1 px (all values, flagged or not). ``cosi-corr`` has its "
+             "initial window of 64 px.\n",
              ".. image:: correlators_limits.png\n   :alt: Bias and breakdown.\n",
              ]  # fmt: skip
     nine = int(np.argmin(np.abs(extra["rho"] - 0.9)))
