@@ -9,7 +9,17 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 from .accessor import DisplacementAccessor, ImageAccessor
 from .correlate import correlate
-from .displacement import epe, filter_outliers
+from .displacement import (
+    azimuth,
+    epe,
+    filter_outliers,
+    line_of_sight,
+    magnitude,
+    read_trace,
+    rotate,
+    to_pixels,
+    true_north,
+)
 from .errors import DataError, DimensionError, FileError, GridError, ModelError, SubpixError
 from .estimators import Estimate, Estimator, available_models
 from .grid import Grid
@@ -33,11 +43,18 @@ __all__ = [
     "SubpixError",
     "__version__",
     "available_models",
+    "azimuth",
     "correlate",
     "epe",
     "filter_outliers",
+    "line_of_sight",
+    "magnitude",
     "open_image",
+    "read_trace",
+    "rotate",
     "synthetic_rupture",
     "to_cog",
+    "to_pixels",
+    "true_north",
     "warp_quintic",
 ]

@@ -1,6 +1,18 @@
 """What one does with a displacement field."""
 
-from .components import epe
+from .compare import epe
+from .components import azimuth, line_of_sight, magnitude, rotate, to_pixels, true_north
 from .outliers import filter_outliers
+from .traces import read_trace
 
-__all__ = ["epe", "filter_outliers"]
+__all__ = [
+    "azimuth",
+    "epe",
+    "filter_outliers",
+    "line_of_sight",
+    "magnitude",
+    "read_trace",
+    "rotate",
+    "to_pixels",
+    "true_north",
+]

@@ -1,85 +1,396 @@
-"""Components of displacement fields and their comparison."""
+"""A displacement field in other components: lengths, angles, along a fault, toward a satellite."""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from ..errors import DataError, GridError
-from ..grid import SAME_GRID_TOLERANCE, Grid
+from ..errors import DataError
+from .field import Field, Plane, number
+from .traces import Trace, read_trace
 
-__all__ = ["epe"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..grid import Grid
+
+__all__ = ["azimuth", "line_of_sight", "magnitude", "rotate", "to_pixels", "true_north"]
+
+#: Pixels between the points at which the direction of true north is computed.
+_NORTH_EVERY = 64
 
 
-def epe(disp: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
-    """End-point error: length of the difference of two displacement fields.
+def magnitude(disp: xr.Dataset) -> xr.DataArray:
+    """Length of the horizontal displacement.
 
     Parameters
     ----------
     disp : xarray.Dataset
-        Measured ``east`` and ``north``.
-    truth : xarray.Dataset
-        True ``east`` and ``north``, same unit, on the same grid, or on a finer
-        one: it is then interpolated linearly to the centres of `disp`.
+        ``east`` and ``north``.
 
     Returns
     -------
     xarray.DataArray
-        sqrt((de)**2 + (dn)**2), on the grid of `disp`, in its unit; NaN where
-        either is missing.
+        sqrt(east**2 + north**2), unit of the field; lazy if it is. Noise makes
+        it larger: where nothing moved it is not zero but about 1.25 sigma.
+
+    Raises
+    ------
+    DataError, DimensionError, GridError
+        This is no displacement field.
+    """
+    field = Field.of(disp)
+    (length,) = field.map(_length, ["east", "north"], 1)
+    attrs = {"long_name": "length of the horizontal displacement", "units": field.grid.units}
+    return _one(field, "magnitude", length, attrs)
+
+
+def azimuth(disp: xr.Dataset) -> xr.DataArray:
+    """Direction of the horizontal displacement.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east`` and ``north``.
+
+    Returns
+    -------
+    xarray.DataArray
+        Degrees clockwise from grid north (+y), 0 to 360; lazy if the field is.
+
+    Raises
+    ------
+    DataError, DimensionError, GridError
+        This is no displacement field.
+    """
+    field = Field.of(disp)
+    (angle,) = field.map(_bearing, ["east", "north"], 1)
+    attrs = {
+        "long_name": "direction of the horizontal displacement",
+        "units": "degree",
+        "comment": "clockwise from grid north (+y of the CRS)",
+    }
+    return _one(field, "azimuth", angle, attrs)
+
+
+def rotate(disp: xr.Dataset, strike: Any, *, smoothing: float = 0.0) -> xr.Dataset:
+    """Components along and across a fault.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east`` and ``north``.
+    strike : float or trace
+        Degrees clockwise from grid north; or the fault's trace, as
+        :func:`xsubpix.read_trace` takes it: each pixel then gets the strike of
+        the nearest point of the trace.
+    smoothing : float
+        Length of trace over which its strike is averaged, metres. A mapped trace
+        is rough, and its strike from vertex to vertex little to do with slip:
+        take the length of the swaths that are looked at, or a few times the
+        distance from the trace.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``parallel``, positive toward the strike, and ``perpendicular``, positive
+        to the right of it, with ``sigma``, ``quality``, ``flags`` and ``up`` as they
+        were; from a trace also ``distance`` (metres to the right of the trace)
+        and ``strike`` (degrees). Lazy if `disp` is.
+
+    Raises
+    ------
+    DataError, DimensionError, GridError, FileError
+        This is no displacement field, or no trace.
+    ModelError
+        The strike or the smoothing is no number of use.
+
+    Notes
+    -----
+    With strike phi: parallel = east sin phi + north cos phi, perpendicular =
+    east cos phi - north sin phi. A right-lateral fault moves the ground to the
+    right of its trace backward: parallel is negative there, whichever way the
+    trace is drawn.
+    """
+    field = Field.of(disp)
+    smoothing = number("smoothing", smoothing, 0.0)
+    keep = ("up", "sigma", "quality", "flags")
+    variables: dict[str, tuple[Any, dict[str, Any]]] = {}
+    parts: Sequence[Any]
+    if isinstance(strike, (int, float, np.integer, np.floating)):
+        degrees = number("strike", strike, -360.0, 360.0)
+        along = (math.sin(math.radians(degrees)), math.cos(math.radians(degrees)))
+        parts = field.map(_Fixed(along), ["east", "north"], 2)
+        text = f"{degrees:g} degrees"
+    else:
+        trace = read_trace(strike, field.grid, smoothing=smoothing)
+        *parts, distance, local = field.map(_AlongTrace(field.plane, trace), ["east", "north"], 4)
+        text = f"local, of a trace of {trace.length:.6g} {field.unit}"
+        variables["distance"] = distance, {
+            "long_name": "distance from the trace", "units": field.grid.units,
+            "comment": "positive to the right of the trace",
+        }  # fmt: skip
+        variables["strike"] = local, {
+            "long_name": "strike of the nearest point of the trace", "units": "degree",
+            "comment": "clockwise from grid north",
+        }  # fmt: skip
+    named = {
+        "parallel": "positive toward the strike; negative to the right of a right-lateral fault",
+        "perpendicular": "positive to the right of the strike",
+    }
+    rotated = {
+        name: (
+            array,
+            {"long_name": f"fault-{name} displacement", "units": field.grid.units, "comment": sign},
+        )
+        for (name, sign), array in zip(named.items(), parts, strict=True)
+    }
+    attrs = {"title": "Displacement along and across a fault", "strike": text}
+    return field.new({**rotated, **variables}, attrs, keep=keep)
+
+
+def to_pixels(disp: xr.Dataset) -> xr.Dataset:
+    """Displacement in pixels of the field's own grid.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east`` and ``north``.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``dx`` (along increasing column) and ``dy`` (along increasing row), pixels
+        of this grid: at ``step`` > 1, one of them is `step` of the image's. Lazy if
+        `disp` is.
+
+    Raises
+    ------
+    DataError, DimensionError, GridError
+        This is no displacement field.
+    """
+    field = Field.of(disp)
+    arrays = field.map(_Pixels(field.grid), ["east", "north"], 2)
+    variables = {
+        name: (
+            array,
+            {
+                "long_name": f"displacement along {axis}",
+                "units": "1",
+                "comment": f"pixels of this grid, positive toward increasing {axis}",
+            },
+        )
+        for name, axis, array in zip(("dx", "dy"), ("columns", "rows"), arrays, strict=True)
+    }
+    return field.new(variables, {"title": "Displacement in pixels"}, keep=("quality", "flags"))
+
+
+def true_north(disp: xr.Dataset) -> xr.Dataset:
+    """Displacement toward true east and true north, off the meridian of a map.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east`` and ``north`` along the axes of a CRS.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``true_east``, ``true_north``, unit of the field, ``convergence`` (degrees
+        clockwise from true to grid north), and ``sigma``, ``quality``, ``flags``,
+        ``up`` as they were. Lazy if `disp` is.
 
     Raises
     ------
     DataError
-        ``east`` or ``north`` is absent.
-    GridError
-        The grids cannot be compared: different CRSs, or axes that are not
-        parallel.
+        There is no CRS, or this is no displacement field.
+    DimensionError, GridError
+        The field is on no usable grid.
+
+    Notes
+    -----
+    The convergence is that of the projection at the pixel (PROJ's factors,
+    computed every 64 pixels and interpolated linearly). Lengths stay those on
+    the map: its scale differs from 1 by 0.0004 within a UTM zone.
     """
-    for what, ds in (("disp", disp), ("truth", truth)):
-        if not isinstance(ds, xr.Dataset) or not {"east", "north"} <= set(ds.data_vars):
-            have = list(ds.data_vars) if isinstance(ds, xr.Dataset) else type(ds).__name__
-            raise DataError(f"{what} has {have}; a Dataset with 'east' and 'north' is needed.")
-    here = Grid.from_dataarray(disp["east"], "disp")
-    there = Grid.from_dataarray(truth["east"], "truth")
-    here.check_same_crs(there, ("disp", "truth"))
-    same = here.shape == there.shape and here.offset_from(there) < SAME_GRID_TOLERANCE
-    squared: Any = 0.0
-    for name in ("east", "north"):
-        true = truth[name].transpose(*there.dims)
-        if not same:
-            true = _at_centres(true, there, here)
-        # By position: coordinates that differ by rounding must not empty the result.
-        squared = squared + (disp[name].transpose(*here.dims).data - true.data) ** 2
-    out = disp["east"].transpose(*here.dims).copy(data=np.sqrt(squared))
-    out = out.transpose(*disp["east"].dims).rename("epe")
-    out.attrs = {"long_name": "end-point error", "units": here.units}
-    return out
-
-
-def _at_centres(field: xr.DataArray, there: Grid, here: Grid) -> xr.DataArray:
-    """Interpolate a field on the grid `there` linearly at the centres of `here`."""
-    to_there = np.linalg.inv(_matrix(there)) @ _matrix(here)
-    linear, origin = to_there[:2, :2], to_there[:2, 2]
-    rows, cols = here.shape
-    drift = max(abs(linear[0, 1]) * rows, abs(linear[1, 0]) * cols)
-    if drift > SAME_GRID_TOLERANCE:
-        raise GridError(
-            f"the axes of disp and truth are not parallel: transforms {here.transform} and "
-            f"{there.transform}. Bring them to one grid: truth.rio.reproject_match(disp)."
+    field = Field.of(disp)
+    if field.grid.crs is None:
+        raise DataError(
+            "disp has no CRS, so true north is unknown. Name it: disp = disp.rio.write_crs(...)."
         )
-    col = linear[0, 0] * (np.arange(cols) + 0.5) + origin[0] - 0.5
-    row = linear[1, 1] * (np.arange(rows) + 0.5) + origin[1] - 0.5
-    plain = xr.DataArray(
-        field.data,
-        dims=("r", "c"),
-        coords={"r": np.arange(field.shape[0]), "c": np.arange(field.shape[1])},
+    arrays = field.map(_TrueNorth(_convergence(field)), ["east", "north"], 3)
+    named = {"true_east": "toward true east", "true_north": "toward true north"}
+    variables: dict[str, tuple[Any, dict[str, Any]]] = {
+        name: (
+            array,
+            {
+                "long_name": f"displacement {toward}",
+                "units": field.grid.units,
+                "comment": f"positive {toward}; lengths as on the map",
+            },
+        )
+        for (name, toward), array in zip(named.items(), arrays, strict=False)
+    }
+    variables["convergence"] = arrays[2], {
+        "long_name": "meridian convergence", "units": "degree",
+        "comment": "clockwise from true to grid north",
+    }  # fmt: skip
+    keep = ("up", "sigma", "quality", "flags")
+    return field.new(variables, {"title": "Displacement, true directions"}, keep=keep)
+
+
+def line_of_sight(disp: xr.Dataset, *, incidence: float, azimuth: float) -> xr.DataArray:
+    r"""Displacement toward a satellite, as radar interferometry measures it.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east``, ``north`` and, where there is one, ``up``; without it the ground
+        is taken not to rise.
+    incidence : float
+        Angle at the ground between the vertical and the line to the satellite,
+        degrees, 0 to 90.
+    azimuth : float
+        Direction from the ground to the satellite, degrees clockwise from grid
+        north. A right-looking radar with heading h lies toward h - 90: about 260
+        ascending, 100 descending with the heading of Sentinel-1.
+
+    Returns
+    -------
+    xarray.DataArray
+        Positive toward the satellite, unit of the field; lazy if it is.
+
+    Raises
+    ------
+    DataError, DimensionError, GridError
+        This is no displacement field.
+    ModelError
+        An angle is out of its bounds.
+
+    Notes
+    -----
+    .. math:: (e \sin a + n \cos a) \sin i + u \cos i.
+    """
+    field = Field.of(disp)
+    i = math.radians(number("incidence", incidence, 0.0, 90.0))
+    a = math.radians(number("azimuth", azimuth, -360.0, 360.0))
+    toward = (math.sin(a) * math.sin(i), math.cos(a) * math.sin(i), math.cos(i))
+    (sight,) = field.map(_Sight(toward), field.components, 1)
+    vertical = "with" if "up" in disp else "without"
+    attrs = {
+        "long_name": "displacement toward the satellite",
+        "units": field.grid.units,
+        "comment": f"positive toward the satellite, {vertical} the vertical component; incidence "
+        f"{incidence:g}, azimuth of the satellite {azimuth:g} degrees from grid north",
+    }
+    return _one(field, "line_of_sight", sight, attrs)
+
+
+def _one(field: Field, name: str, array: Any, attrs: dict[str, Any]) -> xr.DataArray:
+    return field.new({name: (array, attrs)}, {})[name]
+
+
+def _length(blocks: list[np.ndarray], *_: np.ndarray) -> tuple[np.ndarray]:
+    return (np.hypot(*blocks),)
+
+
+def _bearing(blocks: list[np.ndarray], *_: np.ndarray) -> tuple[np.ndarray]:
+    return (np.degrees(np.arctan2(*blocks)) % np.float32(360.0),)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fixed:
+    along: tuple[float, float]
+
+    def __call__(self, blocks: list[np.ndarray], *_: np.ndarray) -> tuple[np.ndarray, ...]:
+        (east, north), (s, c) = blocks, self.along
+        return east * s + north * c, east * c - north * s
+
+
+@dataclasses.dataclass(frozen=True)
+class _AlongTrace:
+    plane: Plane
+    trace: Trace
+
+    def __call__(
+        self, blocks: list[np.ndarray], rows: np.ndarray, cols: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        east, north = blocks
+        x, y = self.plane.at(rows[:, None], cols[None, :])
+        _, distance, tangent = self.trace.locate(x, y)
+        s, c = tangent[..., 0], tangent[..., 1]
+        strike = np.degrees(np.arctan2(s, c)) % 360.0
+        return east * s + north * c, east * c - north * s, distance, strike
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pixels:
+    grid: Grid
+
+    def __call__(
+        self, blocks: list[np.ndarray], rows: np.ndarray, cols: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        return self.grid.to_pixels(blocks[0], blocks[1], rows, cols)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sight:
+    toward: tuple[float, float, float]
+
+    def __call__(self, blocks: list[np.ndarray], *_: np.ndarray) -> tuple[np.ndarray]:
+        return (sum(k * part for k, part in zip(self.toward, blocks, strict=False)),)  # type: ignore[return-value]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _TrueNorth:
+    """Rotation by the convergence at nodes, interpolated: (rows, cols, degrees)."""
+
+    nodes: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return ("TrueNorth", [node.tolist() for node in self.nodes])
+
+    def __call__(
+        self, blocks: list[np.ndarray], rows: np.ndarray, cols: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        from scipy.interpolate import RegularGridInterpolator
+
+        at_rows, at_cols, degrees = self.nodes
+        read = RegularGridInterpolator((at_rows, at_cols), degrees)
+        angle = read(tuple(np.meshgrid(rows, cols, indexing="ij")))
+        s, c = np.sin(np.radians(angle)), np.cos(np.radians(angle))
+        east, north = blocks
+        # Grid north points to the azimuth `angle`, grid east to `angle` + 90.
+        return east * c + north * s, north * c - east * s, angle
+
+
+def _convergence(field: Field) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Azimuth of grid north at nodes on the grid, degrees."""
+    import pyproj
+
+    grid = field.grid
+    assert grid.crs is not None
+    rows, cols = (
+        np.unique(np.append(np.arange(0, n, _NORTH_EVERY), max(n - 1, 1))).astype(float)
+        for n in grid.shape
     )
-    return plain.interp(r=row, c=col, method="linear")
-
-
-def _matrix(grid: Grid) -> np.ndarray:
-    """Homogeneous matrix from (column, row, 1) to the CRS."""
-    return np.array([grid.transform[:3], grid.transform[3:], (0.0, 0.0, 1.0)])
+    if grid.crs.is_geographic:
+        return rows, cols, np.zeros((rows.size, cols.size))
+    geodetic = grid.crs.geodetic_crs
+    convert = pyproj.Transformer.from_crs(grid.crs, geodetic, always_xy=True)
+    a, b, c, d, e, f = grid.transform
+    u, v = cols[None, :] + 0.5, rows[:, None] + 0.5
+    x, y = a * u + b * v + c, d * u + e * v + f
+    # A step of a metre to either side of the point, toward grid north.
+    step = 1.0 / (grid.metres_per_unit or 1.0)
+    lon0, lat0 = convert.transform(x, y - step)
+    lon1, lat1 = convert.transform(x, y + step)
+    geod = grid.crs.get_geod()
+    assert geod is not None
+    forward, _, _ = geod.inv(lon0, lat0, lon1, lat1)
+    # Around 180 degrees (a polar map) interpolation must not jump.
+    return rows, cols, np.degrees(np.unwrap(np.unwrap(np.radians(forward), axis=0), axis=1))

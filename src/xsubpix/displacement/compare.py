@@ -1,0 +1,85 @@
+"""A displacement field against a known one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import DataError, GridError
+from ..grid import SAME_GRID_TOLERANCE, Grid
+
+__all__ = ["epe"]
+
+
+def epe(disp: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
+    """End-point error: length of the difference of two displacement fields.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        Measured ``east`` and ``north``.
+    truth : xarray.Dataset
+        True ``east`` and ``north``, same unit, on the same grid, or on a finer
+        one: it is then interpolated linearly to the centres of `disp`.
+
+    Returns
+    -------
+    xarray.DataArray
+        sqrt((de)**2 + (dn)**2), on the grid of `disp`, in its unit; NaN where
+        either is missing.
+
+    Raises
+    ------
+    DataError
+        ``east`` or ``north`` is absent.
+    GridError
+        The grids cannot be compared: different CRSs, or axes that are not
+        parallel.
+    """
+    for what, ds in (("disp", disp), ("truth", truth)):
+        if not isinstance(ds, xr.Dataset) or not {"east", "north"} <= set(ds.data_vars):
+            have = list(ds.data_vars) if isinstance(ds, xr.Dataset) else type(ds).__name__
+            raise DataError(f"{what} has {have}; a Dataset with 'east' and 'north' is needed.")
+    here = Grid.from_dataarray(disp["east"], "disp")
+    there = Grid.from_dataarray(truth["east"], "truth")
+    here.check_same_crs(there, ("disp", "truth"))
+    same = here.shape == there.shape and here.offset_from(there) < SAME_GRID_TOLERANCE
+    squared: Any = 0.0
+    for name in ("east", "north"):
+        true = truth[name].transpose(*there.dims)
+        if not same:
+            true = _at_centres(true, there, here)
+        # By position: coordinates that differ by rounding must not empty the result.
+        squared = squared + (disp[name].transpose(*here.dims).data - true.data) ** 2
+    out = disp["east"].transpose(*here.dims).copy(data=np.sqrt(squared))
+    out = out.transpose(*disp["east"].dims).rename("epe")
+    out.attrs = {"long_name": "end-point error", "units": here.units}
+    return out
+
+
+def _at_centres(field: xr.DataArray, there: Grid, here: Grid) -> xr.DataArray:
+    """Interpolate a field on the grid `there` linearly at the centres of `here`."""
+    to_there = np.linalg.inv(_matrix(there)) @ _matrix(here)
+    linear, origin = to_there[:2, :2], to_there[:2, 2]
+    rows, cols = here.shape
+    drift = max(abs(linear[0, 1]) * rows, abs(linear[1, 0]) * cols)
+    if drift > SAME_GRID_TOLERANCE:
+        raise GridError(
+            f"the axes of disp and truth are not parallel: transforms {here.transform} and "
+            f"{there.transform}. Bring them to one grid: truth.rio.reproject_match(disp)."
+        )
+    col = linear[0, 0] * (np.arange(cols) + 0.5) + origin[0] - 0.5
+    row = linear[1, 1] * (np.arange(rows) + 0.5) + origin[1] - 0.5
+    plain = xr.DataArray(
+        field.data,
+        dims=("r", "c"),
+        coords={"r": np.arange(field.shape[0]), "c": np.arange(field.shape[1])},
+    )
+    return plain.interp(r=row, c=col, method="linear")
+
+
+def _matrix(grid: Grid) -> np.ndarray:
+    """Homogeneous matrix from (column, row, 1) to the CRS."""
+    return np.array([grid.transform[:3], grid.transform[3:], (0.0, 0.0, 1.0)])

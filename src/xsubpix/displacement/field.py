@@ -1,0 +1,270 @@
+"""A displacement Dataset taken apart and put together again; shared by all of this package."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import DataError, ModelError
+from ..grid import Grid, labelled
+from ..lattice import Lattice, map_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..lattice import Array
+
+__all__ = ["Field", "Plane", "number", "rms"]
+
+_TIMES = ("reference_time", "secondary_time")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plane:
+    """The ground under a grid as a plane in metres.
+
+    Projected grids keep their coordinates (in metres); geographic grids get
+    metres east and north of their centre, at its latitude; grids without CRS
+    the coordinates themselves, whatever their unit.
+
+    Parameters
+    ----------
+    transform : tuple of 6 float
+        From (column, row) of a pixel's corner to the CRS, as in `Grid`.
+    affine : tuple of 6 float
+        From the same to the plane.
+    """
+
+    transform: tuple[float, float, float, float, float, float]
+    affine: tuple[float, float, float, float, float, float]
+
+    @classmethod
+    def of(cls, grid: Grid) -> Plane:
+        """The plane under a grid."""
+        unit = grid.metres_per_unit or 1.0
+        a, b, c, d, e, f = (unit * v for v in grid.transform)
+        if grid.crs is not None and grid.metres_per_unit is None:
+            rows, cols = grid.shape
+            centre = np.array([(rows - 1) / 2]), np.array([(cols - 1) / 2])
+            (a, b), (d, e) = grid.jacobian(*centre)[:, :, 0, 0].tolist()
+            c, f = -(a * cols + b * rows) / 2, -(d * cols + e * rows) / 2
+        return cls(grid.transform, (a, b, c, d, e, f))
+
+    @property
+    def pixel(self) -> float:
+        """Side of a square of one pixel's area, metres."""
+        a, b, _, d, e, _ = self.affine
+        return float(np.sqrt(abs(a * e - b * d)))
+
+    def at(self, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Plane coordinates (x, y) of pixel centres; pixel (0, 0) at 0."""
+        return _apply(self.affine, np.asarray(cols) + 0.5, np.asarray(rows) + 0.5)
+
+    def index(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fractional (row, column), from plane coordinates; inverse of `at`."""
+        col, row = _invert(self.affine, x, y)
+        return row - 0.5, col - 0.5
+
+    def from_crs(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Plane coordinates, from the CRS's."""
+        return _apply(self.affine, *_invert(self.transform, x, y))
+
+    def to_crs(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates in the CRS, from the plane's."""
+        return _apply(self.transform, *_invert(self.affine, x, y))
+
+
+def _apply(affine: tuple[float, ...], u: Any, v: Any) -> tuple[np.ndarray, np.ndarray]:
+    a, b, c, d, e, f = affine
+    return a * u + b * v + c, d * u + e * v + f
+
+
+def _invert(affine: tuple[float, ...], x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    a, b, c, d, e, f = affine
+    det, x, y = a * e - b * d, np.asarray(x) - c, np.asarray(y) - f
+    return (e * x - b * y) / det, (a * y - d * x) / det
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A displacement Dataset, checked.
+
+    Attributes
+    ----------
+    disp : xarray.Dataset
+    grid : Grid
+    """
+
+    disp: xr.Dataset
+    grid: Grid
+
+    @classmethod
+    def of(cls, disp: xr.Dataset, *also: str, what: str = "disp") -> Field:
+        """Check that there are ``east``, ``north`` and what is named, on a usable grid.
+
+        Raises
+        ------
+        DataError
+            A variable is absent, or this is no Dataset.
+        DimensionError, GridError
+            The field is on no usable grid.
+        """
+        needed = {"east", "north", *also}
+        if not isinstance(disp, xr.Dataset) or not needed <= set(disp.data_vars):
+            have = list(disp.data_vars) if isinstance(disp, xr.Dataset) else type(disp).__name__
+            names = ", ".join(repr(name) for name in sorted(needed))
+            raise DataError(f"{what} has {have}; a Dataset with {names} is needed.")
+        return cls(disp, Grid.from_dataarray(disp["east"], what))
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the components are dask arrays."""
+        return any(hasattr(self.disp[name].data, "dask") for name in ("east", "north"))
+
+    @property
+    def plane(self) -> Plane:
+        """The ground under the grid, in metres."""
+        return Plane.of(self.grid)
+
+    @property
+    def unit(self) -> str:
+        """Unit of length for texts: metres, or that of the coordinates."""
+        return "m" if self.grid.units == "m" else "units of the grid"
+
+    @property
+    def components(self) -> list[str]:
+        """``east``, ``north`` and, where there is one, ``up``."""
+        return [name for name in ("east", "north", "up") if name in self.disp]
+
+    @property
+    def correlation_pixels(self) -> float:
+        """Side of the square in which errors are about the same, pixels of the field, 1 or more.
+
+        Half the correlation window, whose taper leaves about that, where the
+        attributes of the field name window and step; else 1.
+        """
+        text = str(self.disp.attrs.get("model_parameters", ""))
+        found = {k: float(v) for k, v in re.findall(r"\b(window|step)=(\d+)", text)}
+        return max(1.0, found.get("window", 0.0) / (2.0 * found.get("step", 1.0)))
+
+    def array(self, name: str) -> Array:
+        """A variable, (rows, columns); ``sigma`` of a field without one is all NaN."""
+        if name not in self.disp and name == "sigma":
+            return np.float32(np.nan) * self.array("east")
+        return self.disp[name].transpose(*self.grid.dims).data
+
+    def map(
+        self,
+        function: Callable[..., Sequence[np.ndarray]],
+        names: Sequence[str],
+        outputs: int,
+        *,
+        halo: int = 0,
+        extra: Sequence[Array] = (),
+        dtype: Any = np.float32,
+    ) -> tuple[Array, ...]:
+        """Run ``function(blocks, rows, cols)`` over the field, block by block.
+
+        `blocks` are float arrays with `halo` pixels around, NaN beyond the
+        field; `rows`, `cols` the pixels' indices, halo included. Each output
+        has the blocks' shape; its halo is cut off. Lazy where the field is.
+        """
+        arrays = [*(self.array(name) for name in names), *extra]
+        return map_blocks(
+            _Local(function, halo, np.dtype(dtype)),
+            arrays,
+            Lattice(self.grid.shape, step=1, halo=halo, tile=256),
+            [dtype] * outputs,
+            conditions=[_as_float] * len(arrays),
+            name="subpix-field",
+        )
+
+    def replaced(self, arrays: Mapping[str, Any], attrs: Mapping[str, Any]) -> xr.Dataset:
+        """The same Dataset with other values under some names, and further attributes."""
+        out = self.disp.copy()
+        for name, array in arrays.items():
+            old = self.disp[name]
+            new = xr.Variable(self.grid.dims, array).transpose(*old.dims)
+            out[name] = xr.Variable(old.dims, new.data, old.attrs, old.encoding)
+        out.attrs.update(attrs)
+        return out
+
+    def new(
+        self,
+        variables: Mapping[str, tuple[Any, Mapping[str, Any]]],
+        attrs: Mapping[str, Any],
+        *,
+        keep: Sequence[str] = (),
+    ) -> xr.Dataset:
+        """A new Dataset on the same grid, with some variables of the old one as they are."""
+        kept = {
+            name: (self.array(name), self.disp[name].attrs) for name in keep if name in self.disp
+        }
+        times = {name: self.disp[name].variable for name in _TIMES if name in self.disp.coords}
+        inherited = {
+            key: value
+            for key, value in self.disp.attrs.items()
+            if key not in ("title", "coordinates", "grid_mapping")
+        }
+        return labelled(
+            self.disp["east"],
+            self.grid,
+            {**variables, **kept},
+            {**inherited, "Conventions": "CF-1.11", **attrs},
+            coords={**times},
+        )
+
+    def removed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+        """What a cleaning did, in words, with the RMS before and after; short if lazy."""
+        if self.lazy:
+            return ""
+        parts = [f"{name} {rms(before[name]):.4g} -> {rms(after[name]):.4g}" for name in before]
+        return f"; RMS {', '.join(parts)} {self.unit}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Local:
+    """A block function that is told its pixels' indices: pure, picklable."""
+
+    function: Callable[..., Sequence[np.ndarray]]
+    halo: int
+    dtype: np.dtype
+
+    def __call__(
+        self, blocks: list[np.ndarray], row: int, col: int, rows: int, cols: int
+    ) -> tuple[np.ndarray, ...]:
+        h = self.halo
+        # Tiles that stick out of the field beyond the halo would only cost time.
+        blocks = [block[: rows + 2 * h, : cols + 2 * h] for block in blocks]
+        at = np.arange(row - h, row + rows + h), np.arange(col - h, col + cols + h)
+        return tuple(
+            np.asarray(out)[h : h + rows, h : h + cols].astype(self.dtype, copy=False)
+            for out in self.function(blocks, *at)
+        )
+
+
+def _as_float(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
+
+
+def rms(values: Any) -> float:
+    """Root of the mean square of what is finite; NaN where nothing is."""
+    values = np.asarray(values, float)
+    finite = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(finite**2))) if finite.size else float("nan")
+
+
+def number(
+    name: str, value: Any, low: float, high: float = np.inf, *, above: bool = False
+) -> float:
+    """A finite number between bounds, or ModelError that names both."""
+    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not ok or not np.isfinite(value) or not low <= value <= high or (above and value == low):
+        bounds = f"{'above' if above else 'from'} {low:g}"
+        bounds += f" to {high:g}" if np.isfinite(high) else ("" if above else " on")
+        raise ModelError(f"{name}={value!r}: give a number {bounds}.")
+    return float(value)

@@ -1,0 +1,262 @@
+"""Fault traces and other lines on the ground: read from anywhere, asked where a pixel lies."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError, FileError, SubpixError
+from ..rupture import Fault
+from .field import Plane
+
+if TYPE_CHECKING:
+    from ..grid import Grid
+
+__all__ = ["Trace", "read_trace"]
+
+_LINES = {"LineString": 1, "MultiLineString": 2, "LinearRing": 1}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trace:
+    """One or more lines on a plane in metres, walked in the order given.
+
+    Parameters
+    ----------
+    segments : tuple of numpy.ndarray
+        Vertices (x, y), shape (n, 2) each, n of 2 or more.
+    spacing : float
+        Distance of the points on which the lines are sampled, metres.
+    smoothing : float
+        Length over which the direction is averaged, metres; 0 takes the line
+        as it is drawn.
+    """
+
+    segments: tuple[np.ndarray, ...]
+    spacing: float
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        points, along, tangent, edge, start = [], [], [], [], 0.0
+        for segment in self.segments:
+            step = np.hypot(*np.diff(segment, axis=0).T)
+            own = np.concatenate([[0.0], np.cumsum(step)])
+            count = max(2, int(np.ceil(own[-1] / self.spacing)) + 1)
+            place = np.unique(np.concatenate([np.linspace(0.0, own[-1], count), own]))
+            line = np.column_stack([np.interp(place, own, segment[:, k]) for k in (0, 1)])
+            points.append(line)
+            along.append(start + place)
+            tangent.append(_tangents(line, place, self.smoothing))
+            edge.append(_tangents(line, place, 0.0))
+            start += own[-1]
+        object.__setattr__(self, "points", np.concatenate(points))
+        object.__setattr__(self, "along", np.concatenate(along))
+        object.__setattr__(self, "tangent", np.concatenate(tangent))
+        object.__setattr__(self, "edge", np.concatenate(edge))
+
+    if TYPE_CHECKING:
+        points: np.ndarray
+        along: np.ndarray
+        tangent: np.ndarray
+        edge: np.ndarray
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """What distinguishes two traces in a graph."""
+        return ("Trace", [s.tolist() for s in self.segments], self.spacing, self.smoothing)
+
+    @property
+    def length(self) -> float:
+        """Metres along all lines."""
+        return float(self.along[-1])
+
+    def at(self, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points (n, 2) and unit directions (n, 2) at distances from the start, metres."""
+        point = [np.interp(distance, self.along, self.points[:, k]) for k in (0, 1)]
+        tangent = np.column_stack(
+            [np.interp(distance, self.along, self.tangent[:, k]) for k in (0, 1)]
+        )
+        return np.column_stack(point), tangent / np.hypot(*tangent.T)[:, None]
+
+    def locate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where points lie relative to the nearest point of the trace.
+
+        Parameters
+        ----------
+        x, y : numpy.ndarray
+            Plane coordinates, metres, any shape.
+
+        Returns
+        -------
+        along, right : numpy.ndarray
+            Metres from the start, along the trace (beyond 0 and the length past
+            its tips), and to its right (negative to its left).
+        tangent : numpy.ndarray
+            Unit direction (x, y) of the trace there, smoothed, shape (..., 2).
+        """
+        from scipy.spatial import cKDTree
+
+        at = np.stack(np.broadcast_arrays(x, y), axis=-1)
+        nearest = cKDTree(self.points).query(at.reshape(-1, 2))[1].reshape(at.shape[:-1])
+        # Sides and distances are those of the line as drawn, however smooth its strike.
+        edge = self.edge[nearest]
+        away = at - self.points[nearest]
+        ahead = (away * edge).sum(-1)
+        right = away[..., 0] * edge[..., 1] - away[..., 1] * edge[..., 0]
+        return self.along[nearest] + ahead, right, self.tangent[nearest]
+
+
+def _tangents(line: np.ndarray, place: np.ndarray, smoothing: float) -> np.ndarray:
+    """Unit directions at the points of one line, over a stretch of `smoothing` metres."""
+    half = max(smoothing / 2, 1e-6 * place[-1])
+    # A chord whose ends stay on the line: at tips it is shorter, not turned back.
+    before, after = np.clip(place - half, 0, place[-1]), np.clip(place + half, 0, place[-1])
+    chord = np.column_stack(
+        [np.interp(after, place, line[:, k]) - np.interp(before, place, line[:, k]) for k in (0, 1)]
+    )
+    return chord / np.maximum(np.hypot(*chord.T), 1e-300)[:, None]
+
+
+def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
+    """Read a trace and bring it to the plane in metres under a grid.
+
+    Parameters
+    ----------
+    trace : array_like, shapely geometry, Fault, GeoDataFrame, dict, str or path
+        Vertices (n, 2) or a sequence of such arrays, a LineString or
+        MultiLineString, or WKT, all in the coordinates of the grid's CRS; an
+        :class:`xsubpix.Fault`; GeoJSON (a dict or a file: longitude and latitude
+        unless it names a CRS); another vector file (GeoPackage, shapefile), in
+        its CRS, read by geopandas.
+    grid : Grid
+    smoothing : float
+        Length over which the direction is averaged, metres.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    DataError
+        This is no line, or a line without length.
+    FileError
+        The file cannot be read.
+    SubpixError
+        geopandas is needed and not there.
+    """
+    plane = Plane.of(grid)
+    if isinstance(trace, Trace):
+        return dataclasses.replace(trace, smoothing=smoothing or trace.smoothing)
+    if isinstance(trace, Fault):
+        # A fault's coordinates are those of the plane by definition.
+        return _checked(list(trace.traces), plane, smoothing)
+    lines, crs = _lines(trace)
+    if crs is not None and grid.crs is not None:
+        lines = [_reproject(line, crs, grid.crs) for line in lines]
+    elif crs is not None and isinstance(trace, str | os.PathLike):
+        raise DataError(
+            f"the trace in {os.fspath(trace)} has a CRS, and the field has none. Name the field's: "
+            "disp = disp.rio.write_crs(...)."
+        )
+    flat = [np.column_stack(plane.from_crs(line[:, 0], line[:, 1])) for line in lines]
+    return _checked(flat, plane, smoothing)
+
+
+def _checked(lines: list[np.ndarray], plane: Plane, smoothing: float) -> Trace:
+    clean = []
+    for line in lines:
+        if not np.isfinite(line).all():
+            raise DataError("the trace has coordinates that are not finite, or lie off its map.")
+        moved = np.concatenate([[True], np.hypot(*np.diff(line, axis=0).T) > 0])
+        if moved.sum() >= 2:
+            clean.append(line[moved])
+    if not clean:
+        raise DataError("the trace has no length: give a line of two different points or more.")
+    return Trace(tuple(clean), spacing=plane.pixel / 2, smoothing=float(smoothing))
+
+
+def _lines(trace: Any) -> tuple[list[np.ndarray], Any]:
+    """Vertices of each line, and the CRS where the source names one."""
+    if isinstance(trace, str) and trace.lstrip().upper().startswith(("LINESTRING", "MULTILINE")):
+        return _geometry(_shapely().from_wkt(trace).__geo_interface__), None
+    if isinstance(trace, str | os.PathLike):
+        return _file(Path(trace))
+    if isinstance(trace, dict):
+        return _geojson(trace)
+    if hasattr(trace, "__geo_interface__"):
+        return _geometry(trace.__geo_interface__), getattr(trace, "crs", None)
+    try:
+        single = np.asarray(trace, float)
+        lines = [single] if single.ndim == 2 else list(single)
+    except (TypeError, ValueError):
+        try:
+            lines = [np.asarray(line, float) for line in trace]
+        except (TypeError, ValueError) as error:
+            raise DataError(f"cannot read a {type(trace).__name__} as a trace: {error}") from error
+    if not lines or any(line.ndim != 2 or line.shape[1] != 2 for line in lines):
+        raise DataError(
+            f"a trace as numbers has shapes {[np.shape(line) for line in lines]}: give vertices "
+            "(x, y) as an array of shape (n, 2), or several such arrays."
+        )
+    return lines, None
+
+
+def _geometry(geo: dict[str, Any]) -> list[np.ndarray]:
+    kind = geo.get("type")
+    if kind == "FeatureCollection":
+        return [line for feature in geo["features"] for line in _geometry(feature)]
+    if kind == "Feature":
+        return _geometry(geo["geometry"])
+    if kind == "GeometryCollection":
+        return [line for part in geo["geometries"] for line in _geometry(part)]
+    if kind not in _LINES:
+        raise DataError(f"a trace must be a LineString or MultiLineString; this is a {kind}.")
+    parts = [geo["coordinates"]] if _LINES[kind] == 1 else geo["coordinates"]
+    return [np.asarray(part, float)[:, :2] for part in parts]
+
+
+def _geojson(document: dict[str, Any]) -> tuple[list[np.ndarray], Any]:
+    """GeoJSON: longitude and latitude (RFC 7946), unless an older writer named a CRS."""
+    named = (document.get("crs") or {}).get("properties", {}).get("name")
+    return _geometry(document), named or "OGC:CRS84"
+
+
+def _file(path: Path) -> tuple[list[np.ndarray], Any]:
+    if not path.exists():
+        raise FileError(f"cannot read the trace {path}: there is no such file.")
+    if path.suffix.lower() in (".geojson", ".json"):
+        try:
+            return _geojson(json.loads(path.read_text()))
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise FileError(f"cannot read {path} as GeoJSON: {error!r}") from error
+    try:
+        import geopandas
+    except ImportError as error:
+        raise SubpixError(
+            f"reading {path} needs geopandas: pip install 'xsubpix[geo]', or save it as GeoJSON."
+        ) from error
+    try:
+        frame = geopandas.read_file(path)
+    except Exception as error:  # its engines each have their own
+        raise FileError(f"cannot read {path}: {error}") from error
+    return _geometry(frame.__geo_interface__), frame.crs
+
+
+def _reproject(line: np.ndarray, source: Any, target: Any) -> np.ndarray:
+    import pyproj
+
+    transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
+    return np.column_stack(transformer.transform(line[:, 0], line[:, 1]))
+
+
+def _shapely() -> Any:
+    try:
+        import shapely
+    except ImportError as error:
+        raise SubpixError("this needs shapely: pip install 'xsubpix[geo]'.") from error
+    return shapely
