@@ -1,0 +1,89 @@
+"""What all networks have in common: tensors in, flows and their spread out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import nn
+
+__all__ = ["Flow", "FlowNetwork", "scaled"]
+
+
+class Flow(NamedTuple):
+    """One prediction of a network.
+
+    Attributes
+    ----------
+    flow : torch.Tensor
+        Shape ``(n, 2, h / scale, w / scale)``: dx to the right and dy down,
+        in pixels of the input whatever the scale.
+    log_spread : torch.Tensor or None
+        Shape ``(n, 1, h / scale, w / scale)``: natural logarithm of the scale b
+        of the end-point error, pixels of the input, whose density is taken to
+        be ``exp(-r / b) / (2 pi b^2)``.
+    scale : int
+        Input pixels a pixel of the prediction.
+    """
+
+    flow: torch.Tensor
+    log_spread: torch.Tensor | None
+    scale: int
+
+
+class FlowNetwork(nn.Module):
+    """Base of the networks.
+
+    Subclasses take normalised images and return their predictions from first
+    to last; the last is at full resolution. They are built from keywords that
+    ``json`` can write (:attr:`config`), among them `width`, which multiplies
+    the numbers of channels.
+
+    Attributes
+    ----------
+    name : str
+        In the registry.
+    multiple : int
+        Sides of the input are multiples of it, pixels.
+    context : int
+        Pixels beyond which other pixels change the result by less than 0.002 px,
+        measured (``benchmarks/bench_networks.py --seams``).
+    """
+
+    name: ClassVar[str] = ""
+    multiple: ClassVar[int] = 16
+    context: ClassVar[int] = 64
+    #: The paper or the idea, in a line.
+    description: ClassVar[str] = ""
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = config
+
+    @abstractmethod
+    def forward(self, pre: torch.Tensor, post: torch.Tensor) -> list[Flow]:
+        """Predict the flow between normalised images.
+
+        Parameters
+        ----------
+        pre, post : torch.Tensor of float32
+            Shape ``(n, 1, h, w)``, as :func:`xsubpix.networks.normalise`
+            returns them; h and w are multiples of :attr:`multiple`.
+
+        Returns
+        -------
+        list of Flow
+            From first (or coarsest) to last.
+        """
+
+    def count_parameters(self) -> int:
+        """Number of weights that are trained."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+def scaled(channels: int, width: float, least: int = 4) -> int:
+    """`channels` times `width`, a multiple of 4 where it is more than `least`."""
+    if width == 1:
+        return channels
+    return max(least, 4 * round(channels * width / 4))

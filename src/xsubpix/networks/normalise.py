@@ -1,0 +1,103 @@
+"""The one input normalisation of all networks.
+
+An image is brought to local mean 0 and local deviation 1, so that what a
+network sees does not change when the image is multiplied or offset, nor when
+haze or relief changes both slowly from place to place::
+
+    z = (I - mean) / sqrt(var + 0.04 wide + tiny)
+
+`mean` and `var` are those of a square of :data:`SIDE` pixels, `wide` is the
+mean of `var` over twice that side: a floor that keeps noise in flat places from
+being blown up to the size of texture. Missing pixels take no part in the
+statistics and become 0, the local mean.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+__all__ = ["REACH", "SIDE", "gradient_direction", "normalise"]
+
+#: Side of the square of the local statistics, pixels.
+SIDE = 25
+_WIDE = 49
+#: Context of one normalised pixel on each side, pixels.
+REACH = SIDE // 2 + _WIDE // 2
+
+_FLOOR = 0.04
+_LARGEST = 6.0
+# Gradients of normalised images below this are noise, and are not blown up.
+_FAINT = 0.3
+
+
+def normalise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Bring images to local mean 0 and local deviation 1.
+
+    Parameters
+    ----------
+    images : torch.Tensor of float32
+        Shape ``(n, h, w)``, any radiometric unit; what is not finite is
+        missing.
+
+    Returns
+    -------
+    normalised : torch.Tensor of float32
+        Shape ``(n, 1, h, w)``, within +-6; 0 where missing.
+    valid : torch.Tensor of float32
+        Shape ``(n, 1, h, w)``: 1 where there is a value, 0 where missing.
+
+    Notes
+    -----
+    Sums are taken about the mean of each image, in double precision, so that
+    an offset of any size costs no digits.
+    """
+    image = images[:, None].double()
+    known = torch.isfinite(image)
+    valid = known.double()
+    image = torch.where(known, image, 0.0)
+    count = valid.sum((2, 3), keepdim=True).clamp_min(1.0)
+    image = (image - image.sum((2, 3), keepdim=True) / count) * valid
+    # A common scale per image first: counts of 1e-6 and of 1e6 alike.
+    power = (image.square().sum((2, 3), keepdim=True) / count).sqrt()
+    image = image / torch.where(power > 0, power, 1.0)
+    share = _box(valid, SIDE)
+    safe = share.clamp_min(1e-9)
+    mean = _box(image, SIDE) / safe
+    var = (_box(image.square(), SIDE) / safe - mean.square()).clamp_min(0.0)
+    var = torch.where(share > 1e-9, var, 0.0)
+    wide = _box(var * valid, _WIDE) / _box(valid, _WIDE).clamp_min(1e-9)
+    scale = (var + _FLOOR * wide).sqrt()
+    out = (image - mean) * valid / torch.where(scale > 1e-6, scale, 1.0)
+    return out.clamp(-_LARGEST, _LARGEST).float(), valid.float()
+
+
+def gradient_direction(images: torch.Tensor) -> torch.Tensor:
+    """Gradients of normalised images, brought to length 1 where they are not faint.
+
+    Parameters
+    ----------
+    images : torch.Tensor
+        Shape ``(n, c, h, w)``, normalised.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(n, 2 c, h, w)``: along x, then along y. Central differences,
+        divided by ``sqrt(g^2 + 0.3^2)``.
+    """
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    gx = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]) / 2
+    gy = (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / 2
+    length = (gx.square() + gy.square() + _FAINT**2).sqrt()
+    return torch.cat((gx / length, gy / length), 1)
+
+
+def _box(values: torch.Tensor, side: int) -> torch.Tensor:
+    """Mean over a centred square, zeros beyond the border: two passes of running sums."""
+    for dim in (2, 3):
+        pad = (side // 2 + 1, side // 2) if dim == 3 else (0, 0, side // 2 + 1, side // 2)
+        total = F.pad(values, pad).cumsum(dim)
+        n = values.shape[dim]
+        values = (total.narrow(dim, side, n) - total.narrow(dim, 0, n)) / side
+    return values

@@ -1,0 +1,165 @@
+"""What a training run is asked to be, from a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from ..errors import DataError, FileError
+from .samples import Augmentation
+
+__all__ = ["Source", "TrainConfig"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A store of samples.
+
+    Parameters
+    ----------
+    path : str
+        Of a database (``xsubpix database build``).
+    share : float
+        How often it is drawn from, in any unit.
+    """
+
+    path: str
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.share > 0:
+            raise DataError(f"share={self.share!r} of {self.path}: give a number above 0.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Settings of a training run: with the data, all that the weights follow from.
+
+    Parameters
+    ----------
+    architecture : str
+        See :func:`xsubpix.networks.available_networks`.
+    network : dict
+        Its keywords, such as ``width``.
+    data : tuple of Source
+    steps : int
+        Updates of the weights.
+    batch : int
+        Samples an update, of all processes together.
+    crop : int
+        Side of a sample, pixels.
+    seed : int
+        Of samples and first weights.
+    learning_rate, weight_decay, warmup, clip : float
+        AdamW; the rate rises linearly over `warmup` steps and falls as a
+        cosine to a hundredth. Gradients are clipped to the norm `clip`.
+    decay, spread_weight : float
+        See :func:`xsubpix.training.losses.flow_loss`.
+    average : float
+        Of the exponential moving average of the weights, which is what is
+        validated and kept.
+    validate_every, validation_frames : int
+        Steps between validations, and frames of each store that they see.
+    half : bool
+        Compute convolutions in bfloat16 (CPU) or in mixed precision (GPU).
+    compile : bool
+        Use ``torch.compile``.
+    augmentation : Augmentation
+
+    Raises
+    ------
+    DataError
+        A value is out of its bounds.
+    """
+
+    architecture: str = "unet"
+    network: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: tuple[Source, ...] = ()
+    steps: int = 20_000
+    batch: int = 8
+    crop: int = 192
+    seed: int = 0
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup: int = 200
+    clip: float = 1.0
+    decay: float = 0.7
+    spread_weight: float = 0.05
+    average: float = 0.999
+    validate_every: int = 500
+    validation_frames: int = 20
+    half: bool = True
+    compile: bool = False
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "crop", "validate_every", "validation_frames"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise DataError(f"{name}={value!r}: give a whole number, 1 or above.")
+        for name in ("learning_rate", "clip", "decay"):
+            if not getattr(self, name) > 0:
+                raise DataError(f"{name}={getattr(self, name)!r}: give a number above 0.")
+        for name in ("weight_decay", "spread_weight", "warmup", "seed"):
+            if not getattr(self, name) >= 0:
+                raise DataError(f"{name}={getattr(self, name)!r}: give a number, 0 or above.")
+        if not 0 <= self.average < 1:
+            raise DataError(f"average={self.average!r}: give 0 or more, below 1.")
+        if not self.data:
+            raise DataError("no data: name a database, as in [[data]] path = 'db.zarr'.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build from a table as TOML or JSON give it.
+
+        Raises
+        ------
+        DataError
+            An unknown key, or a value out of its bounds.
+        """
+        values = dict(values)
+        try:
+            if "data" in values:
+                values["data"] = tuple(Source(**source) for source in values["data"])
+            if "augmentation" in values:
+                values["augmentation"] = Augmentation(**values["augmentation"])
+            return cls(**values)
+        except TypeError as error:
+            valid = ", ".join(f.name for f in dataclasses.fields(cls))
+            raise DataError(f"{error}. A training configuration takes {valid}.") from error
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Read a TOML file; stores are found beside it when their path is relative.
+
+        Raises
+        ------
+        FileError
+            The file is absent or is not TOML.
+        DataError
+            See :meth:`from_dict`.
+        """
+        path = Path(path)
+        try:
+            values = tomllib.loads(path.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise FileError(f"{path} cannot be read as a configuration: {error}") from error
+        for source in values.get("data", []):
+            if isinstance(source, dict) and "path" in source:
+                source["path"] = str(path.parent / str(source["path"]))
+        return cls.from_dict(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return dataclasses.asdict(self)
+
+    def digest(self) -> str:
+        """SHA-256 of the settings, without the folders of the stores."""
+        values = self.to_dict()
+        for source in values["data"]:
+            source["path"] = Path(source["path"]).name
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,288 @@
+"""Samples for training: crops of frames, turned, flipped and aged.
+
+Every sample follows from a seed and its number alone, so that training can
+stop and go on, on one process or on many, and sees the same samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import DataError
+
+__all__ = [
+    "Augmentation",
+    "DatabaseFrames",
+    "Frame",
+    "Frames",
+    "Sample",
+    "draw_batch",
+    "draw_sample",
+    "symmetry",
+]
+
+
+class Frame(NamedTuple):
+    """Two images and what lies between them.
+
+    Attributes
+    ----------
+    pre, post : numpy.ndarray of float32
+        Shape ``(h, w)``; NaN is missing.
+    flow : numpy.ndarray of float32
+        Shape ``(2, h, w)``: dx to the right and dy down, pixels; NaN where unknown.
+    """
+
+    pre: np.ndarray
+    post: np.ndarray
+    flow: np.ndarray
+
+
+Sample = Frame
+
+
+class Frames(Protocol):
+    """Where samples are cut from."""
+
+    def __len__(self) -> int:
+        """How many frames there are."""
+
+    def draw(self, index: int, rng: np.random.Generator) -> Frame:
+        """One frame; what of it is random comes from `rng`."""
+
+
+class DatabaseFrames:
+    """Frames of one split of a database, kept in memory once they were read.
+
+    Parameters
+    ----------
+    path : str
+        Of the store.
+    split : str
+        ``"train"``, ``"validation"`` or ``"test"``.
+    memory : float
+        GiB that frames may take; what exceeds it is read again each time.
+    """
+
+    def __init__(self, path: str, split: str, memory: float = 8.0) -> None:
+        from ..database import database_table
+
+        self.path, self.split = path, split
+        self._factors = np.asarray(database_table(path, split)["factor"].values, np.float32)
+        self._left = memory * 2**30
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def __len__(self) -> int:
+        """How many frames there are."""
+        from ..database.store import open_array
+
+        return int(open_array(self.path, self.split, "pre").shape[0])
+
+    @property
+    def scalings(self) -> int:
+        """Factors of each frame's displacement."""
+        return len(self._factors)
+
+    def _codes(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        from ..database.store import open_array
+
+        kept = self._kept.get(index)
+        if kept is None:
+            pre, post, displacement = (
+                np.asarray(open_array(self.path, self.split, name)[index])
+                for name in ("pre", "post", "displacement")
+            )
+            kept = (pre, post, displacement)
+            size = sum(a.nbytes for a in kept)
+            if size <= self._left:
+                self._left -= size
+                self._kept[index] = kept
+        return kept
+
+    def draw(self, index: int, rng: np.random.Generator) -> Frame:
+        """One frame at one of its factors."""
+        return self.get(index, int(rng.integers(self.scalings)))
+
+    def get(self, index: int, scaling: int) -> Frame:
+        """A frame at a factor: images in codes of the store, NaN for missing."""
+        from ..database.frames import QUANTUM
+
+        pre, post, displacement = self._codes(index)
+        images = []
+        for codes in (pre, post[scaling]):
+            image = codes.astype(np.float32)
+            image[codes == 0] = np.nan
+            images.append(image)
+        flow = displacement * np.float32(QUANTUM * self._factors[scaling])
+        return Frame(images[0], images[1], flow.astype(np.float32))
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What is done to samples beyond what the frames show.
+
+    Parameters
+    ----------
+    shift : int
+        Largest whole shift between the two crops, pixels; half of the samples
+        get one.
+    gamma : float
+        Spread of the logarithm of the exponent that bends grey values.
+    noise : float
+        Largest white noise added to an image, of its deviation.
+    invert : float
+        Share of samples whose second image is turned into its negative.
+    blur : float
+        Share of images that are blurred, by a Gaussian of up to 0.8 px.
+    missing : float
+        Share of samples with a rectangle of missing pixels.
+    """
+
+    shift: int = 3
+    gamma: float = 0.25
+    noise: float = 0.15
+    invert: float = 0.05
+    blur: float = 0.15
+    missing: float = 0.1
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not np.isfinite(value) or value < 0:
+                raise DataError(f"{field.name}={value!r}: give a number, 0 or above.")
+
+
+def symmetry(sample: Sample, turn: int) -> Sample:
+    """One of the eight symmetries of the square, with the components' signs right.
+
+    Parameters
+    ----------
+    sample : Sample
+    turn : int
+        0 to 7: bit 0 flips columns, bit 1 flips rows, bit 2 swaps rows and
+        columns (after the flips).
+    """
+    pre, post, flow = sample
+    if turn & 1:
+        pre, post = pre[:, ::-1], post[:, ::-1]
+        flow = np.stack((-flow[0, :, ::-1], flow[1, :, ::-1]))
+    if turn & 2:
+        pre, post = pre[::-1], post[::-1]
+        flow = np.stack((flow[0, ::-1], -flow[1, ::-1]))
+    if turn & 4:
+        pre, post = pre.T, post.T
+        flow = np.stack((flow[1].T, flow[0].T))
+    return Sample(pre, post, flow)
+
+
+def draw_sample(
+    frames: Frames, rng: np.random.Generator, crop: int, augmentation: Augmentation
+) -> Sample:
+    """Draw a crop of a random frame, augmented.
+
+    Parameters
+    ----------
+    frames : Frames
+    rng : numpy.random.Generator
+    crop : int
+        Side of the crop, pixels.
+    augmentation : Augmentation
+
+    Raises
+    ------
+    DataError
+        A frame is smaller than the crop and its shift.
+    """
+    frame = frames.draw(int(rng.integers(len(frames))), rng)
+    reach = augmentation.shift
+    room = [n - crop - 2 * reach for n in frame.pre.shape]
+    if min(room) < 0:
+        raise DataError(
+            f"frames of {frame.pre.shape[0]} x {frame.pre.shape[1]} pixels, but crop={crop} and "
+            f"shift={reach} need {crop + 2 * reach}: give a smaller crop or larger frames."
+        )
+    row, col = (reach + int(rng.integers(n + 1)) for n in room)
+    down, right = 0, 0
+    if rng.random() < 0.5:
+        down, right = (int(v) for v in rng.integers(-reach, reach + 1, 2))
+    pre = frame.pre[row : row + crop, col : col + crop]
+    post = frame.post[row + down : row + down + crop, col + right : col + right + crop]
+    flow = frame.flow[:, row : row + crop, col : col + crop] - np.array(
+        [right, down], np.float32
+    ).reshape(2, 1, 1)
+    sample = symmetry(Sample(pre, post, flow), int(rng.integers(8)))
+    return _aged(sample, rng, augmentation)
+
+
+def draw_batch(
+    sources: Sequence[Frames],
+    shares: Sequence[float],
+    numbers: Sequence[int],
+    seed: int,
+    crop: int,
+    augmentation: Augmentation,
+) -> Sample:
+    """Samples of given numbers, stacked.
+
+    Parameters
+    ----------
+    sources : sequence of Frames
+    shares : sequence of float
+        How often each source is drawn from, in any unit.
+    numbers : sequence of int
+        Of the samples: number k of a seed is always the same sample.
+    seed, crop, augmentation
+        See :func:`draw_sample`.
+
+    Returns
+    -------
+    Sample
+        ``pre``, ``post``: ``(n, crop, crop)``; ``flow``: ``(n, 2, crop, crop)``.
+    """
+    odds = np.asarray(shares, float) / np.sum(shares)
+    samples = []
+    for number in numbers:
+        rng = np.random.default_rng([seed, number])
+        source = sources[int(rng.choice(len(sources), p=odds))]
+        samples.append(draw_sample(source, rng, crop, augmentation))
+    pre, post, flow = (np.stack(parts).astype(np.float32) for parts in zip(*samples, strict=True))
+    return Sample(pre, post, flow)
+
+
+def _aged(sample: Sample, rng: np.random.Generator, augmentation: Augmentation) -> Sample:
+    pre, post = (_changed(image, rng, augmentation) for image in sample[:2])
+    if rng.random() < augmentation.invert:
+        post = -post
+    if rng.random() < augmentation.missing:
+        side = pre.shape[0]
+        height, width = (int(v) for v in rng.integers(side // 16, side // 2 + 1, 2))
+        row, col = int(rng.integers(side)), int(rng.integers(side))
+        image = pre if rng.random() < 0.5 else post
+        image[row : row + height, col : col + width] = np.nan
+    return Sample(pre, post, sample.flow)
+
+
+def _changed(image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation) -> np.ndarray:
+    """A copy with bent grey values, blur and noise."""
+    exponent = float(np.exp(augmentation.gamma * np.clip(rng.normal(), -2, 2)))
+    blur = float(rng.uniform(0.2, 0.8)) if rng.random() < augmentation.blur else 0.0
+    noise = float(rng.uniform(0, augmentation.noise)) if rng.random() < 0.5 else 0.0
+    grains = rng.standard_normal(image.shape, np.float32) if noise else None
+    known = np.isfinite(image)
+    if not known.any():
+        return image.copy()
+    low, high = np.percentile(image[known][::7], (0.5, 99.5))
+    if not high > low:
+        return image.copy()
+    scale = np.float32(1 / (high - low))
+    bent = np.clip((image - np.float32(low)) * scale, 0.01, None) ** np.float32(exponent)
+    if blur and known.all():
+        bent = ndimage.gaussian_filter(bent, blur)
+    if grains is not None:
+        bent = bent + np.float32(noise * bent[known].std()) * grains
+    return bent

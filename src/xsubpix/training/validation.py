@@ -1,0 +1,197 @@
+"""A look at a network while it learns: errors on kept samples, curves and pictures."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+
+from ..networks import FlowNetwork, normalise
+from .samples import Augmentation, DatabaseFrames, Frames, Sample, draw_batch
+
+if TYPE_CHECKING:
+    from .config import TrainConfig
+
+__all__ = ["Validation", "ValidationSamples", "draw_curves", "draw_samples", "validation_samples"]
+
+# Left out at the border of a sample, pixels: windows of correlators do not reach there.
+_BORDER = 32
+# Away from the numbers that training draws.
+_FIRST_NUMBER = 2**40
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """Errors on the validation samples, pixels.
+
+    Attributes
+    ----------
+    mean, median : float
+        Of the end-point error.
+    sharp : float
+        Mean of the end-point error where the displacement changes by more than
+        0.05 px between neighbours or within 4 px of such a place.
+    zero : float
+        Mean end-point error of measuring nothing.
+    within : float
+        Share of the errors below the predicted 68 % radius; NaN without spread.
+    """
+
+    mean: float
+    median: float
+    sharp: float
+    zero: float
+    within: float
+
+    NAMES: ClassVar[tuple[str, ...]] = ("mean", "median", "sharp", "zero", "within")
+
+    def values(self) -> list[float]:
+        """In the order of the names."""
+        return [getattr(self, name) for name in self.NAMES]
+
+    def to_dict(self) -> dict[str, float]:
+        """Ready for JSON, to five digits."""
+        return {name: round(value, 5) for name, value in zip(self.NAMES, self.values(), strict=True)}
+
+    def __str__(self) -> str:
+        return (
+            f"validation {self.mean:.4f} px (median {self.median:.4f}, sharp {self.sharp:.4f}, "
+            f"zero {self.zero:.4f}; {100 * self.within:.0f} % within 68 %)"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationSamples:
+    """Samples that training never sees."""
+
+    samples: Sample
+
+    def predict(
+        self, network: FlowNetwork, place: torch.device, half: bool = True
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Flow ``(n, 2, h, w)`` and log spread ``(n, h, w)`` or None, all samples."""
+        flows, spreads = [], []
+        with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
+            for pre, post in zip(self.samples.pre, self.samples.post, strict=True):
+                images = [
+                    normalise(torch.from_numpy(i[None]).to(place))[0] for i in (pre, post)
+                ]
+                last = network(*images)[-1]
+                flows.append(last.flow.float().cpu().numpy()[0])
+                if last.log_spread is not None:
+                    spreads.append(last.log_spread.float().cpu().numpy()[0, 0])
+        return np.stack(flows), np.stack(spreads) if spreads else None
+
+    def measure(self, network: FlowNetwork, place: torch.device, half: bool = True) -> Validation:
+        """Errors of a network."""
+        flow, log_spread = self.predict(network, place, half)
+        truth = self.samples.flow
+        b = min(_BORDER, truth.shape[-1] // 4)
+        inner = (slice(None), slice(b, -b), slice(b, -b))
+        error = np.hypot(flow[:, 0] - truth[:, 0], flow[:, 1] - truth[:, 1])[inner]
+        zero = np.hypot(truth[:, 0], truth[:, 1])[inner]
+        known = np.isfinite(error)
+        known &= np.isfinite(self.samples.pre)[inner] & np.isfinite(self.samples.post)[inner]
+        sharp = _sharp(truth)[inner] & known
+        within = np.nan
+        if log_spread is not None:
+            # P(r < q b) of the density exp(-r / b) / (2 pi b^2) is 0.68 at q = 2.3507.
+            within = float((error < 2.3507 * np.exp(log_spread[inner]))[known].mean())
+        return Validation(
+            float(error[known].mean()),
+            float(np.median(error[known])),
+            float(error[sharp].mean()) if sharp.any() else float("nan"),
+            float(zero[known].mean()),
+            within,
+        )
+
+
+def validation_samples(
+    config: TrainConfig, sources: list[Frames] | None = None
+) -> ValidationSamples:
+    """Draw the samples that a run is validated on: unaged, of the validation split.
+
+    With `sources`, of those, with other numbers than training draws.
+    """
+    plain = Augmentation(shift=0, gamma=0, noise=0, invert=0, blur=0, missing=0)
+    kinds: list[Frames] = (
+        list(sources)
+        if sources
+        else [DatabaseFrames(s.path, "validation") for s in config.data]
+    )
+    kinds = [kind for kind in kinds if len(kind)]
+    parts = []
+    for kind in kinds:
+        numbers = range(_FIRST_NUMBER, _FIRST_NUMBER + config.validation_frames)
+        # A common side: all samples make one array.
+        parts.append(draw_batch([kind], [1.0], numbers, config.seed, config.crop, plain))
+    return ValidationSamples(Sample(*(np.concatenate(p) for p in zip(*parts, strict=True))))
+
+
+def _sharp(flow: np.ndarray) -> np.ndarray:
+    from scipy import ndimage
+
+    across = np.abs(np.diff(flow, axis=-1, append=flow[..., -1:])).max(1)
+    down = np.abs(np.diff(flow, axis=-2, append=flow[..., -1:, :])).max(1)
+    edge = np.nan_to_num(np.maximum(across, down)) > 0.05
+    return np.asarray(ndimage.binary_dilation(edge, np.ones((1, 9, 9), bool)))
+
+
+def draw_curves(path: Path, log: Path) -> None:
+    """Draw the table of progress, where matplotlib is installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from matplotlib.figure import Figure
+
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        return
+    steps = [int(row["step"]) for row in rows]
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, label in (
+        ("training", "training"), ("mean", "validation, mean"), ("median", "validation, median"),
+        ("sharp", "validation, near faults"), ("zero", "measuring nothing"),
+    ):  # fmt: skip
+        axes.plot(steps, [float(row[name]) for row in rows], ".-", label=label)
+    axes.set(xlabel="step", ylabel="end-point error (px)", yscale="log")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def draw_samples(
+    path: Path, checks: ValidationSamples, network: FlowNetwork, place: torch.device, rows: int = 4
+) -> None:
+    """Draw some validation samples, where matplotlib is installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from matplotlib.figure import Figure
+
+    chosen = np.linspace(0, len(checks.samples.pre) - 1, rows).round().astype(int)
+    few = ValidationSamples(Sample(*(part[chosen] for part in checks.samples)))
+    flow, _ = few.predict(network, place)
+    figure = Figure(figsize=(13, 2.3 * rows), layout="constrained")
+    axes = figure.subplots(rows, 6, squeeze=False)
+    for k, (pre, post, truth) in enumerate(zip(*few.samples, strict=True)):
+        limit = max(float(np.nanquantile(np.abs(truth), 0.99)), 0.05)
+        for image, title, axis in (
+            (pre, "pre", axes[k, 0]), (post, "post", axes[k, 1]),
+        ):  # fmt: skip
+            low, high = np.nanquantile(image, (0.02, 0.98)) if np.isfinite(image).any() else (0, 1)
+            axis.imshow(image, cmap="gray", vmin=low, vmax=high)
+            axis.set_title(title)
+        for c, name in enumerate(("dx", "dy")):
+            axes[k, 2 + 2 * c].imshow(truth[c], cmap="RdBu_r", vmin=-limit, vmax=limit)
+            axes[k, 2 + 2 * c].set_title(f"{name}, true (±{limit:.2f} px)")
+            axes[k, 3 + 2 * c].imshow(flow[k, c], cmap="RdBu_r", vmin=-limit, vmax=limit)
+            axes[k, 3 + 2 * c].set_title(f"{name}, found")
+        for axis in axes[k]:
+            axis.set(xticks=[], yticks=[])
+    figure.savefig(path, dpi=80)
