@@ -14,7 +14,7 @@ from ..grid import Grid, labelled
 from ..lattice import Lattice, map_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from ..lattice import Array
 
@@ -204,7 +204,9 @@ class Field:
         kept = {
             name: (self.array(name), self.disp[name].attrs) for name in keep if name in self.disp
         }
-        times = {name: self.disp[name].variable for name in _TIMES if name in self.disp.coords}
+        times: dict[Hashable, Any] = {
+            name: self.disp[name].variable for name in _TIMES if name in self.disp.coords
+        }
         inherited = {
             key: value
             for key, value in self.disp.attrs.items()
@@ -215,7 +217,7 @@ class Field:
             self.grid,
             {**variables, **kept},
             {**inherited, "Conventions": "CF-1.11", **attrs},
-            coords={**times},
+            coords=times,
         )
 
     def removed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

@@ -40,6 +40,12 @@ class Trace:
     segments: tuple[np.ndarray, ...]
     spacing: float
     smoothing: float = 0.0
+    #: Points on the lines, their distances from the start, and the directions
+    #: there: over a stretch of `smoothing`, and of the line as drawn.
+    points: np.ndarray = dataclasses.field(init=False, repr=False)
+    along: np.ndarray = dataclasses.field(init=False, repr=False)
+    tangent: np.ndarray = dataclasses.field(init=False, repr=False)
+    edge: np.ndarray = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         points, along, tangent, edge, start = [], [], [], [], 0.0
@@ -58,12 +64,6 @@ class Trace:
         object.__setattr__(self, "along", np.concatenate(along))
         object.__setattr__(self, "tangent", np.concatenate(tangent))
         object.__setattr__(self, "edge", np.concatenate(edge))
-
-    if TYPE_CHECKING:
-        points: np.ndarray
-        along: np.ndarray
-        tangent: np.ndarray
-        edge: np.ndarray
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """What distinguishes two traces in a graph."""

@@ -1,0 +1,172 @@
+"""Stripes and seams: what the detectors of a push-broom camera leave in a field."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from ..errors import DataError, ModelError
+from .field import Field, Plane, number
+from .stable import stable_ground
+
+__all__ = ["destripe"]
+
+
+def destripe(
+    disp: xr.Dataset,
+    angle: float | Literal["along", "across"] = "along",
+    *,
+    wavelength: float | None = None,
+    mask: xr.DataArray | None = None,
+    trace: Any = None,
+    buffer: float | None = None,
+) -> xr.Dataset:
+    """Take stripes away: what is the same all along a direction.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east`` and ``north``.
+    angle : float, "along" or "across"
+        Direction of the stripes, degrees clockwise from grid north. ``"along"``: they
+        run down the columns, as the seams of detectors do in an image in its own
+        geometry; ``"across"``: along the rows, as the jitter of the satellite does. On
+        an image resampled to a map, give the angle: that of the satellite's track
+        (about 190 to 200 for descending orbits at middle latitudes) or its normal.
+    wavelength : float, optional
+        Only what varies faster than this across the stripes, metres, is taken
+        away, so that slow deformation stays. None: all of the profile but its median.
+    mask, trace, buffer
+        Stable ground, as in :func:`xsubpix.detrend`. Take out what deforms: a fault
+        along the stripes is a stripe too.
+
+    Returns
+    -------
+    xarray.Dataset
+        `disp` with a profile taken from ``east`` and ``north``; all else as it was.
+        Lazy if `disp` is, but one task sees the whole of a component. The attribute
+        ``destripe`` says what was done, with the RMS before and after if eager.
+
+    Raises
+    ------
+    DataError
+        There is no stable ground, or this is no displacement field.
+    DimensionError, GridError
+        The field is on no usable grid, or the mask on another.
+    ModelError
+        A parameter is out of its bounds.
+
+    Notes
+    -----
+    The profile is the median of the stable pixels of each strip of one pixel's
+    width, as in Leprince et al. (2007) for the CCD arrays of SPOT. A strip with
+    fewer than five of them takes the value between its neighbours'.
+
+    References
+    ----------
+    Leprince, S., Barbot, S., Ayoub, F. & Avouac, J.-P. (2007). Automatic and
+    precise orthorectification, coregistration, and subpixel correlation of
+    satellite images. IEEE Transactions on Geoscience and Remote Sensing 45,
+    1529-1558.
+    """
+    field = Field.of(disp)
+    strips = _Strips.of(field.plane, field.grid.shape, angle)
+    width = None if wavelength is None else number("wavelength", wavelength, 0.0, above=True)
+    stable = stable_ground(field, mask, trace, buffer)
+    arrays = {name: field.array(name) for name in ("east", "north")}
+    lazy = field.lazy or hasattr(stable, "dask")
+    out = {}
+    for name, array in arrays.items():
+        if lazy:
+            import dask
+            import dask.array as da
+
+            delayed = dask.delayed(_cleaned)(strips, width, array, stable)
+            lean = da.from_delayed(delayed, field.grid.shape, np.float32)
+            out[name] = lean.rechunk(getattr(array, "chunks", "auto"))
+        else:
+            out[name] = _cleaned(strips, width, array, stable)
+    text = f"median of strips toward {strips.degrees:.4g} degrees from grid north"
+    if width is not None:
+        text += f", variations faster than {width:g} {field.unit}"
+    if not lazy:
+        text += field.removed(arrays, out)
+    return field.replaced(out, {"destripe": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Strips:
+    """Strips of one pixel's width, numbered across a direction on the plane."""
+
+    plane: Plane
+    shape: tuple[int, int]
+    degrees: float
+    across: tuple[float, float]
+
+    @classmethod
+    def of(cls, plane: Plane, shape: tuple[int, int], angle: Any) -> _Strips:
+        a, b, _, d, e, _ = plane.affine
+        if angle == "along":
+            degrees = math.degrees(math.atan2(b, e))
+        elif angle == "across":
+            degrees = math.degrees(math.atan2(a, d))
+        elif isinstance(angle, str):
+            raise ModelError(f"angle={angle!r}: give 'along', 'across' or degrees.")
+        else:
+            degrees = number("angle", angle, -360.0, 360.0)
+        turn = math.radians(degrees)
+        return cls(plane, shape, degrees % 180.0, (math.cos(turn), -math.sin(turn)))
+
+    def index(self) -> tuple[np.ndarray, np.ndarray]:
+        """Fractional strip of every pixel, from 0 on, and the strips' numbers."""
+        rows, cols = self.shape
+        x, y = self.plane.at(np.arange(rows)[:, None], np.arange(cols)[None, :])
+        place = (x * self.across[0] + y * self.across[1]) / self._width()
+        place = place - place.min()
+        return place, np.arange(int(np.rint(place.max())) + 1)
+
+    def _width(self) -> float:
+        """Distance between neighbouring pixels across the strips, metres, at least."""
+        a, b, _, d, e, _ = self.plane.affine
+        steps = [abs(u * self.across[0] + v * self.across[1]) for u, v in ((a, d), (b, e))]
+        return max(steps)
+
+
+def _cleaned(
+    strips: _Strips, wavelength: float | None, values: np.ndarray, stable: np.ndarray | None
+) -> np.ndarray:
+    """One component without its stripes."""
+    place, numbers = strips.index()
+    good = np.isfinite(values) if stable is None else np.isfinite(values) & stable
+    medians = _medians(np.rint(place[good]).astype(int), values[good], numbers.size)
+    known = np.isfinite(medians)
+    if known.sum() < 2:
+        raise DataError(
+            "disp has no strip with five valid values on stable ground. Take a smaller buffer or a "
+            "wider mask."
+        )
+    profile = np.interp(numbers, numbers[known], medians[known])
+    if wavelength is None:
+        profile = profile - np.median(profile[known])
+    else:
+        from scipy.ndimage import gaussian_filter1d
+
+        # A Gaussian that halves the amplitude of waves of this length.
+        deviation = wavelength / strips._width() * math.sqrt(2 * math.log(2)) / (2 * math.pi)
+        profile = profile - gaussian_filter1d(profile, deviation, mode="nearest")
+    return (values - np.interp(place, numbers, profile)).astype(np.float32)
+
+
+def _medians(strip: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+    """Median of the values of each strip, NaN where there are fewer than five."""
+    order = np.argsort(strip, kind="stable")
+    bounds = np.searchsorted(strip[order], np.arange(count + 1))
+    ordered = values[order]
+    return np.array(
+        [np.median(ordered[i:j]) if j - i >= 5 else np.nan for i, j in itertools.pairwise(bounds)]
+    )

@@ -1,0 +1,211 @@
+"""Trends: what misregistration, attitude and terrain models leave over a whole scene."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import DataError
+from ..estimators.base import whole_number
+from .field import Field, Plane
+from .robust import huber_fit
+from .stable import stable_ground
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["detrend"]
+
+#: About how many pixels a surface is fitted to: more add nothing but time.
+_SAMPLES = 200_000
+
+
+def detrend(
+    disp: xr.Dataset,
+    order: int = 1,
+    *,
+    mask: xr.DataArray | None = None,
+    trace: Any = None,
+    buffer: float | None = None,
+) -> xr.Dataset:
+    """Take a polynomial surface away, fitted to stable ground.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east`` and ``north``.
+    order : int
+        Of the polynomial in x and y: 0 a constant, 1 a plane, 2 a quadratic
+        surface.
+    mask : xarray.DataArray of bool, optional
+        True on stable ground; only that is fitted to.
+    trace : trace, optional
+        Of the fault, as :func:`xsubpix.read_trace` takes it.
+    buffer : float, optional
+        Ground nearer to the trace than this, metres, is not fitted to.
+
+    Returns
+    -------
+    xarray.Dataset
+        `disp` with the surfaces taken from ``east`` and ``north``; all else as it
+        was. Lazy if `disp` is. The attribute ``detrend`` says what was done; from an
+        eager field also the RMS over stable ground, before and after, and
+        ``detrend_surface`` holds the surfaces as JSON: coefficients of the monomials
+        ``terms`` in ((x - centre) / scale), x in metres along the CRS (degrees
+        turned into metres about the grid's centre).
+
+    Raises
+    ------
+    DataError
+        There is no stable ground, or this is no displacement field.
+    DimensionError, GridError
+        The field is on no usable grid, or the mask on another.
+    ModelError
+        `order` is not 0, 1 or 2; a trace without a buffer, or the reverse.
+
+    Notes
+    -----
+    Huber's loss by iteratively reweighted least squares, on a regular sample of
+    at most 200,000 pixels or so: outliers do not move the surface. Deformation
+    does where it covers a good part of the scene, so leave it out by `mask` or
+    `buffer`. The fit of a lazy field needs the whole field before its first block
+    can be had; dask then keeps the blocks, or ``persist`` them beforehand.
+
+    References
+    ----------
+    Huber, P. J. (1964). Robust estimation of a location parameter. Annals of
+    Mathematical Statistics 35, 73-101.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> y, x = np.mgrid[:20, :30].astype("f4")
+    >>> disp = xr.Dataset({"east": (("y", "x"), 3 + 0.1 * x), "north": (("y", "x"), -y)})
+    >>> flat = xsubpix.detrend(disp)
+    >>> bool(abs(flat.to_array()).max() < 1e-4)
+    True
+    """
+    field = Field.of(disp)
+    order = whole_number("order", order, 0, 2)
+    stable = stable_ground(field, mask, trace, buffer)
+    rows, cols = field.grid.shape
+    every = max(1, round(np.sqrt(rows * cols / _SAMPLES)))
+    basis = _Basis.of(field.plane, field.grid.shape, order)
+    arrays = {name: field.array(name) for name in ("east", "north")}
+    thin = [a[::every, ::every] for a in arrays.values()]
+    thin.append(np.ones(thin[0].shape, bool) if stable is None else stable[::every, ::every])
+    attrs: dict[str, Any] = {"detrend": _words(order, mask, trace, buffer)}
+    surfaces: Sequence[Any]
+    lazy = field.lazy or any(hasattr(a, "dask") for a in thin)
+    if not lazy:
+        coefficients = _fit(basis, every, *thin)
+        surfaces = field.map(_Surface(basis, coefficients), ["east"], 2)
+    else:
+        surfaces = _lazy_surfaces(field, basis, every, thin)
+    out = {k: a - s for (k, a), s in zip(arrays.items(), surfaces, strict=True)}
+    if not lazy:
+        where = slice(None) if stable is None else stable
+        before, after = ({k: a[where] for k, a in part.items()} for part in (arrays, out))
+        attrs["detrend"] += field.removed(before, after)
+        attrs["detrend_surface"] = json.dumps(basis.describe(coefficients))
+    return field.replaced(out, attrs)
+
+
+def _words(order: int, mask: Any, trace: Any, buffer: float | None) -> str:
+    where = [] if mask is None else ["a mask of stable ground"]
+    where += [] if trace is None else [f"what is farther than {buffer:g} from a trace"]
+    return f"polynomial of order {order}, Huber fit to {' and '.join(where) or 'all pixels'}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Basis:
+    """Monomials in plane coordinates, centred and scaled to about -1 to 1."""
+
+    plane: Plane
+    order: int
+    centre: tuple[float, float]
+    scale: float
+
+    @classmethod
+    def of(cls, plane: Plane, shape: tuple[int, int], order: int) -> _Basis:
+        rows, cols = shape
+        x, y = plane.at(np.array((rows - 1) / 2), np.array((cols - 1) / 2))
+        return cls(plane, order, (float(x), float(y)), plane.pixel * max(rows, cols) / 2)
+
+    @property
+    def terms(self) -> list[tuple[int, int]]:
+        """Powers of x and y of each term."""
+        return [(i, n - i) for n in range(self.order + 1) for i in range(n, -1, -1)]
+
+    def __call__(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Terms at pixels, shape (terms, rows, cols)."""
+        x, y = self.plane.at(rows[:, None], cols[None, :])
+        u, v = (x - self.centre[0]) / self.scale, (y - self.centre[1]) / self.scale
+        return np.stack([u**i * v**j * np.ones_like(u + v) for i, j in self.terms])
+
+    def describe(self, coefficients: np.ndarray) -> dict[str, Any]:
+        """What it takes to compute the surfaces again."""
+        names = ["*".join(["x"] * i + ["y"] * j) or "1" for i, j in self.terms]
+        east, north = coefficients.tolist()
+        return {
+            "terms": names, "centre": list(self.centre), "scale": self.scale,
+            "east": east, "north": north,
+        }  # fmt: skip
+
+
+def _fit(
+    basis: _Basis, every: int, east: np.ndarray, north: np.ndarray, stable: np.ndarray
+) -> np.ndarray:
+    """Coefficients of both components, shape (2, terms)."""
+    terms = basis(every * np.arange(east.shape[0]), every * np.arange(east.shape[1]))
+    good = np.asarray(stable, bool) & np.isfinite(east) & np.isfinite(north)
+    design = terms[:, good].T
+    if len(design) < 3 * design.shape[1]:
+        raise DataError(
+            f"disp has {len(design)} valid values on stable ground, too few to fit "
+            f"{design.shape[1]} coefficients to. Take a lower order, a smaller buffer or a wider "
+            "mask."
+        )
+    return np.stack([huber_fit(design, c[good].astype(float)).coefficients for c in (east, north)])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Surface:
+    basis: _Basis
+    coefficients: np.ndarray
+
+    def __call__(
+        self, blocks: list[np.ndarray], rows: np.ndarray, cols: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        surfaces = np.tensordot(self.coefficients, self.basis(rows, cols), 1)
+        return tuple(surfaces.astype(np.float32))
+
+
+def _lazy_surfaces(field: Field, basis: _Basis, every: int, thin: list[Any]) -> list[Any]:
+    """Surfaces whose coefficients are one task, fitted when first asked for."""
+    import dask
+    import dask.array as da
+
+    coefficients = dask.delayed(_fit)(basis, every, *thin)
+    like: Any = field.array("east")
+    chunks = getattr(like, "chunks", None) or da.core.normalize_chunks(
+        "auto", like.shape, dtype="f4"
+    )
+
+    def block(coefficients: np.ndarray, k: int, block_info: Any = None) -> np.ndarray:
+        rows, cols = block_info[None]["array-location"]
+        surface = _Surface(basis, coefficients)([], np.arange(*rows), np.arange(*cols))
+        return surface[k]
+
+    token = da.core.tokenize(basis, every, *thin)
+    return [
+        da.map_blocks(
+            block, coefficients, k, chunks=chunks, dtype=np.float32,
+            meta=np.empty((0, 0), np.float32), name=f"subpix-detrend-{k}-{token}",
+        )
+        for k in (0, 1)
+    ]  # fmt: skip

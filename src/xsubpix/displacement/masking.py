@@ -1,0 +1,106 @@
+"""Values left out by what the field says of them itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import DataError, ModelError
+from .field import Field, number
+
+__all__ = ["mask"]
+
+
+def mask(
+    disp: xr.Dataset,
+    *,
+    quality: float | None = None,
+    sigma: float | None = None,
+    flags: str | tuple[str, ...] | list[str] = (),
+) -> xr.Dataset:
+    """Leave out values of low quality, of large uncertainty, or flagged.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east``, ``north`` and what is asked for of ``quality``, ``sigma``, ``flags``.
+    quality : float, optional
+        Values stay whose ``quality`` is above this, 0 to 1.
+    sigma : float, optional
+        Values stay whose ``sigma`` is below this, unit of the field.
+    flags : str or sequence of str
+        Values go that carry any of these flags, by the names in
+        ``disp.flags.flag_meanings``, such as ``"low_texture"``.
+
+    Returns
+    -------
+    xarray.Dataset
+        `disp` with ``east``, ``north``, ``up`` and ``sigma`` missing where a value was
+        left out; ``quality``, ``flags`` and all else as they were. Lazy if `disp` is.
+        The attribute ``mask`` says what was asked, and from an eager field the share
+        of values it left out and the RMS before and after.
+
+    Raises
+    ------
+    DataError
+        A variable that is asked for is absent.
+    DimensionError, GridError
+        The field is on no usable grid.
+    ModelError
+        Nothing was asked for, or what was is out of bounds or no flag of the field.
+    """
+    names = [flags] if isinstance(flags, str) else list(flags)
+    asked: list[tuple[str, str]] = []
+    if quality is not None:
+        asked.append(("quality", f"quality > {number('quality', quality, 0.0, 1.0):g}"))
+    if sigma is not None:
+        asked.append(("sigma", f"sigma < {number('sigma', sigma, 0.0, above=True):g}"))
+    if names:
+        asked.append(("flags", "not " + ", ".join(names)))
+    if not asked:
+        raise ModelError("nothing to mask by: give quality=, sigma= or flags=.")
+    field = Field.of(disp, *(name for name, _ in asked))
+    good: Any = True
+    if quality is not None:
+        good = good & (field.array("quality") > quality)
+    if sigma is not None:
+        good = good & (field.array("sigma") < sigma)
+    if names:
+        good = good & ((field.array("flags") & _bits(disp["flags"], names)) == 0)
+    parts = [name for name in (*field.components, "sigma") if name in disp]
+    before = {name: field.array(name) for name in parts}
+    where = _where(field)
+    after = {name: where(good, array, np.float32(np.nan)) for name, array in before.items()}
+    text = " and ".join(words for _, words in asked)
+    if not field.lazy:
+        had = np.isfinite(before["east"])
+        gone = had & ~np.isfinite(after["east"])
+        text += f"; left out {gone.sum() / max(had.sum(), 1):.2%} of values"
+        text += field.removed(*({k: d[k] for k in field.components} for d in (before, after)))
+    return field.replaced(after, {"mask": text})
+
+
+def _where(field: Field) -> Any:
+    if field.lazy:
+        import dask.array as da
+
+        return da.where
+    return np.where
+
+
+def _bits(flags: xr.DataArray, names: list[str]) -> np.uint8:
+    """The bits of named flags, together."""
+    meanings = str(flags.attrs.get("flag_meanings", "")).split()
+    masks = np.ravel(flags.attrs.get("flag_masks", ()))
+    if not meanings or len(meanings) != len(masks):
+        raise DataError(
+            "disp.flags has no flag_meanings and flag_masks that belong together, so its bits have "
+            "no names. Use disp.where((disp.flags & BITS) == 0)."
+        )
+    known = dict(zip(meanings, masks, strict=True))
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise ModelError(f"flags={wrong[0]!r}: the flags of disp are {', '.join(meanings)}.")
+    return np.uint8(sum(int(known[name]) for name in set(names)))
