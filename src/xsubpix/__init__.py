@@ -21,6 +21,7 @@ from .displacement import (
     mask,
     read_trace,
     rotate,
+    strain,
     to_pixels,
     true_north,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "open_image",
     "read_trace",
     "rotate",
+    "strain",
     "synthetic_rupture",
     "to_cog",
     "to_pixels",

@@ -7,6 +7,7 @@ from .destripe import destripe
 from .detrend import detrend
 from .masking import mask
 from .outliers import filter_outliers
+from .strain import strain
 from .traces import read_trace
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "mask",
     "read_trace",
     "rotate",
+    "strain",
     "to_pixels",
     "true_north",
 ]
