@@ -143,7 +143,7 @@ def test_published_method_without_refinement(scene, image, shift):
     pre, post = image(scene((128, 128))), image(scene((128, 128), shift))
     disp = xsubpix.correlate(pre, post, window=32, step=16, refine=False)
     assert rmse(disp, shift) < (0.04 if max(shift) < 1 else 0.1)
-    assert disp.sigma.isnull().all()
+    assert bool((core(disp.sigma) < 0.1).all())
 
 
 def test_within_half_a_window_all_is_found(scene, image):

@@ -225,7 +225,7 @@ class _Tile:
         if clean.numel():
             start[clean] = spectrum.phase_peak(
                 self.initial, rows[clean], cols[clean], self.estimator._search
-            )
+            ).shift
         if gappy.numel():
             start[gappy] = self._final_peak(which[gappy])
         return start
@@ -235,4 +235,4 @@ class _Tile:
         from . import windows
 
         rows, cols = self.rows[which], self.cols[which]
-        return windows.search_peak(self.final, rows, cols, self.estimator._search)[0]
+        return windows.search_peak(self.final, rows, cols, self.estimator._search).shift

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from .windows import BATCH_ELEMENTS, FAINTEST, Pair
+from .windows import BATCH_ELEMENTS, FAINTEST, Match, Pair, by_chance
 
 __all__ = ["PlaneFit", "fit_plane", "phase_peak"]
 
@@ -30,6 +30,9 @@ SOFT = 4
 # Hann taper in two dimensions, deviations are 35/18 of those of independent ones. This
 # is what known shifts of real images show, see CosiCorr.
 CALIBRATION = 1.7
+# The peak of half-whitened windows of real images leads the next place by more than this
+# many standard deviations, unless its ground lies beyond the search.
+LEAD = 3.0
 # Bound on what the choice of small residuals may take from the score's slope.
 LEAST_SLOPE = 0.1
 
@@ -55,7 +58,7 @@ class PlaneFit(NamedTuple):
 # ------------------------------------------------------------- integer matching
 
 
-def phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> torch.Tensor:
+def phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> Match:
     """Displacement at the peak of the half-whitened correlation of tapered windows.
 
     The circular correlation of the two windows, with the cross-spectrum divided
@@ -73,19 +76,19 @@ def phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) 
 
     Returns
     -------
-    torch.Tensor of float
-        (dy, dx) of the vertex of the parabolas through the largest value and
-        its neighbours, shape (n, 2).
+    Match
+        Its shift is the vertex of the parabolas through the largest value and
+        its neighbours.
     """
     batch = max(1, BATCH_ELEMENTS // pair.window**2)
     parts = [
         _phase_peak(pair, r, c, search)
         for r, c in zip(rows.split(batch), cols.split(batch), strict=True)
     ]
-    return torch.cat(parts)
+    return Match(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
-def _phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> torch.Tensor:
+def _phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> Match:
     n = pair.window
     weight = pair.taper[:, None] * pair.taper
     one, two = (
@@ -112,7 +115,8 @@ def _phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int)
         up, down = near[at, y + dy, x + dx], near[at, y - dy, x - dx]
         bend = (2 * peak - up - down).clamp_min(1e-30)
         vertex.append(((up - down) / (2 * bend)).clamp(-0.5, 0.5))
-    return torch.stack([lags[y], lags[x]], 1) + torch.stack(vertex, 1)
+    whole = torch.stack([lags[y], lags[x]], 1)
+    return Match(whole + torch.stack(vertex, 1), *by_chance(near[:, 1:-1, 1:-1], whole, n, LEAD))
 
 
 # ------------------------------------------------------------------ plane fit

@@ -17,7 +17,10 @@ import torch
 
 from ..errors import ModelError
 
-__all__ = ["Fit", "Pair", "circular_peak", "one_thread", "refine", "search_peak", "torch_device"]
+__all__ = [
+    "Fit", "Match", "Pair", "by_chance", "centred", "fisher", "inverse", "one_thread", "refine",
+    "search_peak", "torch_device",
+]  # fmt: skip
 
 # Elements of the windows worked on together: their arrays stay in the processor's
 # cache, which makes transforms and sums several times faster.
@@ -27,6 +30,10 @@ BATCH_ELEMENTS = 2**18
 RIM = 8
 # Structure matrices with a smaller ratio of eigenvalues fix one direction only.
 APERTURE = 1e-6
+# Calibration on known shifts of real images, see Phase.
+SIGMA = 1.05
+# Bound on what noise may take from the gradients that both images share.
+LEAST_SHARE = 0.1
 # Windows with less variance, relative to the tile's, are constant but for rounding.
 FAINTEST = 1e-10
 
@@ -179,114 +186,31 @@ def _standard(image: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
 # ------------------------------------------------------------- integer matching
 
 
-def circular_peak(
-    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int, newton: int = 0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Displacement by the circular cross-correlation of tapered windows.
+class Match(NamedTuple):
+    """The best place of n windows in a search range."""
 
-    Parameters
-    ----------
-    pair : Pair
-    rows, cols : torch.Tensor of int64
-        First pixel of each window, shape (n,).
-    search : int
-        Bound on both components of the largest value's lag.
-    newton : int
-        Newton steps from there on the correlation as the trigonometric
-        polynomial that it is; 0: the vertex of a parabola.
-
-    Returns
-    -------
-    shift : torch.Tensor of float
-        (dy, dx), shape (n, 2).
-    correlation : torch.Tensor of float
-        Value there over that of identical windows, shape (n,).
-    """
-    n = pair.window
-    weight = pair.taper[:, None] * pair.taper
-    windows = [
-        weight * _centred(pair.cut(image, rows, cols), weight) for image in (pair.pre, pair.post)
-    ]
-    one, two = (torch.fft.rfft2(window) for window in windows)
-    product = one.conj() * two
-    surface = torch.fft.irfft2(product, s=(n, n))
-    reach = min(search, (n - 1) // 2)
-    lags = torch.arange(-reach, reach + 1, device=pair.device)
-    near = surface[:, lags % n][:, :, lags % n]
-    best = near.flatten(1).argmax(1)
-    y, x = lags[best // lags.numel()], lags[best % lags.numel()]
-    at = torch.arange(rows.numel(), device=pair.device)
-    peak = surface[at, y % n, x % n]
-    vertex = []
-    for dy, dx in ((1, 0), (0, 1)):
-        up, down = (surface[at, (y + k * dy) % n, (x + k * dx) % n] for k in (1, -1))
-        bend = (2 * peak - up - down).clamp_min(1e-30)
-        vertex.append(((up - down) / (2 * bend)).clamp(-0.5, 0.5))
-    shift = torch.stack([y, x], 1) + torch.stack(vertex, 1)
-    for _ in range(newton):
-        step, peak = _newton_step(product, shift)
-        shift = shift + step.clamp(-0.25, 0.25)
-    energy = windows[0].square().sum((1, 2)) * windows[1].square().sum((1, 2))
-    return shift, peak / energy.clamp_min(1e-30).sqrt()
+    shift: torch.Tensor  # (n, 2): dy, dx, whole pixels
+    chance: torch.Tensor  # (n,) bool: another place is nearly as good
+    scatter: torch.Tensor  # (n,) standard deviation of Fisher's z over all other places
 
 
-def _newton_step(product: torch.Tensor, shift: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """One step up the trigonometric polynomial of a half-plane cross-spectrum.
-
-    The matrix-multiply DFT of Guizar-Sicairos et al. (2008) at one place a
-    window, with its first and second derivatives.
-    """
-    n, half = product.shape[1:]
-    ky = 2 * torch.pi * torch.fft.fftfreq(n, device=shift.device)
-    kx = 2 * torch.pi * torch.fft.rfftfreq(n, device=shift.device)
-    # The other half plane is the conjugate; Nyquist has no phase, hence no weight.
-    twice = torch.full((half,), 2.0, device=shift.device)
-    twice[0] = 1.0
-    if n % 2 == 0:
-        twice[-1] = 0.0
-        ky = torch.where(ky.abs() > torch.pi - 1e-3, 0.0, ky)
-    waves = []
-    for k, d in ((ky, shift[:, :1]), (kx, shift[:, 1:])):
-        angle = k * d
-        wave = torch.complex(angle.cos(), angle.sin())
-        waves.append(torch.stack([wave, 1j * k * wave, -(k**2) * wave], 2))
-    moments = (waves[0].mT @ (product @ (twice[:, None] * waves[1]))).real / n**2
-    value, slope = moments[:, 0, 0], torch.stack([moments[:, 1, 0], moments[:, 0, 1]], 1)
-    bend = torch.stack([moments[:, 2, 0], moments[:, 1, 1], moments[:, 1, 1], moments[:, 0, 2]], 1)
-    inverse, sound = _inverse(-bend.reshape(-1, 2, 2))
-    return (inverse @ slope[:, :, None])[:, :, 0] * sound[:, None], value
-
-
-def search_peak(
-    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+def search_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> Match:
     """Integer displacement by normalised cross-correlation over the whole range.
 
     The tapered window of `pre` against every place of `post` within `search`;
     weighted means, energies and missing pixels are those of each place, and
     places with less than half of the window's pixels are not looked at.
 
-    Returns
-    -------
-    shift : torch.Tensor of float
-        (dy, dx) of the best place, whole numbers, shape (n, 2).
-    chance : torch.Tensor of bool
-        Whether another place is nearly as good, so that the best may be chance.
     """
     n, side = pair.window, pair.window + 2 * search
     batch = max(1, BATCH_ELEMENTS // side**2)
-    shifts, chances = [], []
+    parts = []
     for r, c in zip(rows.split(batch), cols.split(batch), strict=True):
         ncc = _ncc_surface(pair, r, c, search)
-        shift, peak = _argmax(ncc, search)
-        # The best place and what overlaps it in detail do not count as rivals.
-        near = max(2, n // 8)
-        lag = torch.arange(-search, search + 1, device=pair.device)
-        mine = (lag - shift[:, :1]).abs() <= near, (lag - shift[:, 1:]).abs() <= near
-        others = ~(mine[0][:, :, None] & mine[1][:, None, :]) & (ncc > -1.0)
-        shifts.append(shift.float())
-        chances.append(_by_chance(peak, ncc, others))
-    return torch.cat(shifts), torch.cat(chances)
+        shift = _argmax(ncc, search)
+        ncc = torch.where(ncc > -1.0, fisher(ncc), -torch.inf)
+        parts.append(Match(shift.float(), *by_chance(ncc, shift, n, LEAD)))
+    return Match(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
 # The best of many chance matches leads the next by this many standard deviations (of
@@ -294,19 +218,43 @@ def search_peak(
 LEAD = 1.5
 
 
-def _by_chance(peak: torch.Tensor, ncc: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """Whether the best place does not stand out from what chance gives at the others.
+def by_chance(
+    surface: torch.Tensor, best: torch.Tensor, window: int, lead: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Whether the best place does not stand out from the others, and their scatter.
 
     Of k independent normal values the largest leads the next by an exponential
-    amount of mean ``1 / sqrt(2 ln k)`` standard deviations. Fisher's z makes
-    correlations near 1 normal enough.
+    amount of mean ``1 / sqrt(2 ln k)`` standard deviations.
+
+    Parameters
+    ----------
+    surface : torch.Tensor
+        A nearly normal measure of the match at every lag, shape (n, k, k), lag zero in
+        the middle; minus infinity where there is none.
+    best : torch.Tensor of int64
+        Lag (dy, dx) of the largest value, shape (n, 2).
+    window : int
+        Side of the windows, pixels.
+    lead : float
+        Standard deviations by which the best place must exceed the next.
     """
-    z = torch.atanh(ncc.clamp(-0.999999, 0.999999))
+    width = surface.shape[1]
+    lag = torch.arange(width, device=surface.device) - width // 2
+    # The best place and what overlaps it in detail do not count as rivals.
+    near = max(2, window // 8)
+    mine = (lag - best[:, :1]).abs() <= near, (lag - best[:, 1:]).abs() <= near
+    others = ~(mine[0][:, :, None] & mine[1][:, None, :]) & torch.isfinite(surface)
     count = others.sum((1, 2)).clamp_min(1)
-    mean = torch.where(others, z, 0.0).sum((1, 2)) / count
-    spread = torch.where(others, (z - mean[:, None, None]) ** 2, 0.0).sum((1, 2)) / count
-    rival = torch.where(others, z, -torch.inf).flatten(1).amax(1)
-    return torch.atanh(peak.clamp(-0.999999, 0.999999)) - rival < LEAD * spread.sqrt()
+    mean = torch.where(others, surface, 0.0).sum((1, 2)) / count
+    spread = torch.where(others, (surface - mean[:, None, None]) ** 2, 0.0).sum((1, 2)) / count
+    scatter = spread.sqrt()
+    rival = torch.where(others, surface, -torch.inf).flatten(1).amax(1)
+    return surface.flatten(1).amax(1) - rival < lead * scatter, scatter
+
+
+def fisher(correlation: torch.Tensor) -> torch.Tensor:
+    """Fisher's z of correlations, nearly normal with a scatter that does not depend on them."""
+    return torch.atanh(correlation.clamp(-0.999999, 0.999999))
 
 
 def _ncc_surface(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> torch.Tensor:
@@ -315,7 +263,7 @@ def _ncc_surface(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
     size = (_fast_length(side), _fast_length(side))
     weight = (pair.taper[:, None] * pair.taper) ** 2
     if pair.whole:
-        one = _centred(pair.cut(pair.pre, rows, cols), weight)
+        one = centred(pair.cut(pair.pre, rows, cols), weight)
         two = pair.cut(pair.post, rows - search, cols - search, side)
         product = torch.fft.rfft2(weight * one, s=size).conj() * torch.fft.rfft2(two, s=size)
         covariance = torch.fft.irfft2(product, s=size)[:, : 2 * search + 1, : 2 * search + 1]
@@ -328,8 +276,8 @@ def _ncc_surface(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
     two = pair.cut(pair.post, rows - search, cols - search, side)
     two_valid = pair.cut(pair.post_valid, rows - search, cols - search, side)
     w1 = weight * one_valid
-    one = _centred(one, w1)
-    two = _centred(two, two_valid.float()) * two_valid
+    one = centred(one, w1)
+    two = centred(two, two_valid.float()) * two_valid
 
     def spectrum(x: torch.Tensor) -> torch.Tensor:
         return torch.fft.rfft2(x, s=size)
@@ -355,10 +303,10 @@ def _ncc_surface(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int
     return torch.where(2 * joint.round() >= n * n, ncc, -2.0)
 
 
-def _argmax(surface: torch.Tensor, search: int) -> tuple[torch.Tensor, torch.Tensor]:
-    peak, best = surface.flatten(1).max(1)
+def _argmax(surface: torch.Tensor, search: int) -> torch.Tensor:
+    best = surface.flatten(1).argmax(1)
     width = 2 * search + 1
-    return torch.stack([best // width - search, best % width - search], 1), peak
+    return torch.stack([best // width - search, best % width - search], 1)
 
 
 @functools.cache
@@ -387,6 +335,11 @@ class Fit(NamedTuple):
     def replaced(self, which: torch.Tensor, other: Fit) -> Fit:
         """A copy with some of the windows replaced."""
         return Fit(*(a.index_copy(0, which, b) for a, b in zip(self, other, strict=True)))
+
+    def where(self, take: torch.Tensor, other: Fit) -> Fit:
+        """A copy with those of `other`, as many windows, where `take` (n,) is true."""
+        pairs = zip(self, other, strict=True)
+        return Fit(*(torch.where(take[:, None] if a.ndim > 1 else take, b, a) for a, b in pairs))
 
 
 def refine(
@@ -457,14 +410,14 @@ def _refine_once(
     total = weight.sum((1, 2))
     pre = pair.cut(pair.pre, rows, cols)
     own = torch.empty(count, 3, len(side), len(side), device=pair.device)  # pre, d/dy, d/dx
-    own[:, 0] = _centred(pre[:, inner, inner], weight)
+    own[:, 0] = centred(pre[:, inner, inner], weight)
     own[:, 1] = basis.derivative @ pre[:, :, inner]
     own[:, 2] = pre[:, inner] @ basis.derivative.T
     weighted = own * weight[:, None]
     sums = weighted.sum((2, 3))
     gram = weighted.flatten(2) @ own.flatten(2).mT
     energy = gram[:, 0, 0].clamp_min(1e-30)
-    inverse, sound = _inverse(gram[:, 1:3, 1:3])
+    inverse_gram, sound = inverse(gram[:, 1:3, 1:3])
     coefficients = basis.forward @ pair.cut(pair.post, *there) @ basis.forward.T
 
     sub = start - whole
@@ -480,7 +433,7 @@ def _refine_once(
         pull = gram[:, 1:3, 0] - products[:, 1:] / safe_gain[:, None]
         # Windows that are done stay where they are, whatever the others of the batch do.
         moving = (matched & (size >= tolerance))[:, None]
-        step = (inverse @ pull[:, :, None])[:, :, 0].clamp(-1.0, 1.0)
+        step = (inverse_gram @ pull[:, :, None])[:, :, 0].clamp(-1.0, 1.0)
         before, sub = sub, torch.where(moving, (sub + step).clamp(-2.0, 2.0), sub)
         moved = torch.where(matched, (sub - before).abs().amax(1), torch.inf)
         size = torch.where(size < tolerance, size, moved)
@@ -491,24 +444,49 @@ def _refine_once(
     quality = products[:, 0] / (energy * energy_two.clamp_min(1e-30)).sqrt()
     residual = (energy_two / safe_gain**2 - energy).clamp_min(0.0) / total
     spread = weighted[:, 1:].flatten(2) @ weighted[:, 1:].flatten(2).mT
-    variance = (inverse @ spread @ inverse.mT).diagonal(dim1=1, dim2=2).mean(1)
-    sigma = (residual * variance).sqrt()
+    variance = (inverse_gram @ spread @ inverse_gram.mT).diagonal(dim1=1, dim2=2).mean(1)
+    sigma = (residual * variance).sqrt() * SIGMA
+    sigma /= _shared_gradient(weighted[:, 1:], own[:, 0], two, safe_gain)
     converged = (size < tolerance) & (sub.abs().amax(1) <= 0.75)
     sound &= torch.minimum(energy, energy_two) > FAINTEST * total
     return Fit(whole + sub, sigma, quality.clamp(0.0, 1.0), converged, sound)
 
 
-def _inverse(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _shared_gradient(
+    weighted: torch.Tensor, one: torch.Tensor, two: torch.Tensor, gain: torch.Tensor
+) -> torch.Tensor:
+    """Share of the gradients' energy that both images have, shape (n,).
+
+    The score's slope is the product of both images' gradients. The square of one image's
+    counts its noise as contrast, and sigma would be too small where noise is strong.
+    """
+    own, both = torch.zeros_like(gain), torch.zeros_like(gain)
+    for axis in (1, 2):
+        slope = weighted[:, axis - 1, 2:-2, 2:-2]
+        for image, total in ((one, own), (two, both)):
+            total += (slope * _difference(image, axis)).sum((1, 2))
+    return (both / (gain * own.clamp_min(1e-30))).clamp(LEAST_SHARE, 1.0)
+
+
+def _difference(image: torch.Tensor, axis: int) -> torch.Tensor:
+    """Central difference over five pixels, without the two outer pixels on each side."""
+    line = image.narrow(3 - axis, 2, image.shape[3 - axis] - 4)
+    size = image.shape[axis] - 4
+    far, near, ahead, beyond = (line.narrow(axis, k, size) for k in (0, 1, 3, 4))
+    return (8 * (ahead - near) - (beyond - far)) / 12
+
+
+def inverse(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Inverse of 2 x 2 matrices, and whether each is regular."""
     (a, b), (c, d) = matrix.permute(1, 2, 0)
     det = a * d - b * c
     sound = det > APERTURE * (a + d) ** 2
     det = torch.where(sound, det, 1.0)
-    inverse = torch.stack([torch.stack([d, -b], 1), torch.stack([-c, a], 1)], 1)
-    return torch.where(sound[:, None, None], inverse / det[:, None, None], 0.0), sound
+    adjugate = torch.stack([torch.stack([d, -b], 1), torch.stack([-c, a], 1)], 1)
+    return torch.where(sound[:, None, None], adjugate / det[:, None, None], 0.0), sound
 
 
-def _centred(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def centred(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Subtract each window's weighted mean."""
     total = weight.sum((-2, -1), keepdim=True).clamp_min(1e-30)
     return x - (weight * x).sum((1, 2), keepdim=True) / total
