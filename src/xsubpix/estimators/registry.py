@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 from importlib import import_module
 
 from ..errors import ModelError
+from ..networks.cards import shipped_models
 from .base import Estimator
 
 __all__ = ["available_models", "create", "create_searching"]
@@ -25,18 +27,19 @@ _REGISTRY: dict[str, tuple[str, str]] = {
 
 
 def available_models() -> list[str]:
-    """Names that ``model=`` takes, sorted."""
-    return sorted(_REGISTRY)
+    """Names that ``model=`` takes, sorted: correlators, and networks with their weights."""
+    return sorted({*_REGISTRY, *shipped_models()})
 
 
-def create(model: str | Estimator, **options: object) -> Estimator:
+def create(model: str | os.PathLike[str] | Estimator, **options: object) -> Estimator:
     """Build an estimator from its name and parameters.
 
     Parameters
     ----------
-    model : str or Estimator
-        A name of :func:`available_models`, or an estimator, returned as it is
-        or, with `options`, as a changed copy.
+    model : str, path or Estimator
+        A name of :func:`available_models`; a file of weights, which ends in
+        ``.safetensors``; or an estimator, returned as it is or, with `options`,
+        as a changed copy.
     **options
         Parameters of the estimator. Those that are None keep its default.
 
@@ -47,21 +50,31 @@ def create(model: str | Estimator, **options: object) -> Estimator:
     """
     given = {key: value for key, value in options.items() if value is not None}
     if isinstance(model, Estimator):
-        _check_names(type(model), given)
+        _check_names(type(model), given, str(model.name))
         return dataclasses.replace(model, **given) if given else model  # type: ignore[arg-type]
-    if not isinstance(model, str) or model not in _REGISTRY:
-        close = difflib.get_close_matches(str(model), _REGISTRY, n=1)
+    name = os.fspath(model) if isinstance(model, str | os.PathLike) else model
+    if name in shipped_models() or (isinstance(name, str) and name.endswith(".safetensors")):
+        from .network import Network
+
+        _check_names(Network, given, str(name))
+        return Network(**{"weights": name, **given})  # type: ignore[arg-type]
+    if not isinstance(name, str) or name not in _REGISTRY:
+        close = difflib.get_close_matches(str(model), available_models(), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ModelError(
-            f"unknown model {model!r}; available: {', '.join(available_models())}.{hint}"
+            f"unknown model {model!r}; available: {', '.join(available_models())}, and files of "
+            f"weights (.safetensors).{hint}"
         )
-    module, name = _REGISTRY[model]
-    cls = getattr(import_module(f"{__package__}.{module}"), name)
+    module, class_name = _REGISTRY[name]
+    cls = getattr(import_module(f"{__package__}.{module}"), class_name)
     _check_names(cls, given)
-    return cls(**given)
+    estimator: Estimator = cls(**given)
+    return estimator
 
 
-def create_searching(model: str | Estimator, search: float | None, **options: object) -> Estimator:
+def create_searching(
+    model: str | os.PathLike[str] | Estimator, search: float | None, **options: object
+) -> Estimator:
     """Build an estimator for a search that may exceed what the model reaches by itself.
 
     Parameters
@@ -93,10 +106,11 @@ def create_searching(model: str | Estimator, search: float | None, **options: ob
     return CoarseToFine(fine=plain, search=math.ceil(search))
 
 
-def _check_names(cls: type[Estimator], given: dict[str, object]) -> None:
+def _check_names(cls: type[Estimator], given: dict[str, object], label: str = "") -> None:
     valid = [f.name for f in dataclasses.fields(cls)]
     for key in given:
         if key not in valid:
             raise ModelError(
-                f"model {cls.name!r} has no parameter {key!r}; it takes {', '.join(valid)}."
+                f"model {(label or cls.name)!r} has no parameter {key!r}; "
+                f"it takes {', '.join(valid)}."
             )

@@ -2,11 +2,11 @@
 
 They know nothing of coordinates, tiles or files; see
 :mod:`xsubpix.estimators.network` for how they are applied to scenes, and
-:mod:`xsubpix.training` for how they are trained.
+:mod:`xsubpix.training` for how they are trained. Importing this package does
+not import torch; its modules do.
 """
 
-from .base import Flow, FlowNetwork
-from .normalise import normalise
+from .cards import read_card, shipped_models
 from .registry import available_networks, build_network
 
-__all__ = ["Flow", "FlowNetwork", "available_networks", "build_network", "normalise"]
+__all__ = ["available_networks", "build_network", "read_card", "shipped_models"]

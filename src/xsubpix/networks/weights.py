@@ -1,44 +1,21 @@
-"""Weights on disk: safetensors with a card that says what they are.
-
-A ``.safetensors`` file holds tensors and text, and nothing that runs. The card
-is JSON under the key ``xsubpix`` of its metadata.
-"""
+"""Weights on disk: a network from its file, and back."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..errors import ModelError
 from .base import FlowNetwork
+from .cards import KEY, Card, read_card
 from .registry import build_network
 
-__all__ = ["Card", "load_network", "read_card", "save_network", "shipped_models", "weights_digest"]
-
-#: What a card holds: ``architecture``, ``config`` (its keywords), ``calibration`` of sigma,
-#: ``training`` (settings, data, steps, config digest), ``figures``, ``licence``, ``version``.
-Card = dict[str, Any]
-
-_FOLDER = Path(__file__).parent / "weights"
-_KEY = "xsubpix"
-_NEEDED = ("architecture", "config")
-
-
-def shipped_models() -> dict[str, Path]:
-    """Weights that come with the package: model name -> file."""
-    return {path.stem: path for path in sorted(_FOLDER.glob("*.safetensors"))}
-
-
-def weights_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file of weights, in hexadecimal."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+__all__ = ["load_network", "save_network"]
 
 
 def save_network(
@@ -84,43 +61,12 @@ def save_network(
     handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     os.close(handle)
     try:
-        save_file(tensors, part, metadata={_KEY: json.dumps(whole, sort_keys=True)})
+        save_file(tensors, part, metadata={KEY: json.dumps(whole, sort_keys=True)})
         os.chmod(part, 0o644)
         os.replace(part, path)
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
-
-
-def read_card(path: str | os.PathLike[str]) -> Card:
-    """Read the card of a file of weights.
-
-    Raises
-    ------
-    ModelError
-        The file is absent, is not safetensors, or has no card.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise ModelError(f"{os.fspath(path)}: no such file of weights.")
-    try:
-        with safe_open(os.fspath(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{os.fspath(path)} is not a safetensors file: {error}") from error
-    try:
-        card = json.loads(metadata[_KEY])
-        if not isinstance(card, dict) or not isinstance(card["config"], dict):
-            raise TypeError("not a table")
-        missing = [key for key in _NEEDED if key not in card]
-    except (KeyError, ValueError, TypeError) as error:
-        raise ModelError(
-            f"{os.fspath(path)} has no card of xsubpix: give weights written by `xsubpix train`."
-        ) from error
-    if missing:
-        raise ModelError(f"{os.fspath(path)}: the card lacks {', '.join(missing)}.")
-    return card
 
 
 def load_network(path: str | os.PathLike[str]) -> FlowNetwork:

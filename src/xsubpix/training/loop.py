@@ -19,7 +19,9 @@ import torch
 from torch import nn
 
 from ..errors import DataError, FileError
-from ..networks import FlowNetwork, build_network, normalise
+from ..networks import build_network
+from ..networks.base import FlowNetwork
+from ..networks.normalise import normalise
 from ..networks.weights import load_network, save_network
 from .config import TrainConfig
 from .losses import flow_loss
@@ -124,9 +126,7 @@ def train(
         if rank == 0 and rows and (done % config.validate_every == 0 or done == last):
             with average.applied(network):
                 found = checks.measure(network, place, config.half)
-                save_network(
-                    folder / _WEIGHTS, network, _card(config, done, found), half=True
-                )
+                save_network(folder / _WEIGHTS, network, _card(config, done, found), half=True)
                 draw_samples(folder / "samples.png", checks, network, place)
             rows.write(done, _rate(config, step), float(np.mean(losses)), found)
             draw_curves(folder / "curves.png", folder / _LOG)
@@ -217,9 +217,7 @@ def _batches(
     def batch(step: int) -> Sample:
         begin = step * config.batch + rank * each
         numbers = range(begin, begin + each)
-        return draw_batch(
-            frames, shares, numbers, config.seed, config.crop, config.augmentation
-        )
+        return draw_batch(frames, shares, numbers, config.seed, config.crop, config.augmentation)
 
     ahead: deque[Future[Sample]] = deque()
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -360,5 +358,3 @@ class _Rows:
         values = [f"{rate:.3e}", f"{training:.5f}", *(f"{v:.5f}" for v in found.values())]
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerow([step, *values])
-
-

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from ..networks import FlowNetwork, normalise
+from ..networks.base import FlowNetwork
+from ..networks.normalise import normalise
 from .samples import Augmentation, DatabaseFrames, Frames, Sample, draw_batch
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class Validation:
 
     def to_dict(self) -> dict[str, float]:
         """Ready for JSON, to five digits."""
-        return {name: round(value, 5) for name, value in zip(self.NAMES, self.values(), strict=True)}
+        return {
+            name: round(value, 5) for name, value in zip(self.NAMES, self.values(), strict=True)
+        }
 
     def __str__(self) -> str:
         return (
@@ -78,9 +81,7 @@ class ValidationSamples:
         flows, spreads = [], []
         with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
             for pre, post in zip(self.samples.pre, self.samples.post, strict=True):
-                images = [
-                    normalise(torch.from_numpy(i[None]).to(place))[0] for i in (pre, post)
-                ]
+                images = [normalise(torch.from_numpy(i[None]).to(place))[0] for i in (pre, post)]
                 last = network(*images)[-1]
                 flows.append(last.flow.float().cpu().numpy()[0])
                 if last.log_spread is not None:
@@ -120,9 +121,7 @@ def validation_samples(
     """
     plain = Augmentation(shift=0, gamma=0, noise=0, invert=0, blur=0, missing=0)
     kinds: list[Frames] = (
-        list(sources)
-        if sources
-        else [DatabaseFrames(s.path, "validation") for s in config.data]
+        list(sources) if sources else [DatabaseFrames(s.path, "validation") for s in config.data]
     )
     kinds = [kind for kind in kinds if len(kind)]
     parts = []

@@ -1,0 +1,328 @@
+"""Networks behind the estimator contract: sliding windows over any scene."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ModelError
+from ..networks.cards import Card, read_card, shipped_models, weights_digest
+from .base import Estimate, Estimator, Flag, whole_number
+from .dense import DenseField, core_of_block, sample_blocks
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..networks.base import FlowNetwork
+
+__all__ = ["Network"]
+
+# Side of the square of `quality` and of the rule for missing data, pixels.
+_SQUARE = 9
+# Standard deviation of each component, if the end-point error r has the density
+# exp(-r / b) / (2 pi b^2).
+_SIGMA_PER_SPREAD = math.sqrt(3.0)
+# Squares with less variance, of images whose local deviation is 1, have no texture.
+_FAINTEST = 1e-6
+_NAMES = ("dx", "dy", "spread", "quality", "share", "told")
+
+
+@dataclasses.dataclass(frozen=True)
+class Network(Estimator):
+    """A trained network, applied in sliding windows.
+
+    Both images are brought to local mean 0 and deviation 1
+    (:func:`xsubpix.networks.normalise`), so that gain, offset and slow changes
+    of brightness have no effect. Windows overlap by a margin that is cut off,
+    and lie on the grid of the network's own reductions, so that results meet
+    without seams.
+
+    `sigma` is the spread that the network itself predicts, calibrated on
+    validation samples; NaN for architectures that predict none. `quality` is
+    the correlation, in a square of 9 px, of `pre` with `post` resampled along
+    the result, not below 0. Results are NaN, flagged ``nodata``, where fewer
+    than half of the pixels of that square are valid in both images, and flagged
+    ``out_of_range`` where the displacement is beyond what the network was
+    trained on.
+
+    Parameters
+    ----------
+    step : int
+        Distance of neighbouring outputs, input pixels: an odd step takes the
+        block's middle pixel, an even one the mean of its four middle pixels.
+    device : str
+        ``"auto"`` (CUDA where there is one, else CPU) or a torch device.
+    weights : str
+        A model that comes with the package, or a file of weights,
+        ``.safetensors``.
+    window : int
+        Side of the sliding windows, input pixels, 256 to 4096: what goes
+        through the network at once, margin included.
+    digest : str
+        SHA-256 of the weights; found when it is not given, and compared when it is.
+
+    Raises
+    ------
+    ModelError
+        No such weights, or not those of the digest.
+
+    Notes
+    -----
+    Weights are loaded once a process; an estimator holds their name and digest
+    alone. Convolutions run in bfloat16 where the processor has instructions for
+    it, otherwise in single precision; results differ by some 0.003 px.
+    """
+
+    weights: str = dataclasses.field(kw_only=True)
+    window: int = dataclasses.field(default=512, kw_only=True)
+    digest: str = dataclasses.field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "weights", str(self.weights))
+        object.__setattr__(self, "window", whole_number("window", self.window, 256, 4096))
+        found = weights_digest(weights_path(self.weights))
+        if self.digest not in ("", found):
+            raise ModelError(
+                f"{self.weights} has the digest {found[:12]}, and {self.digest[:12]} was asked "
+                "for: the file is another one. Give no digest to take it as it is."
+            )
+        object.__setattr__(self, "digest", found)
+
+    @property
+    def card(self) -> Card:
+        """What the weights say of themselves."""
+        return _card(self.weights, self.digest)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Of the model that comes with the package, or of the architecture."""
+        return self.weights if self.weights in shipped_models() else self.card["architecture"]
+
+    @property
+    def description(self) -> str:  # type: ignore[override]
+        """The architecture in a line."""
+        from ..networks.registry import network_class
+
+        return f"{network_class(self.card['architecture']).description}, in sliding windows"
+
+    @property
+    def halo(self) -> int:
+        """Context that one output needs on each side of its block, pixels."""
+        from ..networks.registry import network_class
+
+        return network_class(self.card["architecture"]).context
+
+    @property
+    def support(self) -> int:
+        """Half the square of `quality`: beyond the border the network goes on with less."""
+        return _SQUARE // 2
+
+    @property
+    def own_search(self) -> int:
+        """Displacements that the weights were trained on, pixels."""
+        return int(self.card.get("reach", 4))
+
+    @property
+    def tile(self) -> int:
+        """Outputs a tile side: the window without its margin."""
+        inner = self.window - 2 * self.halo
+        # Windows that begin on a multiple of the network's largest reduction see the
+        # ground cut in the same way.
+        hop = math.lcm(self.step, self._multiple)
+        if hop <= inner:
+            return inner // hop * (hop // self.step)
+        return max(1, inner // self.step)
+
+    @property
+    def _multiple(self) -> int:
+        from ..networks.registry import network_class
+
+        return network_class(self.card["architecture"]).multiple
+
+    def parameters(self) -> dict[str, object]:
+        """The parameters in force; weights by name and digest."""
+        return {**super().parameters(), "weights": Path(self.weights).name}
+
+    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
+        """Measure two batches of tiles; see :meth:`Estimator.__call__`."""
+        import torch
+
+        from .windows import one_thread
+
+        place = _place(self.device)
+        network = _loaded(self.weights, self.digest, str(place))
+        cut, step = core_of_block(self.step, self.tile)
+        inside = slice(cut, pre.shape[1] - cut)
+        with one_thread(), torch.inference_mode():
+            fields = [
+                self._field(network, place, one, two)
+                for one, two in zip(pre[:, inside, inside], post[:, inside, inside], strict=True)
+            ]
+        return sample_blocks(fields, self.halo, step)
+
+    def _field(
+        self, network: FlowNetwork, place: torch.device, pre: np.ndarray, post: np.ndarray
+    ) -> DenseField:
+        """Result at every pixel of one tile, its margin included."""
+        field = DenseField.empty(pre.shape)
+        valid = np.isfinite(pre) & np.isfinite(post)
+        box = _part_with_data(valid, network.multiple)
+        if box is None:
+            return field
+        measured = _measure(network, place, pre[box], post[box])
+        values = dict(
+            zip(("dx", "dy", "spread", "quality", "share", "told"), measured, strict=True)
+        )
+        factor = float(self.card.get("calibration", {}).get("sigma", 1.0)) * _SIGMA_PER_SPREAD
+        flags = np.zeros(values["dx"].shape, np.uint8)
+        reach = self.own_search
+        far = (np.abs(values["dx"]) > reach) | (np.abs(values["dy"]) > reach)
+        flags[far] |= Flag.OUT_OF_RANGE
+        textured = values["told"] > 0
+        flags[~textured] |= Flag.LOW_TEXTURE
+        flags[values["share"] < 0.5] = Flag.NODATA
+        dx, dy, sigma = (
+            np.where(textured, values[k], np.float32(np.nan)) for k in ("dx", "dy", "spread")
+        )
+        field.put(box, DenseField(dx, dy, factor * sigma, values["quality"], flags))
+        return field
+
+
+def weights_path(weights: str) -> Path:
+    """File of a shipped model, or the path that was given.
+
+    Raises
+    ------
+    ModelError
+        There is no such file.
+    """
+    shipped = shipped_models()
+    if weights in shipped:
+        return shipped[weights]
+    path = Path(weights)
+    if not path.is_file():
+        raise ModelError(
+            f"weights={weights!r}: no such file, nor a model that comes with the package "
+            f"({', '.join(shipped) or 'none'})."
+        )
+    return path
+
+
+@functools.lru_cache(maxsize=32)
+def _card(weights: str, digest: str) -> Card:
+    return read_card(weights_path(weights))
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(weights: str, digest: str, place: str) -> FlowNetwork:
+    """The network on its device; once a process."""
+    import torch
+
+    from ..networks.weights import load_network
+
+    path = weights_path(weights)
+    found = weights_digest(path)
+    if found != digest:
+        raise ModelError(
+            f"{path} has the digest {found[:12]}, but the computation was begun with "
+            f"{digest[:12]}: the file was changed, or differs on this machine."
+        )
+    network = load_network(path).to(torch.device(place))
+    return network.to(memory_format=torch.channels_last)
+
+
+def _place(device: str) -> torch.device:
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind = device.split(":")[0]
+    there = {"cpu": True, "cuda": torch.cuda.is_available()}.get(kind)
+    if there is None:
+        there = torch.backends.mps.is_available()
+    if not there:
+        raise ModelError(f"device={device!r}: there is no such device here; give 'cpu' or 'auto'.")
+    return torch.device(device)
+
+
+@functools.lru_cache(maxsize=1)
+def _fast_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16; without, it is slower."""
+    import torch
+
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
+
+
+def _part_with_data(valid: np.ndarray, multiple: int) -> tuple[slice, slice] | None:
+    """The smallest box with all valid pixels, on the grid of the network's reductions."""
+    box = []
+    for k, n in enumerate(valid.shape):
+        places = np.flatnonzero(valid.any(axis=1 - k))
+        if not len(places):
+            return None
+        start = int(places[0]) // multiple * multiple
+        box.append(slice(start, min(n, -(-(int(places[-1]) + 1) // multiple) * multiple)))
+    return box[0], box[1]
+
+
+def _measure(
+    network: FlowNetwork, place: torch.device, pre: np.ndarray, post: np.ndarray
+) -> list[np.ndarray]:
+    """dx, dy, spread, quality, share of valid pixels and texture at every pixel."""
+    import torch
+    import torch.nn.functional as F
+
+    from ..networks.normalise import normalise
+    from ..networks.warping import warp_back
+
+    height, width = pre.shape
+    lack = (0, -width % network.multiple, 0, -height % network.multiple)
+    images, known = [], []
+    for image in (pre, post):
+        tensor = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(place)[None]
+        values, valid = normalise(F.pad(tensor, lack, value=torch.nan))
+        images.append(values)
+        known.append(valid)
+    half = place.type == "cuda" or (place.type == "cpu" and _fast_bfloat16())
+    with torch.autocast(place.type, torch.bfloat16, enabled=half):
+        last = network(*images)[-1]
+    flow = last.flow.float()
+    spread = torch.full_like(flow[:, :1], torch.nan)
+    if last.log_spread is not None:
+        spread = last.log_spread.float().exp()
+    quality, told = _correlation(images[0], warp_back(images[1], flow), known[0] * known[1])
+    share = _mean(known[0] * known[1])
+    out = torch.cat((flow, spread, quality, share, told), 1)[0, :, :height, :width]
+    return list(out.cpu().numpy())
+
+
+def _correlation(
+    one: torch.Tensor, two: torch.Tensor, known: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Local correlation, not below 0, and whether both squares have texture."""
+    share = _mean(known).clamp_min(1e-6)
+
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return _mean(values * known) / share
+
+    mean_one, mean_two = mean(one), mean(two)
+    var_one = mean(one * one) - mean_one**2
+    var_two = mean(two * two) - mean_two**2
+    told = (var_one > _FAINTEST) & (var_two > _FAINTEST)
+    scale = (var_one * var_two).clamp_min(_FAINTEST**2).sqrt()
+    ncc = (mean(one * two) - mean_one * mean_two) / scale
+    return (ncc.clamp(0.0, 1.0) * told).to(one.dtype), told.to(one.dtype)
+
+
+def _mean(values: torch.Tensor) -> torch.Tensor:
+    """Mean over the square; zeros beyond the border."""
+    import torch.nn.functional as F
+
+    return F.avg_pool2d(values, _SQUARE, 1, _SQUARE // 2)

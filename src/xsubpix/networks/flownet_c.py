@@ -1,0 +1,97 @@
+"""FlowNet-C: features of both images apart, then compared."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .base import Flow, FlowNetwork, scaled
+from .flownet_s import Refinement
+from .layers import concat, conv, initialise
+
+__all__ = ["FlowNetC", "correlation_layer"]
+
+
+def correlation_layer(
+    one: torch.Tensor, two: torch.Tensor, reach: int = 20, stride: int = 2
+) -> torch.Tensor:
+    """Mean product of features at every place and displacement.
+
+    Parameters
+    ----------
+    one, two : torch.Tensor
+        Shape ``(n, c, h, w)``.
+    reach, stride : int
+        Largest displacement along each axis, and the distance of those tried.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(n, k * k, h, w)``, ``k = 2 * (reach // stride) + 1``: rows of
+        displacements first. Zero beyond the border.
+    """
+    height, width = one.shape[-2:]
+    padded = F.pad(two, (reach, reach, reach, reach))
+    lags = range(0, 2 * reach + 1, stride)
+    return torch.cat(
+        [
+            (one * padded[..., i : i + height, j : j + width]).mean(1, keepdim=True)
+            for i in lags
+            for j in lags
+        ],
+        1,
+    )
+
+
+class FlowNetC(FlowNetwork):
+    """Siamese towers to 1/8, a correlation layer, then the rest of FlowNet-S.
+
+    The correlation layer looks 20 pixels of 1/8 resolution far in steps of 2:
+    441 displacements.
+
+    Parameters
+    ----------
+    width : float
+        Multiplies the numbers of channels; not the 441 displacements.
+
+    References
+    ----------
+    Dosovitskiy, Fischer, Ilg et al. (2015), *FlowNet: learning optical flow with
+    convolutional networks*, doi:10.1109/ICCV.2015.316.
+    """
+
+    name: ClassVar[str] = "flownet-c"
+    description: ClassVar[str] = "FlowNet-C (Dosovitskiy et al. 2015)"
+    multiple: ClassVar[int] = 64
+    context: ClassVar[int] = 64
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__(width=width)
+        c32, c64, c128, c256, c512, c1024 = (
+            scaled(c, width) for c in (32, 64, 128, 256, 512, 1024)
+        )
+        self.conv1 = conv(1, c64, 2, 7)
+        self.conv2 = conv(c64, c128, 2, 5)
+        self.conv3 = conv(c128, c256, 2, 5)
+        self.redirect = conv(c256, c32, 1, 1)
+        self.conv3_1 = conv(441 + c32, c256)
+        ends = ((c256, c512), (c512, c512), (c512, c1024))
+        self.down = nn.ModuleList([nn.Sequential(conv(a, b, 2), conv(b, b)) for a, b in ends])
+        self.refine = Refinement(c1024, (c512, c512, c256, c128), (c512, c256, c128, c64))
+        initialise(self)
+
+    def forward(self, pre: torch.Tensor, post: torch.Tensor) -> list[Flow]:
+        """See :meth:`FlowNetwork.forward`; flows at 1/64 to 1/4, and 1."""
+        quarters, eighths = [], []
+        for image in (pre, post):
+            x = image.contiguous(memory_format=torch.channels_last)
+            quarters.append(self.conv2(self.conv1(x)))
+            eighths.append(self.conv3(quarters[-1]))
+        match = F.leaky_relu(correlation_layer(*eighths), 0.1)
+        skips = [quarters[0], self.conv3_1(concat(self.redirect(eighths[0]), match))]
+        for down in self.down:
+            skips.append(down(skips[-1]))
+        return self.refine(skips.pop(), skips[::-1])

@@ -1,0 +1,67 @@
+"""GeoFlowNet: the U-Net of the near-fault database's authors."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from .base import Flow, FlowNetwork, scaled
+from .layers import concat, conv, deconv, flow_head, initialise, upsample_flow
+
+__all__ = ["GeoFlowNet"]
+
+
+class GeoFlowNet(FlowNetwork):
+    """U-Net with flows at five scales and full-resolution output.
+
+    The encoder keeps full resolution for two layers and halves it four times;
+    the decoder refines the flow at each scale from the encoder's features, its
+    own, and the flow of the scale before.
+
+    Parameters
+    ----------
+    width : float
+        Multiplies the numbers of channels; 38,002,512 weights at 1.
+
+    References
+    ----------
+    Montagnon, Hollingsworth, Pathier et al. (2024), *Sub-pixel displacement
+    estimation with deep learning: application to optical satellite images
+    containing sharp displacements*, doi:10.1029/2024JH000174.
+    """
+
+    name: ClassVar[str] = "geoflownet"
+    description: ClassVar[str] = "GeoFlowNet (Montagnon et al. 2024)"
+    multiple: ClassVar[int] = 16
+    context: ClassVar[int] = 64
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__(width=width)
+        c0, c1, c2, c3, c4, c5 = (scaled(c, width) for c in (64, 128, 256, 512, 512, 1024))
+        self.enter = nn.Sequential(conv(2, c0), conv(c0, c1))
+        ends = ((c1, c2), (c2, c3), (c3, c4), (c4, c5))
+        self.down = nn.ModuleList([nn.Sequential(conv(a, b, 2), conv(b, b)) for a, b in ends])
+        ups = tuple(scaled(c, width) for c in (512, 256, 128, 64))
+        skips = (c4, c3, c2, c1)
+        inputs = [c5] + [skip + up + 2 for skip, up in zip(skips, ups, strict=True)]
+        self.deconvs = nn.ModuleList([deconv(a, b) for a, b in zip(inputs, ups, strict=False)])
+        self.heads = nn.ModuleList([flow_head(n) for n in inputs])
+        self.doubles = nn.ModuleList([upsample_flow() for _ in ups])
+        initialise(self)
+
+    def forward(self, pre: torch.Tensor, post: torch.Tensor) -> list[Flow]:
+        """See :meth:`FlowNetwork.forward`; flows at 1/16, 1/8, 1/4, 1/2 and 1."""
+        x = concat(pre, post).contiguous(memory_format=torch.channels_last)
+        skips = [self.enter(x)]
+        for down in self.down:
+            skips.append(down(skips[-1]))
+        x = skips.pop()
+        out = []
+        for k, head in enumerate(self.heads):
+            flow = head(x)
+            out.append(Flow(flow, None, 16 >> k))
+            if k < len(self.deconvs):
+                x = concat(skips.pop(), self.deconvs[k](x), self.doubles[k](flow))
+        return out
