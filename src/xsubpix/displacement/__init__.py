@@ -4,9 +4,12 @@ from .compare import epe
 from .components import azimuth, line_of_sight, magnitude, rotate, to_pixels, true_north
 from .denoise import denoise
 from .destripe import destripe
+from .detect import detect_trace
 from .detrend import detrend
 from .masking import mask
+from .offsets import offsets
 from .outliers import filter_outliers
+from .profiles import profile
 from .strain import strain
 from .traces import read_trace
 
@@ -14,12 +17,15 @@ __all__ = [
     "azimuth",
     "denoise",
     "destripe",
+    "detect_trace",
     "detrend",
     "epe",
     "filter_outliers",
     "line_of_sight",
     "magnitude",
     "mask",
+    "offsets",
+    "profile",
     "read_trace",
     "rotate",
     "strain",

@@ -22,16 +22,18 @@ class Fit:
     Attributes
     ----------
     coefficients : numpy.ndarray, shape (p,)
-    weights : numpy.ndarray, shape (n,)
-        Final weights, 0 to 1 times the given ones.
     residuals : numpy.ndarray, shape (n,)
+    influence : numpy.ndarray, shape (n,)
+        Residuals as they count: cut at 1.345 deviations, and divided by the share
+        that was not cut. The error of the coefficients is to first order that of a
+        least-squares fit to these (Huber 1964).
     scale : float
         Robust standard deviation of the residuals.
     """
 
     coefficients: np.ndarray
-    weights: np.ndarray
     residuals: np.ndarray
+    influence: np.ndarray
     scale: float
 
 
@@ -80,4 +82,6 @@ def huber_fit(design: np.ndarray, values: np.ndarray, weights: np.ndarray | None
             break
         last = coefficients
         current = given * np.minimum(1.0, HUBER * scale / np.maximum(np.abs(standard), 1e-300))
-    return Fit(coefficients, current, residuals, scale)
+    kept = np.abs(residuals) * np.sqrt(given) <= max(HUBER * scale, 1e-300)
+    influence = residuals * current / given / max(float(kept.mean()), 0.1)
+    return Fit(coefficients, residuals, influence, scale)

@@ -1,0 +1,179 @@
+"""Profiles: the values of a swath stacked onto its axis, with what they scatter by."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from ..errors import DataError, ModelError
+from .field import Field, number
+from .robust import nmad
+from .traces import read_trace
+
+__all__ = ["profile"]
+
+# The median of normal noise errs so much more than its mean.
+_MEDIAN_ERROR = 1.2533
+
+
+def profile(
+    disp: xr.Dataset,
+    line: Any,
+    *,
+    width: float,
+    spacing: float | None = None,
+    statistic: Literal["median", "mean"] = "median",
+    correlation: float | None = None,
+) -> xr.Dataset:
+    """Stack the values of a swath onto its axis.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east``, ``north``; ``up`` where there.
+    line : line
+        The axis, from its start: two points or more, as
+        :func:`xsubpix.read_trace` takes it. To see motion along a fault, draw it
+        across: see ``right``.
+    width : float
+        Of the swath, across its axis, metres.
+    spacing : float, optional
+        Length of axis that makes one value, metres; one pixel by default.
+    statistic : {"median", "mean"}
+        What the values of a bin are stacked to.
+    correlation : float, optional
+        Side of the square in which errors are alike, metres. None: half of the
+        correlation window, where the attributes of the field name one, else one
+        pixel.
+
+    Returns
+    -------
+    xarray.Dataset
+        In memory, along ``distance`` (metres from the line's start; bins' middles),
+        with ``x``, ``y`` (CRS). With c one of ``along`` (positive toward the line's
+        end), ``right`` (positive to its right), ``east``, ``north`` and ``up``:
+
+        ``c``
+            The stacked value, NaN where a bin holds none.
+        ``c_sigma``
+            Its one-sigma error: the scatter of the bin's values, over the root of
+            how many of them are independent.
+        ``c_scatter``
+            The values' own robust standard deviation: noise, and what changes along
+            the fault.
+        ``n_values``
+            Values in the bin.
+
+    Raises
+    ------
+    DataError
+        No value lies in the swath, or this is no field or no line.
+    DimensionError, GridError, FileError
+        The field is on no usable grid; the line cannot be read.
+    ModelError
+        A parameter is out of its bounds.
+    """
+    field = Field.of(disp)
+    pixel = field.plane.pixel
+    width = number("width", width, 0.0, above=True)
+    step = pixel if spacing is None else number("spacing", spacing, 0.0, above=True)
+    if statistic not in ("median", "mean"):
+        raise ModelError(f"statistic={statistic!r}: give 'median' or 'mean'.")
+    alike = field.correlation_pixels
+    if correlation is not None:
+        alike = max(1.0, number("correlation", correlation, 0.0) / pixel)
+    axis = read_trace(line, field.grid)
+    rows, cols = field.grid.shape
+    x, y = field.plane.at(np.arange(rows)[:, None], np.arange(cols)[None, :])
+    x, y = np.broadcast_arrays(x, y)
+    at = _nearby(axis.points, x, y, width / 2 + pixel)
+    distance, beside, tangent = axis.locate(x.flat[at], y.flat[at])
+    inside = (np.abs(beside) <= width / 2) & (distance >= 0) & (distance <= axis.length)
+    at, distance, tangent = at[inside], distance[inside], tangent[inside]
+    values = {name: np.asarray(field.array(name)).flat[at] for name in field.components}
+    if not any(np.isfinite(v).any() for v in values.values()):
+        raise DataError(
+            f"disp has no value within {width / 2:g} {field.unit} of the line. Check that the "
+            "line's coordinates are in the CRS of the field, and widen the swath."
+        )
+    east, north = values["east"], values["north"]
+    values = {
+        "along": east * tangent[:, 0] + north * tangent[:, 1],
+        "right": east * tangent[:, 1] - north * tangent[:, 0],
+        **values,
+    }
+    count = max(1, int(np.ceil(axis.length / step - 1e-9)))
+    index = np.minimum((distance / step).astype(int), count - 1)
+    order = np.argsort(index, kind="stable")
+    bounds = np.searchsorted(index[order], np.arange(count + 1))
+    bins = [order[i:j] for i, j in itertools.pairwise(bounds)]
+    # Values that err alike: a square of them, cut to the bin where it is shorter.
+    tied = alike * min(alike, max(1.0, step / pixel))
+    middle = (np.arange(count) + 0.5) * step
+    point, _ = axis.at(middle)
+    px, py = field.plane.to_crs(point[:, 0], point[:, 1])
+    unit = field.grid.units
+    signs = {
+        "along": "positive toward the end of the line", "right": "positive to the line's right",
+        "east": "positive along +x", "north": "positive along +y", "up": "positive upward",
+    }  # fmt: skip
+    variables: dict[str, Any] = {}
+    for name, v in values.items():
+        stacked = np.array([_stack(v[b], statistic, tied) for b in bins]).T
+        kinds = ("displacement", "one-sigma error", "scatter of single values")
+        for suffix, kind, array in zip(("", "_sigma", "_scatter"), kinds, stacked, strict=True):
+            attrs = {"long_name": f"{name}, {kind}", "units": unit, "comment": signs[name]}
+            variables[f"{name}{suffix}"] = ("distance", array, attrs)
+    number_of = [int(np.isfinite(east[b]).sum()) for b in bins]
+    variables["n_values"] = (
+        "distance",
+        number_of,
+        {"long_name": "values in the bin", "units": "1"},
+    )
+    out = xr.Dataset(
+        variables,
+        coords={
+            "distance": (
+                "distance", middle, {"long_name": "distance along the line", "units": unit}
+            ),
+            "x": ("distance", px, {"long_name": "x in the CRS of the field"}),
+            "y": ("distance", py, {"long_name": "y in the CRS of the field"}),
+        },
+        attrs={
+            "Conventions": "CF-1.11", "title": "Swath profile of displacement", "width": width,
+            "spacing": step, "statistic": statistic, "error_correlation_pixels": alike,
+        },
+    )  # fmt: skip
+    if field.grid.crs is not None:
+        import rioxarray  # noqa: F401  (registers .rio)
+
+        out = out.rio.write_crs(field.grid.crs.to_wkt())
+    return out
+
+
+def _nearby(points: np.ndarray, x: np.ndarray, y: np.ndarray, reach: float) -> np.ndarray:
+    """Flat indices of the pixels within reach of a line's points."""
+    from scipy.spatial import cKDTree
+
+    low, high = points.min(0) - reach, points.max(0) + reach
+    box = np.flatnonzero((x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1]))
+    here = np.column_stack([x.flat[box], y.flat[box]])
+    away = cKDTree(points).query(here, distance_upper_bound=reach)[0]
+    return box[np.isfinite(away)]
+
+
+def _stack(values: np.ndarray, statistic: str, tied: float) -> tuple[float, float, float]:
+    """Stacked value, its error, and the scatter of single values."""
+    finite = values[np.isfinite(values)].astype(float)
+    if finite.size == 0:
+        return np.nan, np.nan, np.nan
+    mean = float(finite.mean() if statistic == "mean" else np.median(finite))
+    if finite.size < 3:
+        return mean, np.nan, np.nan
+    scatter = float(finite.std(ddof=1)) if statistic == "mean" else nmad(finite)
+    independent = max(1.0, finite.size / tied)
+    factor = 1.0 if statistic == "mean" else _MEDIAN_ERROR
+    return mean, factor * scatter / np.sqrt(independent), scatter
