@@ -25,6 +25,7 @@ from .displacement import (
     read_trace,
     rotate,
     strain,
+    summary,
     to_pixels,
     true_north,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "read_trace",
     "rotate",
     "strain",
+    "summary",
     "synthetic_rupture",
     "to_cog",
     "to_pixels",

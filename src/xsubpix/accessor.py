@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import ArrayLike
+    from shapely.geometry import LineString
 
+    from .displacement.summary import Summary
     from .estimators import Estimator
     from .rupture import Fault
 
@@ -94,9 +96,81 @@ class DisplacementAccessor:
     def __init__(self, disp: xr.Dataset) -> None:
         self._disp = disp
 
-    def epe(self, truth: xr.Dataset) -> xr.DataArray:
-        """End-point error against a known displacement; see :func:`xsubpix.epe`."""
-        return displacement.epe(self._disp, truth)
+    # ----------------------------------------------------------- components
+
+    def magnitude(self) -> xr.DataArray:
+        """Length of the horizontal displacement; see :func:`xsubpix.magnitude`."""
+        return displacement.magnitude(self._disp)
+
+    def azimuth(self) -> xr.DataArray:
+        """Direction, degrees clockwise from grid north; see :func:`xsubpix.azimuth`."""
+        return displacement.azimuth(self._disp)
+
+    def rotate(self, strike: Any, *, smoothing: float = 0.0) -> xr.Dataset:
+        """Components along and across a fault; see :func:`xsubpix.rotate`."""
+        return displacement.rotate(self._disp, strike, smoothing=smoothing)
+
+    def to_pixels(self) -> xr.Dataset:
+        """Displacement in pixels of the field's grid; see :func:`xsubpix.to_pixels`."""
+        return displacement.to_pixels(self._disp)
+
+    def true_north(self) -> xr.Dataset:
+        """Displacement toward true east and north; see :func:`xsubpix.true_north`."""
+        return displacement.true_north(self._disp)
+
+    def line_of_sight(self, *, incidence: float, azimuth: float) -> xr.DataArray:
+        """Displacement toward a satellite; see :func:`xsubpix.line_of_sight`."""
+        return displacement.line_of_sight(self._disp, incidence=incidence, azimuth=azimuth)
+
+    # ------------------------------------------------------------- cleaning
+
+    def mask(
+        self,
+        *,
+        quality: float | None = None,
+        sigma: float | None = None,
+        flags: str | tuple[str, ...] | list[str] = (),
+    ) -> xr.Dataset:
+        """Leave out values of low quality, large sigma, or flagged; see :func:`xsubpix.mask`."""
+        return displacement.mask(self._disp, quality=quality, sigma=sigma, flags=flags)
+
+    def detrend(
+        self,
+        order: int = 1,
+        *,
+        mask: xr.DataArray | None = None,
+        trace: Any = None,
+        buffer: float | None = None,
+    ) -> xr.Dataset:
+        """Take a polynomial surface away, fitted to stable ground; see :func:`xsubpix.detrend`."""
+        return displacement.detrend(self._disp, order, mask=mask, trace=trace, buffer=buffer)
+
+    def destripe(
+        self,
+        angle: float | Literal["along", "across"] = "along",
+        *,
+        wavelength: float | None = None,
+        mask: xr.DataArray | None = None,
+        trace: Any = None,
+        buffer: float | None = None,
+    ) -> xr.Dataset:
+        """Take away what is the same all along a direction; see :func:`xsubpix.destripe`."""
+        return displacement.destripe(
+            self._disp, angle, wavelength=wavelength, mask=mask, trace=trace, buffer=buffer
+        )
+
+    def denoise(
+        self,
+        method: Literal["log-tv", "nlm", "median"] = "log-tv",
+        *,
+        strength: float = 1.0,
+        radius: int | None = None,
+        noise: float | None = None,
+    ) -> xr.Dataset:
+        """Take noise away, the fault left sharp; see :func:`xsubpix.denoise`."""
+        return displacement.denoise(
+            self._disp, method, strength=strength, radius=radius, noise=noise
+        )
 
     def filter_outliers(
         self,
@@ -113,6 +187,60 @@ class DisplacementAccessor:
         return displacement.filter_outliers(
             self._disp, quality=quality, deviation=deviation, radius=radius, noise=noise
         )
+
+    # --------------------------------------------------------------- faults
+
+    def profile(
+        self,
+        line: Any,
+        *,
+        width: float,
+        spacing: float | None = None,
+        statistic: Literal["median", "mean"] = "median",
+        correlation: float | None = None,
+    ) -> xr.Dataset:
+        """Stack the values of a swath onto its axis; see :func:`xsubpix.profile`."""
+        return displacement.profile(
+            self._disp, line, width=width, spacing=spacing, statistic=statistic,
+            correlation=correlation,
+        )  # fmt: skip
+
+    def offsets(
+        self,
+        trace: Any,
+        *,
+        spacing: float,
+        half_length: float,
+        width: float | None = None,
+        gap: float | None = None,
+        order: int = 1,
+        confidence: float = 0.95,
+    ) -> xr.Dataset:
+        """Offset of the ground across a fault, along strike; see :func:`xsubpix.offsets`."""
+        return displacement.offsets(
+            self._disp, trace, spacing=spacing, half_length=half_length, width=width, gap=gap,
+            order=order, confidence=confidence,
+        )  # fmt: skip
+
+    def detect_trace(
+        self, *, scale: float | None = None, min_length: float | None = None
+    ) -> LineString:
+        """Propose a fault trace from the gradient; see :func:`xsubpix.detect_trace`."""
+        return displacement.detect_trace(self._disp, scale=scale, min_length=min_length)
+
+    def strain(self, *, scale: float, correlation: float | None = None) -> xr.Dataset:
+        """Gradient, dilatation, curl and shear with errors; see :func:`xsubpix.strain`."""
+        return displacement.strain(self._disp, scale=scale, correlation=correlation)
+
+    # ----------------------------------------------------- looking, writing
+
+    def summary(self) -> Summary:
+        """A field in a few lines; see :func:`xsubpix.summary`."""
+        return displacement.summary(self._disp)
+
+    def epe(self, truth: xr.Dataset) -> xr.DataArray:
+        """End-point error against a known displacement; see :func:`xsubpix.epe`."""
+        return displacement.epe(self._disp, truth)
 
     def to_cog(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write a Cloud Optimized GeoTIFF; see :func:`xsubpix.to_cog`."""

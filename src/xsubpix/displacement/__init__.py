@@ -11,6 +11,7 @@ from .offsets import offsets
 from .outliers import filter_outliers
 from .profiles import profile
 from .strain import strain
+from .summary import summary
 from .traces import read_trace
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "read_trace",
     "rotate",
     "strain",
+    "summary",
     "to_pixels",
     "true_north",
 ]

@@ -1,0 +1,139 @@
+"""A displacement field in a few lines, for a notebook or a log."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+
+import numpy as np
+import xarray as xr
+
+from .field import Field
+from .robust import nmad
+
+__all__ = ["Summary", "summary"]
+
+_CLEANED = ("outlier_filter", "mask", "detrend", "destripe", "denoise")
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What a field holds; prints as text, and as tables in a notebook.
+
+    Attributes
+    ----------
+    facts : dict of str
+        Model, grid, times and what has been done to the field.
+    statistics : dict of dict
+        For each component, by name: ``valid`` (share), ``median``, ``nmad`` (robust
+        standard deviation), ``p2``, ``p98`` (2nd and 98th percentile) and
+        ``sigma`` (median of the stated one; NaN without); empty for a lazy field.
+    flags : dict of float
+        Share of values that carry each flag; empty for a lazy field.
+    """
+
+    facts: dict[str, str]
+    statistics: dict[str, dict[str, float]]
+    flags: dict[str, float]
+
+    def __repr__(self) -> str:
+        width = max(map(len, self.facts), default=0)
+        lines = ["Displacement field"]
+        lines += [f"  {name:<{width}}  {text}" for name, text in self.facts.items()]
+        if self.statistics:
+            columns = list(next(iter(self.statistics.values())))
+            lines.append("  " + " " * 8 + "".join(f"{c:>10}" for c in columns))
+            for name, row in self.statistics.items():
+                lines.append(f"  {name:<8}" + "".join(f"{_text(c, row[c]):>10}" for c in columns))
+        if self.flags:
+            shares = ", ".join(f"{name} {share:.1%}" for name, share in self.flags.items())
+            lines.append(f"  flags: {shares}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        def table(rows: list[list[str]], head: list[str] | None = None) -> str:
+            cells = "".join(
+                "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
+                for row in rows
+            )
+            top = "".join(f"<th>{html.escape(c)}</th>" for c in head or [])
+            return f"<table>{f'<tr>{top}</tr>' if top else ''}{cells}</table>"
+
+        parts = ["<b>Displacement field</b>", table([[k, v] for k, v in self.facts.items()])]
+        if self.statistics:
+            columns = list(next(iter(self.statistics.values())))
+            rows = [[n, *(_text(c, r[c]) for c in columns)] for n, r in self.statistics.items()]
+            parts.append(table(rows, ["", *columns]))
+        if self.flags:
+            parts.append(table([[k, f"{v:.1%}"] for k, v in self.flags.items()], ["flag", "share"]))
+        return "<div>" + "".join(parts) + "</div>"
+
+
+def _text(column: str, value: float) -> str:
+    if not np.isfinite(value):
+        return "-"
+    return f"{value:.1%}" if column == "valid" else f"{value:.4g}"
+
+
+def summary(disp: xr.Dataset) -> Summary:
+    """Summarise a displacement field.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east`` and ``north``; more where there. A lazy field is described, not computed.
+
+    Returns
+    -------
+    Summary
+        With ``facts``, ``statistics`` and ``flags``; prints itself.
+
+    Raises
+    ------
+    DataError, DimensionError, GridError
+        This is no displacement field.
+    """
+    field = Field.of(disp)
+    rows, cols = field.grid.shape
+    crs = field.grid.crs
+    place = "no CRS" if crs is None else ":".join(crs.to_authority() or (crs.name,))
+    facts = {"grid": f"{rows} x {cols} pixels of {field.plane.pixel:.6g} {field.unit}, {place}"}
+    for name in ("model", "model_parameters"):
+        if name in disp.attrs:
+            facts[name.replace("_", " ")] = str(disp.attrs[name])
+    for name in ("reference_time", "secondary_time"):
+        if name in disp.coords:
+            facts[name.replace("_", " ")] = str(disp[name].values)[:19]
+    facts |= {name: str(disp.attrs[name]) for name in _CLEANED if name in disp.attrs}
+    facts["unit"] = field.unit
+    if field.lazy:
+        facts["values"] = "lazy: disp.load() to have statistics"
+        return Summary(facts, {}, {})
+    sigma = np.asarray(field.array("sigma"))
+    known = sigma[np.isfinite(sigma)]
+    stated = float(np.median(known)) if known.size else float("nan")
+    statistics = {}
+    for name in field.components:
+        values = np.asarray(field.array(name), float)
+        finite = values[np.isfinite(values)]
+        low, middle, high = np.percentile(finite, [2, 50, 98]) if finite.size else (np.nan,) * 3
+        statistics[name] = {
+            "valid": finite.size / max(values.size, 1), "median": float(middle),
+            "nmad": nmad(finite), "p2": float(low), "p98": float(high), "sigma": stated,
+        }  # fmt: skip
+    return Summary(facts, statistics, _flag_shares(disp))
+
+
+def _flag_shares(disp: xr.Dataset) -> dict[str, float]:
+    if "flags" not in disp:
+        return {}
+    attrs = disp["flags"].attrs
+    names = str(attrs.get("flag_meanings", "")).split()
+    masks = np.ravel(attrs.get("flag_masks", ()))
+    if len(names) != len(masks) or disp["flags"].size == 0:
+        return {}
+    bits = disp["flags"].values.astype(np.uint8)
+    return {
+        name: float(np.mean((bits & np.uint8(mask)) != 0))
+        for name, mask in zip(names, masks, strict=True)
+    }
