@@ -31,8 +31,10 @@ from .displacement import (
 )
 from .errors import DataError, DimensionError, FileError, GridError, ModelError, SubpixError
 from .estimators import Estimate, Estimator, available_models
+from .formats import to_cosi_corr, to_netcdf, to_points
 from .grid import Grid
 from .io import open_image, to_cog
+from .opening import open_displacement
 from .rupture import Fault, FaultError, synthetic_rupture
 from .warp import warp_quintic
 
@@ -64,6 +66,7 @@ __all__ = [
     "magnitude",
     "mask",
     "offsets",
+    "open_displacement",
     "open_image",
     "profile",
     "read_trace",
@@ -72,7 +75,10 @@ __all__ = [
     "summary",
     "synthetic_rupture",
     "to_cog",
+    "to_cosi_corr",
+    "to_netcdf",
     "to_pixels",
+    "to_points",
     "true_north",
     "warp_quintic",
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
-from . import displacement, io
+from . import displacement, formats, io
 from .correlate import correlate
 from .rupture.synthetic import synthetic_rupture
 from .warp import Direction, warp_quintic
@@ -245,3 +245,21 @@ class DisplacementAccessor:
     def to_cog(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write a Cloud Optimized GeoTIFF; see :func:`xsubpix.to_cog`."""
         io.to_cog(self._disp, path, overwrite=overwrite)
+
+    def to_netcdf(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        names: Literal["xsubpix", "its-live"] = "xsubpix",
+        overwrite: bool = True,
+    ) -> None:
+        """Write CF NetCDF; see :func:`xsubpix.to_netcdf`."""
+        formats.to_netcdf(self._disp, path, names=names, overwrite=overwrite)
+
+    def to_cosi_corr(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+        """Write the three bands of COSI-Corr; see :func:`xsubpix.to_cosi_corr`."""
+        formats.to_cosi_corr(self._disp, path, overwrite=overwrite)
+
+    def to_points(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+        """Write offsets or a profile as points for a GIS; see :func:`xsubpix.to_points`."""
+        formats.to_points(self._disp, path, overwrite=overwrite)
