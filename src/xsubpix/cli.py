@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, cli_database
+from . import __version__, cli_database, cli_train
 from .errors import SubpixError
 
 __all__ = ["main"]
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--quiet", action="store_true", help="no progress bar")
     measure.set_defaults(run=_correlate)
     cli_database.add_parser(commands)
+    cli_train.add_parsers(commands)
     return parser
 
 

@@ -234,7 +234,7 @@ def _loaded(weights: str, digest: str, place: str) -> FlowNetwork:
             f"{digest[:12]}: the file was changed, or differs on this machine."
         )
     network = load_network(path).to(torch.device(place))
-    return network.to(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _place(device: str) -> torch.device:

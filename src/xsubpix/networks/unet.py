@@ -59,6 +59,7 @@ class PyramidUNet(FlowNetwork):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=0.1)
+                assert module.bias is not None
                 nn.init.zeros_(module.bias)
         # The first flows are small, and spread as far as flows are likely to be wrong.
         with torch.no_grad():

@@ -98,7 +98,8 @@ def train(
     rank, world = _join_group()
     place = _device(device, rank)
     torch.manual_seed(config.seed)
-    network = _begin(config, start).to(place).to(memory_format=torch.channels_last)
+    network = _begin(config, start).to(place)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = _Average(network, config.average)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -244,7 +245,7 @@ def _prepared(
 ) -> nn.Module:
     model: nn.Module = network
     if config.compile:
-        model = torch.compile(model)
+        model.compile()
     if world > 1:
         ids = [place.index] if place.type == "cuda" else None
         model = nn.parallel.DistributedDataParallel(model, device_ids=ids)

@@ -274,7 +274,7 @@ def _changed(image: np.ndarray, rng: np.random.Generator, augmentation: Augmenta
     noise = float(rng.uniform(0, augmentation.noise)) if rng.random() < 0.5 else 0.0
     grains = rng.standard_normal(image.shape, np.float32) if noise else None
     known = np.isfinite(image)
-    if not known.any():
+    if (exponent == 1 and not blur and grains is None) or not known.any():
         return image.copy()
     low, high = np.percentile(image[known][::7], (0.5, 99.5))
     if not high > low:

@@ -1,0 +1,125 @@
+"""The command line of the networks: ``xsubpix train`` and ``xsubpix evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_parsers"]
+
+#: What shipped weights are compared with when no model is named.
+_COMPARED = ("cosi-corr:window=32", "cosi-corr:window=64", "deepflow", "dis")
+
+
+def add_parsers(commands: Any) -> None:
+    """Add ``train`` and ``evaluate`` to the commands."""
+    train = commands.add_parser(
+        "train",
+        help="train a network",
+        description="Train a network as a TOML file says, or go on where the same run was "
+        "stopped. Writes weights.safetensors, progress.csv, curves.png, samples.png and "
+        "checkpoint.pt. Several processes: torchrun --nproc-per-node N -m xsubpix train ...",
+    )
+    train.add_argument("config", type=Path, metavar="CONFIG.toml")
+    train.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the run")
+    train.add_argument(
+        "--finetune", metavar="MODEL",
+        help="begin with the weights of a model that comes with the package, or of a file",
+    )  # fmt: skip
+    train.add_argument("--stop-at", type=int, metavar="STEP", help="stop there, to go on later")
+    train.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    train.add_argument("--threads", type=int, help="of torch (default: the cores)")
+    train.add_argument("--workers", type=int, default=1, help="threads that make samples (1)")
+    train.add_argument("--quiet", action="store_true", help="no lines of progress")
+    train.set_defaults(run=_train)
+
+    test = commands.add_parser(
+        "evaluate",
+        help="compare models on samples whose displacement is known",
+        description="Run models on the test samples of a database and on real pairs, and print "
+        "their errors; with --out, write a page with tables and figures.",
+    )
+    test.add_argument(
+        "models", nargs="*", metavar="MODEL",
+        help="names, files of weights, with parameters as in cosi-corr:window=64 (default: the "
+        f"networks of the package, {', '.join(_COMPARED)})",
+    )  # fmt: skip
+    test.add_argument("--data", type=Path, metavar="DB.zarr", help="database; its test split")
+    test.add_argument("--samples", type=int, default=100, help="of the database (100)")
+    test.add_argument("--side", type=int, default=512, help="of samples, pixels (512)")
+    test.add_argument("--border", type=int, default=32, help="left out, pixels (32)")
+    test.add_argument(
+        "--real", type=Path, metavar="FOLDER",
+        help="real pairs (default: the folder XSUBPIX_DATA, where it is set)",
+    )  # fmt: skip
+    test.add_argument("--out", type=Path, metavar="FOLDER", help="write networks.rst and figures")
+    test.add_argument("--seed", type=int, default=0, help="of samples and ruptures (0)")
+    test.add_argument("--quiet", action="store_true", help="no lines of progress")
+    test.set_defaults(run=_evaluate)
+
+
+def _train(options: argparse.Namespace) -> int:
+    import torch
+
+    from .estimators.network import weights_path
+    from .training.config import TrainConfig
+    from .training.loop import train
+
+    config = TrainConfig.from_file(options.config)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    start = weights_path(options.finetune) if options.finetune else None
+    try:
+        path = train(
+            config,
+            options.out,
+            device=options.device,
+            start=start,
+            stop_at=options.stop_at,
+            workers=options.workers,
+            quiet=options.quiet,
+        )
+    except KeyboardInterrupt:
+        print(
+            f"stopped: the same command goes on from the last checkpoint in {options.out}",
+            file=sys.stderr,
+        )
+        return 130
+    print(path)
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from .networks.cards import shipped_models
+    from .training.cases import database_cases, null_cases, pairs_in, real_cases
+    from .training.evaluate import evaluate_models
+    from .training.report import text_table
+
+    cases: list[Any] = []
+    if options.data is not None:
+        cases.append(
+            database_cases(options.data, options.samples, side=options.side, seed=options.seed)
+        )
+    folder = options.real or (os.environ.get("XSUBPIX_DATA") or None)
+    if folder is not None:
+        dates, acquisitions = pairs_in(folder)
+        cases += [
+            real_cases(dates, seed=options.seed),
+            null_cases("nothing moved, two dates", dates),
+            null_cases("nothing moved, second acquisitions", acquisitions),
+        ]
+    models = options.models or [*shipped_models(), *_COMPARED]
+    say = None if options.quiet else lambda text: print(text, file=sys.stderr, flush=True)
+    result = evaluate_models(
+        models,
+        itertools.chain.from_iterable(cases),
+        options.out,
+        border=options.border,
+        report=say,
+    )
+    print(text_table(result))
+    return 0

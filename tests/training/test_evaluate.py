@@ -1,0 +1,133 @@
+"""Evaluation: scores of results that are known, on cases that are known."""
+
+import json
+
+import numpy as np
+import pytest
+
+from xsubpix.cli import main
+from xsubpix.errors import DataError, ModelError
+from xsubpix.training.cases import Case, Pair, Trace, null_cases, real_cases
+from xsubpix.training.evaluate import evaluate, model_method, zero_predictor
+from xsubpix.training.report import text_table, write_page
+from xsubpix.training.scores import Found, Tally
+
+
+def scene(side=128, seed=0):
+    from scipy import ndimage
+
+    noise = np.random.default_rng(seed).normal(size=(side, side))
+    return (100 + 50 * ndimage.gaussian_filter(noise, 1.5)).astype(np.float32)
+
+
+def fault_case(offset=2.0, side=128):
+    """A straight fault along a column between pixels; its right side (x > 64) moves down."""
+    cols = np.arange(side)[None, :].repeat(side, 0)
+    flow = np.zeros((2, side, side), np.float32)
+    flow[1] = np.where(cols > 63.5, offset / 2, -offset / 2)
+    line = np.array([[63.5, -1.0], [63.5, side + 1.0]])
+    trace = Trace.of_lines([line], (side, side))
+    image = scene(side)
+    return Case("set", "case", image, image, flow, "2", trace)
+
+
+def dense(flow, sigma=None):
+    rows, cols = (np.arange(n, dtype=float) for n in flow.shape[1:])
+    return Found(rows, cols, flow[0], flow[1], sigma)
+
+
+def test_distance_from_a_trace():
+    """Classes of distance would hold other pixels, and profiles the wrong sides."""
+    trace = fault_case().trace
+    np.testing.assert_allclose(np.abs(trace.distance[50, 60:68]), np.abs(np.arange(60, 68) - 63.5),
+                               atol=0.2)  # fmt: skip
+    assert trace.distance[50, 20] * trace.distance[50, 100] < 0
+    np.testing.assert_allclose(np.abs(trace.along[1, 50]), 1, atol=1e-6)
+    assert trace.inside[50].all()
+
+
+def test_perfect_result_scores_zero():
+    """A shift by a pixel or a swap of components anywhere would show here."""
+    case = fault_case()
+    tally = Tally(16)
+    tally.add(case, dense(case.flow), case.correlation())
+    scores = tally.scores()
+    assert scores.mean == 0
+    assert scores.offset == pytest.approx(1)
+    assert scores.missing == 0
+
+
+def test_offset_counts_what_a_smooth_result_loses():
+    """Fault offset bias must be seen whatever the error elsewhere."""
+    case = fault_case()
+    tally = Tally(16)
+    tally.add(case, dense(0.8 * case.flow), case.correlation())
+    assert tally.scores().offset == pytest.approx(0.8, abs=1e-3)
+    assert tally.scores().by_distance["0-2 px"] == pytest.approx(0.2, abs=1e-3)
+
+
+def test_sigma_is_counted_by_component():
+    """Coverage of 68 and 95 %, of Gaussian errors of known deviation."""
+    case = fault_case()
+    rng = np.random.default_rng(0)
+    found = dense(case.flow + 0.1 * rng.normal(size=case.flow.shape), np.full((128, 128), 0.1))
+    tally = Tally(8)
+    tally.add(case, found, case.correlation())
+    assert tally.scores().inside_68 == pytest.approx(0.683, abs=0.02)
+    assert tally.scores().inside_95 == pytest.approx(0.95, abs=0.01)
+
+
+def test_missing_values_are_counted_not_scored():
+    """A method could win by leaving out the hard half without a word."""
+    case = fault_case()
+    flow = case.flow.copy()
+    flow[:, :64] = np.nan
+    tally = Tally(0)
+    tally.add(case, dense(flow), case.correlation())
+    assert tally.scores().missing == pytest.approx(0.5, abs=0.01)
+    assert tally.scores().mean == 0
+
+
+def test_values_at_their_places():
+    """Values of a step of 4 lie between pixels; the truth must be taken there."""
+    case = fault_case()
+    ramp = np.stack(np.meshgrid(np.arange(128.0), np.arange(128.0))).astype(np.float32) / 50
+    case = Case("set", "ramp", case.pre, case.post, ramp, "1", None)
+    places = 4 * np.arange(32) + 1.5
+    cols, rows = np.meshgrid(places, places)
+    tally = Tally(16)
+    tally.add(case, Found(places, places, cols / 50, rows / 50), case.correlation())
+    assert tally.scores().mean < 1e-5
+
+
+def test_moved_pairs_are_measured_right(tmp_path):
+    """The whole chain on images: truth, warp, model, score, page."""
+    image = scene(160)
+    cases = [*real_cases([Pair("scene", image, image)], [1.0], seed=4),
+             *null_cases("nothing moved", [Pair("scene", image, image)])]  # fmt: skip
+    methods = {"phase": model_method("phase:window=16,step=2")}
+    result = evaluate(methods, cases, border=16, worst=2)
+    moved = result.scores["phase"]["real second dates"]
+    assert moved.mean < 0.3 * result.scores["zero predictor"]["real second dates"].mean
+    assert moved.offset == pytest.approx(1, abs=0.15)
+    assert result.scores["phase"]["nothing moved"].mean < 0.01
+    page = write_page(result, tmp_path).read_text()
+    assert "phase:window=16,step=2" not in page
+    assert "zero predictor" in page
+    assert (tmp_path / "networks_worst.png").stat().st_size > 5000
+    assert json.loads((tmp_path / "networks.json").read_text())["seconds"]["phase"] > 0
+    assert "nothing moved (1)" in text_table(result)
+
+
+def test_bad_requests_are_refused(capsys):
+    """One clear line, not a traceback after minutes of work."""
+    with pytest.raises(DataError, match="key=value"):
+        model_method("phase:window")
+    with pytest.raises(ModelError, match="windo"):
+        model_method("phase:windo=3")
+    with pytest.raises(DataError, match="nothing to evaluate"):
+        evaluate({"zero": zero_predictor}, [])
+    with pytest.raises(DataError, match="border"):
+        evaluate({"zero": zero_predictor}, [fault_case()], border=64)
+    assert main(["evaluate", "phase", "--data", "absent.zarr"]) == 2
+    assert "absent.zarr" in capsys.readouterr().err

@@ -1,0 +1,146 @@
+"""Training: what it minimises, and that it can stop and go on."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from xsubpix.cli import main
+from xsubpix.errors import DataError, FileError
+from xsubpix.networks.base import Flow
+from xsubpix.networks.weights import load_network
+from xsubpix.training.config import Source, TrainConfig
+from xsubpix.training.loop import train
+from xsubpix.training.losses import flow_loss, pooled
+from xsubpix.training.samples import Augmentation, Frame
+
+
+class Shifted:
+    """Scenes moved by whole pixels, and the fraction that a linear ramp adds."""
+
+    def __len__(self):
+        return 6
+
+    def draw(self, index, rng):
+        noise = np.random.default_rng(index).normal(size=(80, 80))
+        wide = ndimage.gaussian_filter(noise, 1.5)
+        dx, dy = (int(v) for v in rng.integers(-1, 2, 2))
+        flow = np.empty((2, 64, 64), np.float32)
+        flow[0], flow[1] = dx, dy
+        post = wide[8 - dy : 72 - dy, 8 - dx : 72 - dx]
+        return Frame(wide[8:72, 8:72].astype("f4"), post.astype("f4"), flow)
+
+
+def config(**changes):
+    values = {
+        "network": {"width": 0.125},
+        "data": (Source("none"),),
+        "steps": 6,
+        "batch": 2,
+        "crop": 64,
+        "validate_every": 2,
+        "validation_frames": 2,
+        "warmup": 2,
+        "augmentation": Augmentation(shift=0, missing=0.3),
+    }
+    return TrainConfig(**{**values, **changes})
+
+
+def test_resumed_run_is_the_same_to_the_bit(tmp_path):
+    """A run that was stopped would be another run, and its digest a lie."""
+    frames = [Shifted()]
+    train(config(), tmp_path / "whole", sources=frames, quiet=True)
+    train(config(), tmp_path / "parts", sources=frames, quiet=True, stop_at=4)
+    train(config(), tmp_path / "parts", sources=frames, quiet=True)
+    one, two = (tmp_path / name / "weights.safetensors" for name in ("whole", "parts"))
+    assert one.read_bytes() == two.read_bytes()
+    rows = [
+        [row[:3] for row in csv.reader((tmp_path / name / "progress.csv").read_text().split())]
+        for name in ("whole", "parts")
+    ]
+    assert rows[0] == rows[1]
+    assert [row[0] for row in rows[0]] == ["step", "2", "4", "6"]
+    for name in ("curves.png", "samples.png"):
+        assert (tmp_path / "whole" / name).stat().st_size > 5000
+
+
+def test_training_learns(tmp_path):
+    """A sign or a scale wrong anywhere between samples and loss, and nothing is learned."""
+    settings = config(steps=60, batch=4, network={"width": 0.25}, half=False,
+                      validate_every=60, validation_frames=4, learning_rate=2e-3,
+                      augmentation=Augmentation(shift=0, missing=0, noise=0, invert=0))  # fmt: skip
+    train(settings, tmp_path, sources=[Shifted()], quiet=True)
+    row = list(csv.DictReader((tmp_path / "progress.csv").read_text().split()))[-1]
+    assert float(row["mean"]) < 0.75 * float(row["zero"])
+
+
+def test_another_configuration_is_not_continued(tmp_path):
+    """Weights of two recipes would be mixed under one card."""
+    train(config(), tmp_path, sources=[Shifted()], quiet=True, stop_at=2)
+    with pytest.raises(DataError, match="another folder"):
+        train(config(seed=5), tmp_path, sources=[Shifted()], quiet=True)
+    (tmp_path / "checkpoint.pt").write_bytes(b"broken")
+    with pytest.raises(FileError, match="begin again"):
+        train(config(), tmp_path, sources=[Shifted()], quiet=True)
+
+
+def test_fine_tuning_begins_with_the_weights(tmp_path):
+    """Fine tuning would begin from scratch."""
+    train(config(), tmp_path / "a", sources=[Shifted()], quiet=True)
+    start = tmp_path / "a" / "weights.safetensors"
+    tuned = train(config(learning_rate=1e-12, weight_decay=0.0), tmp_path / "b",
+                  sources=[Shifted()], start=start, quiet=True, stop_at=2)  # fmt: skip
+    one, two = (load_network(p).state_dict() for p in (start, tuned))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], atol=2e-3, rtol=0)
+    with pytest.raises(DataError, match="unet"):
+        train(config(architecture="window-cnn"), tmp_path / "c", sources=[Shifted()], start=start)
+
+
+def test_loss_at_the_truth_and_away():
+    """Unknown pixels must not count, and scales must be compared with pooled truth."""
+    target = torch.zeros(1, 2, 8, 8)
+    target[:, 0] = 2.0
+    target[:, :, :, 4:] = torch.nan
+    right = [Flow(torch.full((1, 2, 4, 4), 0.0) + target[:, :, :4, :1], None, 2)]
+    assert float(flow_loss(right, target).total) < 2e-3
+    off = [Flow(torch.zeros(1, 2, 8, 8), None, 1)]
+    assert float(flow_loss(off, target).epe) == pytest.approx(2.0, abs=1e-3)
+    mean, known = pooled(target, 2)
+    assert known[0, 0].tolist() == [[True, True, False, False]] * 4
+    assert float(mean[0, 0, 0, 0]) == 2.0
+
+
+def test_spread_is_fitted_without_moving_the_flow():
+    """A network could lower its loss by calling hard places uncertain."""
+    flow = torch.ones(1, 2, 4, 4, requires_grad=True)
+    log_b = torch.zeros(1, 1, 4, 4, requires_grad=True)
+    loss = flow_loss([Flow(flow, log_b, 1)], torch.zeros(1, 2, 4, 4), spread_weight=1.0)
+    loss.spread.backward()
+    assert flow.grad is None
+    # d/dlog b of r / b + 2 log b vanishes at b = r / 2.
+    best = torch.full((1, 1, 4, 4), float(np.log(np.sqrt(2) / 2)), requires_grad=True)
+    flow_loss([Flow(flow, best, 1)], torch.zeros(1, 2, 4, 4)).spread.backward()
+    assert float(best.grad.abs().max()) < 1e-3
+
+
+def test_configuration_from_toml(tmp_path, capsys):
+    """A typing error would train something else in silence."""
+    path = tmp_path / "net.toml"
+    path.write_text('steps = 5\n[[data]]\npath = "db.zarr"\n[augmentation]\nshift = 1\n')
+    read = TrainConfig.from_file(path)
+    assert (read.steps, read.augmentation.shift) == (5, 1)
+    assert read.data[0].path == str(tmp_path / "db.zarr")
+    assert read.digest() != TrainConfig.from_dict({**read.to_dict(), "steps": 6}).digest()
+    for text, words in (
+        ("stepz = 5", "stepz"), ("steps = -5", "steps=-5"), ("steps = [", "configuration"),
+        ("steps = 5", "no data"),
+    ):  # fmt: skip
+        path.write_text(text + ('\n[[data]]\npath = "x"\n' if "5" not in words else "\n"))
+        if words == "no data":
+            path.write_text(text)
+        assert main(["train", str(path), "--out", str(tmp_path / "out")]) == 2
+        assert words.split("=")[0] in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
