@@ -181,6 +181,19 @@ class Pair:
     pre: np.ndarray
     post: np.ndarray
 
+    def shift(self) -> np.ndarray:
+        """Shift of the whole second image, dx and dy, pixels: their misregistration.
+
+        Measured by :func:`xsubpix.database.registration.measure_misregistration`,
+        it is part of the truth: what a method finds of it is no error.
+        """
+        from ..database.registration import measure_misregistration
+
+        found = measure_misregistration(self.pre, self.post, degree=0)
+        if found is None:
+            raise DataError(f"{self.name}: the two images have nothing in common; leave it out.")
+        return np.array([found.coefficients_x[0], found.coefficients_y[0]], np.float32)
+
 
 def pairs_in(folder: str | os.PathLike[str]) -> tuple[list[Pair], list[Pair]]:
     """Real pairs of the project's development data.
@@ -277,6 +290,7 @@ def real_cases(
         ]
         trace = Trace.of_lines(lines, (height, width))
         ground = xr.DataArray(pair.post, dims=("y", "x"))
+        shift = pair.shift().reshape(2, 1, 1)
         for jump in jumps:
             flow = np.stack((dx, dy)) * (jump / 2 / largest)
             post = warp_quintic(ground, (flow[0], flow[1])).values
@@ -285,16 +299,16 @@ def real_cases(
                 f"{pair.name}, offset {jump:g} px",
                 pair.pre,
                 post.astype(np.float32),
-                flow.astype(np.float32),
+                (flow + shift).astype(np.float32),
                 f"{jump:g}",
                 trace,
             )
 
 
 def null_cases(group: str, pairs: Sequence[Pair]) -> Iterator[Case]:
-    """Real pairs as they are: nothing has moved."""
+    """Real pairs as they are: nothing has moved but the second image as a whole."""
     for pair in pairs:
-        still = np.zeros((2, *pair.pre.shape), np.float32)
+        still = np.broadcast_to(pair.shift().reshape(2, 1, 1), (2, *pair.pre.shape))
         yield Case(group, pair.name, pair.pre, pair.post, still, "0", None)
 
 
