@@ -1,5 +1,6 @@
 """MicMac-like dense matching: signs, accuracy, missing data, parameters."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -100,6 +101,20 @@ def test_an_offset_stays_sharp():
     assert error[:, near < 16].mean() < 0.08
 
 
+def test_a_large_offset_is_no_ramp():
+    """An offset of pixels that takes several pixels of ground, as with a bound on the slope."""
+    pre = texture(5)
+    up, down = crop(np.roll(pre, 1, 0)), crop(np.roll(pre, -2, 0))
+    side = np.arange(SIDE) < SIDE // 2
+    near = abs(np.arange(SIDE) - (SIDE // 2 - 0.5)) < 8
+    error = {}
+    for schedule in ("robust", "published"):
+        found = measure(MicMac(schedule=schedule), crop(pre), np.where(side, down, up))
+        error[schedule] = abs(found.dy - np.where(side, -2, 1))[INNER][:, near].mean()
+    assert error["robust"] < 0.25
+    assert error["robust"] < 0.6 * error["published"]
+
+
 def test_a_real_image():
     """Aliased detail of a real sensor that pulls displacements towards some sub-pixel phase."""
     folder = Path(os.environ.get("XSUBPIX_DATA", "../shared/data"))
@@ -139,7 +154,7 @@ def test_missing_pixels():
     after[10, 10] = np.inf
     estimate = measure(MicMac(), before, after)
     valid = np.isfinite(before) & np.isfinite(after)
-    lost = ndimage.uniform_filter(valid.astype(float), 9, mode="constant") < 0.5
+    lost = ndimage.uniform_filter(valid.astype(float), MicMac().window, mode="constant") < 0.5
     for values in (estimate.dx, estimate.dy, estimate.sigma, estimate.quality):
         np.testing.assert_array_equal(np.isnan(values), lost)
     np.testing.assert_array_equal(estimate.flags == Flag.NODATA, lost)
@@ -244,10 +259,11 @@ def test_azimuth_is_a_line_without_a_sense():
     """A strike that counts differently from its opposite, or that does nothing."""
     pre = texture(8)
     post = np.where(np.arange(SIDE) < 48, crop(moved(pre, 0, -0.3)), crop(moved(pre, 0, 0.3)))
-    along = measure(MicMac(azimuth=0), crop(pre), post)
-    opposite = measure(MicMac(azimuth=180), crop(pre), post)
+    stiff = MicMac(schedule="published", window=9, regularisation=8)
+    along, opposite, across = (
+        measure(dataclasses.replace(stiff, azimuth=a), crop(pre), post) for a in (0, 180, 90)
+    )
     assert rms((along.dy - opposite.dy)[INNER, INNER]) < 2e-3
-    across = measure(MicMac(azimuth=90), crop(pre), post)
     truth = np.where(np.arange(SIDE) < 48, -0.3, 0.3)
     assert rms((along.dy - across.dy)[INNER, INNER]) > 1e-3
     assert rms((along.dy - truth)[INNER, INNER]) < rms((across.dy - truth)[INNER, INNER])
@@ -257,6 +273,7 @@ def test_azimuth_is_a_line_without_a_sense():
     ("options", "told"),
     [
         ({"window": 8}, "window=8"),
+        ({"schedule": "loose"}, "schedule='loose'"),
         ({"window": 17}, "window=17"),
         ({"search": 9}, "search=9"),
         ({"directions": 2}, "directions=2"),
@@ -340,7 +357,7 @@ def test_path_costs_are_the_best_of_all_paths(seed, across):
     length, entries = 3, across * across
     cost = rng.random((length, entries, 1)).astype(np.float32)
     centre_x, centre_y = rng.integers(-1, 2, (2, length, 1)).astype(np.int32)
-    weight, steepest = 0.3, 2
+    weight, steepest, most = 0.3, 2, 0.8
     total = np.zeros_like(cost)
     for backward in (False, True):
         sgm_kernels._sweep(
@@ -351,6 +368,7 @@ def test_path_costs_are_the_best_of_all_paths(seed, across):
             backward,
             np.float32(weight),
             np.float32(steepest),
+            np.float32(most),
             total,
         )
     total -= cost
@@ -361,7 +379,7 @@ def test_path_costs_are_the_best_of_all_paths(seed, across):
 
     def transition(p, q):
         steps = [abs(v[p][:, None] - v[q][None, :]) for v in (x, y)]
-        return sum(weight * s + np.maximum(s - steepest, 0) for s in steps)
+        return sum(np.minimum(weight * s, most) + np.maximum(s - steepest, 0) for s in steps)
 
     paths = (
         cost[0, :, 0][:, None, None]

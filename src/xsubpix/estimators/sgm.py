@@ -27,7 +27,7 @@ _FAST = {"nnan", "nsz", "contract"}
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _penalties(here, there, weight, steepest, out):  # pragma: no cover - compiled
+def _penalties(here, there, weight, steepest, most, out):  # pragma: no cover - compiled
     """Cost ``out[k]`` of the step from ``there - k + reach`` to `here`, every pixel."""
     reach = out.shape[0] // 2
     for k in range(out.shape[0]):
@@ -35,7 +35,9 @@ def _penalties(here, there, weight, steepest, out):  # pragma: no cover - compil
         for x in range(here.size):
             step = np.float32(abs(here[x] - there[x] + np.int32(k - reach)))
             over = step - steepest
-            row[x] = weight * step + _TOO_STEEP * (over if over > 0 else np.float32(0.0))
+            price = weight * step
+            price = price if price < most else most
+            row[x] = price + _TOO_STEEP * (over if over > 0 else np.float32(0.0))
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
@@ -95,7 +97,7 @@ def _add(values, target):  # pragma: no cover - compiled
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
 def _sweep(
-    cost, centre_x, centre_y, shifts, backward, weight, steepest, total
+    cost, centre_x, centre_y, shifts, backward, weight, steepest, most, total
 ):  # pragma: no cover - compiled
     """Add to `total` the path costs along one orientation, in one sense.
 
@@ -122,8 +124,12 @@ def _sweep(
             width = x1 - x0
             _lowest(path, x0 + shift, lowest[:width])
             there = slice(x0 + shift, x1 + shift)
-            _penalties(centre_x[y, x0:x1], centre_x[previous, there], weight, steepest, along_x)
-            _penalties(centre_y[y, x0:x1], centre_y[previous, there], weight, steepest, along_y)
+            _penalties(
+                centre_x[y, x0:x1], centre_x[previous, there], weight, steepest, most, along_x
+            )
+            _penalties(
+                centre_y[y, x0:x1], centre_y[previous, there], weight, steepest, most, along_y
+            )
             # The penalty is a sum over the components: minimise over x, then over y.
             for j in range(across):
                 for i in range(across):
@@ -154,13 +160,14 @@ def aggregate(
     directions: int,
     weight: float,
     steepest: int,
+    most: float,
     azimuth: float | None = None,
     anisotropy: float = 0.0,
 ) -> np.ndarray:
     """Sum of the path costs of every candidate over all directions.
 
     Along each line the cost of a path is the sum of its candidates' costs and
-    of ``weight * (|step in x| + |step in y|)`` between neighbours; the cost
+    of ``weight * |step|`` in x and in y, each `most` at most, between neighbours; the cost
     given to a candidate is that of the best path through it, less that of the
     best path of the pixel (which changes no decision and keeps sums small).
 
@@ -178,6 +185,8 @@ def aggregate(
         Cost of a difference of one step between neighbours.
     steepest : int
         Largest difference allowed, steps.
+    most : float
+        Largest cost of a difference in one component.
     azimuth : float, optional
         Strike of a fault, degrees clockwise from the image's up.
     anisotropy : float
@@ -220,6 +229,7 @@ def aggregate(
                 backward,
                 np.float32(stiffness),
                 np.float32(steepest),
+                np.float32(most),
                 out,
             )
     total += turned_total.transpose(2, 1, 0)
