@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
-from . import displacement, formats, io
+from . import displacement, formats, io, plot
 from .correlate import correlate
 from .rupture.synthetic import synthetic_rupture
 from .warp import Direction, warp_quintic
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .displacement.summary import Summary
     from .estimators import Estimator
+    from .plot import Plotter
     from .rupture import Fault
 
 __all__ = ["DisplacementAccessor", "ImageAccessor"]
@@ -233,6 +234,11 @@ class DisplacementAccessor:
         return displacement.strain(self._disp, scale=scale, correlation=correlation)
 
     # ----------------------------------------------------- looking, writing
+
+    @property
+    def plot(self) -> Plotter:
+        """Figures: ``plot()`` what this is, ``plot.error(truth)``; see :mod:`xsubpix.plot`."""
+        return plot.Plotter(self._disp)
 
     def summary(self) -> Summary:
         """A field in a few lines; see :func:`xsubpix.summary`."""

@@ -38,6 +38,17 @@ def epe(disp: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
         The grids cannot be compared: different CRSs, or axes that are not
         parallel.
     """
+    squared: Any = 0.0
+    for name in ("east", "north"):
+        squared = squared + error_of(disp, truth, name).data ** 2
+    like = error_of(disp, truth, "east")
+    out = like.copy(data=np.sqrt(squared)).transpose(*disp["east"].dims).rename("epe")
+    out.attrs = {"long_name": "end-point error", "units": like.attrs["units"]}
+    return out
+
+
+def error_of(disp: xr.Dataset, truth: xr.Dataset, name: str) -> xr.DataArray:
+    """Measured minus true value of one component, (rows, columns), as in `epe`."""
     for what, ds in (("disp", disp), ("truth", truth)):
         if not isinstance(ds, xr.Dataset) or not {"east", "north"} <= set(ds.data_vars):
             have = list(ds.data_vars) if isinstance(ds, xr.Dataset) else type(ds).__name__
@@ -46,16 +57,13 @@ def epe(disp: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
     there = Grid.from_dataarray(truth["east"], "truth")
     here.check_same_crs(there, ("disp", "truth"))
     same = here.shape == there.shape and here.offset_from(there) < SAME_GRID_TOLERANCE
-    squared: Any = 0.0
-    for name in ("east", "north"):
-        true = truth[name].transpose(*there.dims)
-        if not same:
-            true = _at_centres(true, there, here)
-        # By position: coordinates that differ by rounding must not empty the result.
-        squared = squared + (disp[name].transpose(*here.dims).data - true.data) ** 2
-    out = disp["east"].transpose(*here.dims).copy(data=np.sqrt(squared))
-    out = out.transpose(*disp["east"].dims).rename("epe")
-    out.attrs = {"long_name": "end-point error", "units": here.units}
+    true = truth[name].transpose(*there.dims)
+    if not same:
+        true = _at_centres(true, there, here)
+    measured = disp[name].transpose(*here.dims)
+    # By position: coordinates that differ by rounding must not empty the result.
+    out = measured.copy(data=measured.data - true.data)
+    out.attrs = {"long_name": f"error of {name}", "units": here.units}
     return out
 
 

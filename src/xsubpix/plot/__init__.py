@@ -1,0 +1,54 @@
+"""Pictures (matplotlib, the extra ``plot``): figures to save or to show in a notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from .comparison import plot_comparison
+from .fields import plot_displacement, plot_error
+from .lines import plot_offsets, plot_profile, plot_training
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "Plotter",
+    "plot_comparison",
+    "plot_displacement",
+    "plot_error",
+    "plot_offsets",
+    "plot_profile",
+    "plot_training",
+]
+
+
+class Plotter:
+    """``disp.subpix.plot``: call it, or one of its methods.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        A displacement field, a profile or offsets.
+    """
+
+    def __init__(self, disp: xr.Dataset) -> None:
+        self._disp = disp
+
+    def __call__(self, **options: Any) -> Figure:
+        """Draw what this is.
+
+        Offsets by :func:`~xsubpix.plot.plot_offsets`, a profile by
+        :func:`~xsubpix.plot.plot_profile`, a field by
+        :func:`~xsubpix.plot.plot_displacement`, with their options.
+        """
+        if "parallel_low" in self._disp.variables:
+            return plot_offsets(self._disp, **options)
+        if "along_scatter" in self._disp.variables:
+            return plot_profile(self._disp, **options)
+        return plot_displacement(self._disp, **options)
+
+    def error(self, truth: xr.Dataset, *, trace: Any = None) -> Figure:
+        """Draw the error against a known field; see :func:`~xsubpix.plot.plot_error`."""
+        return plot_error(self._disp, truth, trace=trace)

@@ -1,0 +1,254 @@
+"""Displacement fields as figures for a paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from ..displacement.field import Plane, number
+from ..displacement.traces import read_trace
+from ..errors import DataError, ModelError
+from ..grid import Grid
+from .style import (
+    DIVERGING,
+    SEQUENTIAL,
+    Place,
+    draw_trace,
+    letter,
+    limit_of,
+    new_figure,
+    show_field,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_displacement", "plot_error"]
+
+_TITLES = {
+    "east": "east", "north": "north", "up": "up", "parallel": "fault-parallel",
+    "perpendicular": "fault-perpendicular", "true_east": "true east", "true_north": "true north",
+    "dx": "along columns", "dy": "along rows",
+}  # fmt: skip
+# Which pairs make a vector along the axes of the CRS, whose arrows can be drawn.
+_VECTORS = (("east", "north"),)
+_ARROWS = 16
+
+
+def plot_displacement(
+    disp: xr.Dataset,
+    *,
+    trace: Any = None,
+    components: tuple[str, ...] | None = None,
+    limit: float | None = None,
+    arrows: int | None = _ARROWS,
+    title: str | None = None,
+) -> Figure:
+    """Draw the components of a displacement field, and its vectors.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east`` and ``north``, or what :func:`xsubpix.rotate` and the like made of them.
+    trace : trace, optional
+        Of the fault, drawn over the maps; as :func:`xsubpix.read_trace` takes it.
+    components : sequence of str, optional
+        Variables to draw. None: the two horizontal ones, and ``up`` where there.
+    limit : float, optional
+        Of the colours, unit of the field, the same on both sides of zero and for
+        all components. None: what 98 % of the values lie within.
+    arrows : int, optional
+        Arrows across the longer side of a last panel, each the median of its surroundings.
+        None: no such panel.
+    title : str, optional
+        Above the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not shown; ``figure.savefig("field.pdf")`` writes it.
+
+    Raises
+    ------
+    DataError
+        No such components.
+    DimensionError, GridError
+        The field is on no usable grid.
+    ModelError
+        A parameter is out of its bounds.
+    SubpixError
+        matplotlib is not installed.
+    """
+    names = _components(disp, components)
+    if limit is not None:
+        number("limit", limit, 0.0, above=True)
+    if arrows is not None and not 2 <= arrows <= 200:
+        raise ModelError(f"arrows={arrows!r}: give None or a whole number from 2 to 200.")
+    grid = Grid.from_dataarray(disp[names[0]], "disp")
+    line = None if trace is None else read_trace(trace, grid)
+    unit = _unit(disp, names[0], grid)
+    fields = [disp[name].transpose(*grid.dims) for name in names]
+    bound = limit_of([f.values for f in fields]) if limit is None else float(limit)
+    vector = next((pair for pair in _VECTORS if set(pair) <= set(disp.data_vars)), None)
+    with_arrows = arrows is not None and vector is not None and set(vector) <= set(names)
+    count = len(names) + with_arrows
+    width, height = _size(grid, count)
+    figure = new_figure((width, height + (0.4 if title else 0.0)))
+    axes = figure.subplots(1, count, squeeze=False, sharex=True, sharey=True)[0]
+    for k, (ax, name, field) in enumerate(zip(axes, names, fields, strict=False)):
+        mesh = show_field(ax, field, cmap=DIVERGING, vmin=-bound, vmax=bound)
+        ax.set_title(_TITLES.get(name, name))
+        draw_trace(ax, line, grid)
+        letter(ax, k)
+    beyond = max(float(np.nanmax(np.abs(f.values), initial=0.0)) for f in fields) > bound
+    figure.colorbar(
+        mesh, ax=axes[: len(names)], label=f"displacement ({unit})", shrink=0.85, pad=0.02,
+        extend="both" if beyond else "neither",
+    )  # fmt: skip
+    if with_arrows and arrows is not None:
+        _arrows(figure, axes[-1], disp, grid, unit, arrows)
+        draw_trace(axes[-1], line, grid)
+        letter(axes[-1], count - 1)
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def plot_error(disp: xr.Dataset, truth: xr.Dataset, *, trace: Any = None) -> Figure:
+    """Draw the error of a measured field against a known one.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        Measured ``east`` and ``north``.
+    truth : xarray.Dataset
+        True ones, on the same grid or a finer one.
+    trace : trace, optional
+        Of the fault, drawn over the maps.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Errors of east and north, end-point error, and its distribution.
+
+    Raises
+    ------
+    DataError, DimensionError, GridError
+        The fields cannot be compared.
+    SubpixError
+        matplotlib is not installed.
+    """
+    from ..displacement.compare import epe, error_of
+
+    grid = Grid.from_dataarray(disp["east"], "disp")
+    line = None if trace is None else read_trace(trace, grid)
+    errors = [error_of(disp, truth, name).transpose(*grid.dims) for name in ("east", "north")]
+    length = epe(disp, truth).transpose(*grid.dims)
+    unit = _unit(disp, "east", grid)
+    bound = limit_of([e.values for e in errors], 95.0)
+    width, height = _size(grid, 4)
+    figure = new_figure((width + 1.0, height))
+    axes = figure.subplots(1, 4)
+    for k, (ax, error, name) in enumerate(zip(axes, errors, ("east", "north"), strict=False)):
+        mesh = show_field(ax, error, cmap=DIVERGING, vmin=-bound, vmax=bound)
+        ax.set_title(f"error {name}")
+        letter(ax, k)
+    figure.colorbar(mesh, ax=axes[:2], label=unit, shrink=0.85, extend="both", pad=0.02)
+    mesh = show_field(axes[2], length, cmap=SEQUENTIAL, vmin=0, vmax=bound)
+    axes[2].set_title("end-point error")
+    figure.colorbar(mesh, ax=axes[2], label=unit, shrink=0.85, extend="max", pad=0.02)
+    letter(axes[2], 2)
+    for ax in axes[:3]:
+        draw_trace(ax, line, grid, color="0.1")
+    finite = np.sort(length.values[np.isfinite(length.values)])
+    ax = axes[3]
+    if finite.size:
+        ax.plot(finite, np.linspace(0, 100, finite.size), color="black")
+        middle, mean = float(np.median(finite)), float(finite.mean())
+        ax.axvline(middle, color="0.5", ls="--", lw=1, label=f"median {middle:.3g} {unit}")
+        ax.axvline(mean, color="0.5", ls=":", lw=1, label=f"mean {mean:.3g} {unit}")
+        ax.legend(frameon=False, loc="lower right")
+        ax.set_xlim(0, max(2.5 * bound, mean))
+    ax.set(xlabel=f"end-point error ({unit})", ylabel="values below (%)", ylim=(0, 100))
+    ax.set_title("distribution")
+    letter(ax, 3)
+    return figure
+
+
+def _components(disp: xr.Dataset, asked: tuple[str, ...] | None) -> list[str]:
+    if not isinstance(disp, xr.Dataset):
+        raise DataError(f"disp is a {type(disp).__name__}; an xarray.Dataset is needed.")
+    pairs = (("east", "north"), ("parallel", "perpendicular"), ("true_east", "true_north"),
+             ("dx", "dy"))  # fmt: skip
+    if asked is not None:
+        names = [asked] if isinstance(asked, str) else list(asked)
+    else:
+        found = next((list(p) for p in pairs if set(p) <= set(disp.data_vars)), [])
+        names = found + (["up"] if found and "up" in disp else [])
+    absent = [name for name in names if name not in disp]
+    if absent or not names:
+        raise DataError(
+            f"disp has {list(disp.data_vars)}, not {absent or 'a pair of components'}: say which "
+            "to draw, components=('NAME', ...)."
+        )
+    return names
+
+
+def _unit(disp: xr.Dataset, name: str, grid: Grid) -> str:
+    unit = str(disp[name].attrs.get("units", grid.units))
+    if name in ("dx", "dy"):
+        return "px"
+    return "unit of the grid" if unit == "1" else unit
+
+
+def _size(grid: Grid, panels: int) -> tuple[float, float]:
+    """Figure size in inches for maps side by side, 3.4 inches high or 4.2 wide each."""
+    low, high = grid.corners().min(0), grid.corners().max(0)
+    aspect = float((high[0] - low[0]) / max(high[1] - low[1], 1e-300))
+    height = float(np.clip(4.0 / aspect, 2.0, 3.6))
+    return panels * float(np.clip(height * aspect, 1.6, 6.0)) + 1.9, height + 0.9
+
+
+def _arrows(figure: Figure, ax: Any, disp: xr.Dataset, grid: Grid, unit: str, across: int) -> None:
+    """Length in grey, and arrows with a key, in the directions of the map."""
+    parts = [disp[n].transpose(*grid.dims).values.astype(float) for n in ("east", "north")]
+    length = disp["east"].transpose(*grid.dims).copy(data=np.hypot(*parts))
+    top = limit_of([length.values])
+    show_field(ax, length, cmap="Greys", vmin=0, vmax=1.6 * top)
+    step = max(1, -(-max(grid.shape) // across))
+    rows, cols = (np.arange(0, n - step // 2, step) for n in grid.shape)
+    u, v, x, y = [], [], [], []
+    place, plane = Place(grid), Plane.of(grid)
+    for row in rows:
+        for col in cols:
+            block = [p[row : row + step, col : col + step] for p in parts]
+            both = np.isfinite(block[0]) & np.isfinite(block[1])
+            if both.sum() * 3 < both.size:
+                continue
+            at = (row + (block[0].shape[0] - 1) / 2, col + (block[0].shape[1] - 1) / 2)
+            px, py = place.from_crs(*plane.to_crs(*plane.at(*map(np.asarray, at))))
+            x.append(float(px))
+            y.append(float(py))
+            u.append(float(np.median(block[0][both])))
+            v.append(float(np.median(block[1][both])))
+    ax.set_title("vectors")
+    if not u:
+        return
+    side = step * plane.pixel * (1e-3 if place.kilometres else 1.0)
+    if grid.crs is not None and not place.kilometres:
+        side = step * abs(grid.transform[0])
+    typical = float(np.percentile(np.hypot(u, v), 95)) or 1.0
+    # "xy": arrows point where the ground went on this map, whichever way its axes run.
+    quiver = ax.quiver(
+        x, y, u, v, angles="xy", scale_units="xy", scale=typical / (1.3 * side), color="#b2182b",
+        width=0.004, zorder=5,
+    )  # fmt: skip
+    unit_length = 10.0 ** np.floor(np.log10(typical))
+    key = float(
+        next(k * unit_length for k in (5.0, 2.0, 1.0) if k * unit_length <= typical * 1.001)
+    )
+    ax.quiverkey(
+        quiver, 0.80, 1.03, key, f"{key:g} {unit}", labelpos="E", coordinates="axes", labelsep=0.05
+    )

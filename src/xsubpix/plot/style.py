@@ -1,0 +1,149 @@
+"""What all pictures share: figures, maps in kilometres, limits, traces, letters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import SubpixError
+from ..grid import Grid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..displacement.traces import Trace
+
+__all__ = [
+    "DIVERGING",
+    "SEQUENTIAL",
+    "Place",
+    "draw_trace",
+    "letter",
+    "limit_of",
+    "new_figure",
+    "show_field",
+]
+
+#: Displacement: a perceptual diverging map; error: a sequential one. Both can be
+#: told apart by colour-blind readers, and zero is white.
+DIVERGING, SEQUENTIAL = "RdBu_r", "magma"
+#: Ground without a value.
+MISSING = "0.85"
+
+
+def new_figure(size: tuple[float, float], dpi: int = 110) -> Figure:
+    """An empty figure outside of pyplot, so that nothing is shown or kept behind one's back.
+
+    Raises
+    ------
+    SubpixError
+        matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise SubpixError("plots need matplotlib: pip install 'xsubpix[plot]'.") from error
+    figure = Figure(figsize=size, layout="constrained", dpi=dpi)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+class Place:
+    """Where a grid lies in a picture: kilometres from its corner, where it is in metres.
+
+    Parameters
+    ----------
+    grid : Grid
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        #: Whether axes are in kilometres.
+        self.kilometres = grid.metres_per_unit is not None
+        self.scale = 1e-3 * (grid.metres_per_unit or 1.0) if self.kilometres else 1.0
+        # Seven-figure coordinates say little in a picture.
+        corners = grid.corners() * self.scale
+        self.origin = corners.min(0) if self.kilometres else np.zeros(2)
+        self.low, self.high = corners.min(0) - self.origin, corners.max(0) - self.origin
+
+    def from_crs(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates in the picture, from those of the CRS."""
+        return (
+            np.asarray(x, float) * self.scale - self.origin[0],
+            np.asarray(y, float) * self.scale - self.origin[1],
+        )
+
+    def label(self, axis: int) -> str:
+        """Label of the x (0) or y (1) axis."""
+        if self.kilometres:
+            return f"{'xy'[axis]} (km from corner)"
+        return str(self.grid.dims[1 - axis])
+
+
+def show_field(ax: Any, field: xr.DataArray, **style: Any) -> Any:
+    """Draw a field with its rows and columns where they are, kilometres if in metres."""
+    grid = Grid.from_dataarray(field, "field")
+    place = Place(grid)
+    values = field.transpose(*grid.dims).values
+    a, b, c, d, e, f = grid.transform
+    rows, cols = grid.shape
+    if b or d:
+        col, row = np.meshgrid(np.arange(cols + 1), np.arange(rows + 1))
+        x, y = place.from_crs(a * col + b * row + c, d * col + e * row + f)
+        mesh = ax.pcolormesh(x, y, values, rasterized=True, **style)
+    else:
+        (left, right), (top, bottom) = place.from_crs([c, c + a * cols], [f, f + e * rows])
+        extent = (left, right, bottom, top)
+        mesh = ax.imshow(values, extent=extent, interpolation="none", **style)
+        ax.set_xlim(place.low[0], place.high[0])
+        ends = place.low[1], place.high[1]
+        # Without a CRS rows count downward, as in an image.
+        ax.set_ylim(*(ends[::-1] if grid.crs is None and e > 0 else ends))
+    ax.set_aspect("equal")
+    ax.set_facecolor(MISSING)
+    ax.set_xlabel(place.label(0))
+    spec = ax.get_subplotspec()
+    if spec is not None and spec.is_first_col():
+        ax.set_ylabel(place.label(1))
+    return mesh
+
+
+def limit_of(arrays: list[np.ndarray], share: float = 98.0) -> float:
+    """Symmetric limit that holds a share (%) of all values, rounded up to two digits."""
+    sizes = np.abs(np.concatenate([np.ravel(a) for a in arrays]).astype(float))
+    sizes = sizes[np.isfinite(sizes)]
+    if sizes.size == 0 or not sizes.any():
+        return 1.0
+    limit = float(np.percentile(sizes, share)) or float(sizes.max())
+    unit = 10.0 ** (np.floor(np.log10(limit)) - 1)
+    return float(np.ceil(limit / unit - 1e-9) * unit)
+
+
+def draw_trace(ax: Any, trace: Trace | None, grid: Grid, **style: Any) -> None:
+    """Draw a trace, thin and dark, with a light edge that shows on any ground."""
+    if trace is None:
+        return
+    import matplotlib.patheffects as effects
+
+    from ..displacement.field import Plane
+
+    plane, place = Plane.of(grid), Place(grid)
+    bounds = ax.get_xlim(), ax.get_ylim()
+    halo = [effects.Stroke(linewidth=2.6, foreground="white"), effects.Normal()]
+    for segment in trace.segments:
+        x, y = place.from_crs(*plane.to_crs(segment[:, 0], segment[:, 1]))
+        ax.plot(x, y, **{"color": "black", "lw": 1.0, "path_effects": halo, **style})
+    ax.set_xlim(bounds[0])
+    ax.set_ylim(bounds[1])
+
+
+def letter(ax: Any, k: int) -> None:
+    """The panel's letter, in its upper left corner."""
+    box = {"boxstyle": "square,pad=0.25", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    ax.text(
+        0.02, 0.98, "abcdefghij"[k], transform=ax.transAxes, va="top", ha="left", weight="bold",
+        bbox=box, zorder=10,
+    )  # fmt: skip
