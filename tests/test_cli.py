@@ -50,6 +50,15 @@ def test_correlate_writes_a_described_geotiff(files, capsys):
     assert north == pytest.approx(10, abs=0.1)
 
 
+@pytest.mark.parametrize("search", ["30", "300m", "300 m", "0.3km"])
+def test_search_in_pixels_or_metres(files, search):
+    """Else whoever knows how far a glacier went must know the pixel too."""
+    assert main(["correlate", *files, "--step", "16", "--search", search, "--quiet"]) == 0
+    with rasterio.open(files[2]) as out:
+        assert "search=30," in out.tags()["model_parameters"] + ","
+        assert np.nanmedian(out.read(1)) == pytest.approx(20, abs=0.2)
+
+
 def test_quiet_is_quiet(files, capsys):
     """Else a batch job's log fills with bars."""
     assert main(["correlate", *files, "--step", "8", "--quiet"]) == 0
@@ -68,6 +77,8 @@ def test_quiet_is_quiet(files, capsys):
         ({"--model": "fase"}, "phase"),
         ({"--band": "2"}, "band 2"),
         ({"--device": "gpu"}, "device"),
+        ({"--search": "far"}, "search='far'"),
+        ({"--search": "nan"}, "search"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_code_2(files, capsys, change, words):
@@ -95,8 +106,8 @@ def test_different_grids_are_refused(files, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_kill_leaves_no_half_written_output(files, number):
-    """Else a broken file is taken for a result."""
+def test_a_killed_command_goes_on(files, number):
+    """Else a broken file is taken for a result, or hours of work are lost."""
     command = [sys.executable, "-m", "xsubpix", "correlate", *files, "--step", "1"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     folder = os.path.dirname(files[2])
@@ -106,8 +117,11 @@ def test_a_kill_leaves_no_half_written_output(files, number):
     process.send_signal(number)
     assert process.wait(60) != 0
     assert not os.path.exists(files[2])
-    if number == signal.SIGTERM:
-        assert sorted(os.listdir(folder)) == ["post.tif", "pre.tif"]
+    assert main(["correlate", *files, "--step", "1", "--quiet"]) == 0
+    assert sorted(os.listdir(folder)) == ["disp.tif", "post.tif", "pre.tif"]
+    assert main(["correlate", *files[:2], files[2][:-4] + "2.tif", "--step", "1", "--quiet"]) == 0
+    with rasterio.open(files[2]) as one, rasterio.open(files[2][:-4] + "2.tif") as two:
+        np.testing.assert_array_equal(one.read(), two.read())
 
 
 def test_demo_makes_table_picture_and_geotiff(tmp_path, capsys):

@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"xsubpix {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"xsubpix {options.command}: interrupted; nothing was left behind", file=sys.stderr)
+        goes_on = "; the same command goes on" if options.command == "correlate" else ""
+        print(f"xsubpix {options.command}: interrupted{goes_on}", file=sys.stderr)
         return 130
 
 
@@ -58,13 +59,25 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--model", default="phase", help="how to measure (default: phase)")
     measure.add_argument("--window", type=int, help="side of the windows, pixels")
     measure.add_argument("--step", type=int, help="pixels between values (default: 1)")
-    measure.add_argument("--search", type=int, help="largest displacement looked for, pixels")
+    measure.add_argument(
+        "--search", type=_search, metavar="LENGTH",
+        help="largest displacement looked for: pixels, 20, or a length, 300m, '0.3 km'",
+    )  # fmt: skip
     measure.add_argument("--device", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     measure.add_argument("--quiet", action="store_true", help="no progress bar")
     measure.set_defaults(run=_correlate)
     cli_database.add_parser(commands)
     cli_train.add_parsers(commands)
     return parser
+
+
+def _search(text: str) -> float | str:
+    """Pixels as a number; lengths, and what is neither, are for correlate to read."""
+    try:
+        pixels = float(text)
+    except ValueError:
+        return text
+    return int(pixels) if pixels.is_integer() else pixels
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -87,5 +100,5 @@ def _correlate(options: argparse.Namespace) -> int:
         search=options.search, device=options.device,
     )  # fmt: skip
     with contextlib.nullcontext() if options.quiet else progress():
-        to_cog(disp, options.out)
+        to_cog(disp, options.out, resume=True)
     return 0

@@ -58,9 +58,13 @@ def test_signs_and_accuracy(model):
     estimate = measure(create(model), pre, moved(pre, 0.8, -0.5))
     assert abs(np.median(estimate.dx[INNER]) - 0.8) < 0.06
     assert abs(np.median(estimate.dy[INNER]) + 0.5) < 0.06
-    assert np.isnan(estimate.sigma).all()
+    error = np.hypot(estimate.dx - 0.8, estimate.dy + 0.5)[INNER] / np.sqrt(2)
+    sigma = estimate.sigma[INNER]
+    assert 0.3 < np.sqrt(np.mean(error**2)) / np.sqrt(np.mean(sigma**2)) < 2
     assert estimate.dx.dtype == estimate.quality.dtype == np.float32
     assert np.median(estimate.quality[INNER]) > 0.97
+    noisy = moved(pre, 0.8, -0.5) + np.random.default_rng(0).normal(0, 25, pre.shape)
+    assert np.median(measure(create(model), pre, noisy).sigma[INNER]) > 1.2 * np.median(sigma)
     assert (estimate.flags[INNER] == 0).all()
 
 

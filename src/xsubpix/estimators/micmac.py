@@ -86,10 +86,10 @@ class MicMac(Estimator):
     `quality` is the NCC at the match, not below 0. `sigma` is the Cramer-Rao
     bound of the peaks (curvature and residual), less what the regularisation
     takes off it, see :func:`xsubpix.estimators.peaks.settle`; the error within a
-    window of a fault is not in it. On real images moved by ruptures, with white
-    noise, farther than 16 px from the trace, one sigma covered 80 % and two sigma
-    97 % of the errors at pair correlation 0.9, 79 % and 98 % at 0.8, 72 % and 93 %
-    at 0.6. Windows without contrast give NaN and ``low_texture``; where
+    window of a fault is not in it. On real images moved by ruptures of 1 px, farther
+    than 16 px from the trace, one sigma covered 80 % and two sigma 98 % of the
+    errors at pair correlation 0.9 with white noise, 76 % and 95 % at 0.6, 89 % and
+    99 % without. Windows without contrast give NaN and ``low_texture``; where
     correlation stays under 0.5 only the regularisation speaks:
     ``not_converged``. Results are NaN, flagged ``nodata``, where less than half
     of the window is valid in both images at the same place.

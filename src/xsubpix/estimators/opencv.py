@@ -13,7 +13,7 @@ import importlib.util
 import threading
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -31,6 +31,10 @@ _SMALLEST = 64
 # Windows with less variance, in grey levels squared, have no texture: rounding
 # to eight bits alone leaves 1/12.
 _FAINTEST = 0.25
+# Eight bits and interpolation leave a residual, if nothing else does; share of the variance.
+_LEAST_RESIDUAL = 1e-3
+# Uncertainty where the images tell nothing, pixels.
+_LOOSEST = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +50,13 @@ class OpticalFlow(Estimator):
     of the pixels in the window around them are valid in both images.
 
     `quality` is the correlation, in the window, of `pre` with `post` resampled
-    along the flow, not below 0. `sigma` is NaN: the methods have none.
+    along the flow, not below 0. `sigma` is that of a match of the window alone,
+    from what is left between the two (Cramer-Rao: ``2 (1 - quality) / n`` over the
+    structure matrix of the gradients that both share, n pixels), times the share
+    that the smoothness of each method leaves of it, and not below what 8 bits and
+    smoothness cost on clean images: two numbers a method, calibrated on real images
+    moved by ruptures of 1 px, farther than 16 px from the trace, with white noise.
+    The error within some pixels of a fault is not in it.
 
     Variational flow hangs together over the whole tile, so that neighbouring
     tiles differ slightly where they meet; ``benchmarks/bench_micmac.py
@@ -63,10 +73,19 @@ class OpticalFlow(Estimator):
     window : int
         Side of the window of `quality` and of the rule for missing data,
         pixels, odd, 3 to 65. The flow itself has no window.
+
+    Notes
+    -----
+    There is no parameter `search`: OpenCV's pyramids reach some pixels. With
+    ``correlate(search=...)`` above 4 px, the flow gets a first guess, see
+    :class:`~xsubpix.estimators.pyramid.CoarseToFine`.
     """
 
     window: int = 9
 
+    #: Calibration of `sigma`: its share of one window's bound, and its least, pixels.
+    _share: ClassVar[float]
+    _least: ClassVar[float]
     #: Context on each side, pixels, from the differences measured at seams.
     _context: ClassVar[int] = 64
 
@@ -134,15 +153,15 @@ class OpticalFlow(Estimator):
         first, second = (_eight_bits(image[box], valid[box]) for image in (pre, post))
         flow = self._algorithm(cv2).calc(first, second, None)
         dx, dy = (np.array(flow[..., k], np.float32) for k in (0, 1))
-        quality, told = self._correlation(cv2, first, second, dx, dy, valid[box])
-        flags = np.where(told, np.uint8(0), Flag.LOW_TEXTURE).astype(np.uint8)
+        match = self._match(cv2, first, second, dx, dy, valid[box])
+        flags = np.where(match.told, np.uint8(0), Flag.LOW_TEXTURE).astype(np.uint8)
         flags[~enough[box]] = Flag.NODATA
-        for values in (dx, dy):
-            values[~told] = np.nan
-        field.put(box, DenseField(dx, dy, np.full_like(dx, np.nan), quality, flags))
+        for values in (dx, dy, match.sigma):
+            values[~match.told] = np.nan
+        field.put(box, DenseField(dx, dy, match.sigma, match.quality, flags))
         return field
 
-    def _correlation(
+    def _match(
         self,
         cv2: Any,
         first: np.ndarray,
@@ -150,8 +169,8 @@ class OpticalFlow(Estimator):
         dx: np.ndarray,
         dy: np.ndarray,
         valid: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Local correlation of `first` and `second` moved back by the flow, and texture."""
+    ) -> _Match:
+        """How well `first` and `second` moved back by the flow agree around each pixel."""
         rows, cols = np.indices(dx.shape, dtype=np.float32)
         moved = cv2.remap(
             second.astype(np.float32),
@@ -171,7 +190,28 @@ class OpticalFlow(Estimator):
         textured = (var_a > _FAINTEST) & (var_b > _FAINTEST)
         scale = np.sqrt(np.where(textured, var_a * var_b, 1.0))
         ncc = (mean(a * b) - mean_a * mean_b) / scale
-        return np.where(textured, np.clip(ncc, 0.0, 1.0), 0.0).astype(np.float32), textured
+        quality = np.where(textured, np.clip(ncc, 0.0, 1.0), 0.0).astype(np.float32)
+        # Gradients that both images have: the square of one image's counts noise as contrast.
+        (ay, ax), (by, bx) = np.gradient(a), np.gradient(b)
+        pixels = share * self.window**2 / (2.0 * np.maximum(1.0 - quality, _LEAST_RESIDUAL)) / scale
+        yy, xx = pixels * mean(ay * by), pixels * mean(ax * bx)
+        yx = pixels * mean(ay * bx + ax * by) / 2
+        sigma = np.hypot(self._share * _sigma(yy, yx, xx), self._least)
+        return _Match(quality, sigma.astype(np.float32), textured)
+
+
+class _Match(NamedTuple):
+    quality: np.ndarray
+    sigma: np.ndarray  # pixels
+    told: np.ndarray  # where there is contrast
+
+
+def _sigma(yy: np.ndarray, yx: np.ndarray, xx: np.ndarray) -> np.ndarray:
+    """Root mean variance of both components, from the matrices of what is known of them."""
+    least = 1.0 / _LOOSEST**2
+    mean, half = (yy + xx) / 2, np.hypot((yy - xx) / 2, yx)
+    low, high = (np.maximum(e, 0.0) + least for e in (mean - half, mean + half))
+    return np.sqrt((1.0 / low + 1.0 / high) / 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,9 +221,14 @@ class DeepFlow(OpticalFlow):
     Brightness and gradient constancy with a robust smoothness term, solved
     coarse to fine. See :class:`OpticalFlow` for the parameters, and for what
     `quality` and missing data mean.
+
+    One sigma covered 53 % and two sigma 97 % of the errors without noise, 79 % and 99 % at
+    pair correlation 0.9, 70 % and 97 % at 0.6 (see :class:`OpticalFlow`).
     """
 
     name: ClassVar[str] = "deepflow"
+    _share: ClassVar[float] = 0.2
+    _least: ClassVar[float] = 0.018
     description: ClassVar[str] = "variational optical flow (DeepFlow, OpenCV contrib)"
 
     def _algorithm(self, cv2: Any) -> Any:
@@ -197,9 +242,14 @@ class DIS(OpticalFlow):
     Finest scale 0, patches of 12 px every 3 px, 50 iterations of gradient
     descent, 10 of variational refinement. See :class:`OpticalFlow` for the
     parameters, and for what `quality` and missing data mean.
+
+    One sigma covered 52 % and two sigma 100 % of the errors without noise, 81 % and 100 % at
+    pair correlation 0.9, 60 % and 95 % at 0.6 (see :class:`OpticalFlow`).
     """
 
     name: ClassVar[str] = "dis"
+    _share: ClassVar[float] = 0.4
+    _least: ClassVar[float] = 0.03
     description: ClassVar[str] = "dense inverse search optical flow (OpenCV)"
 
     def _algorithm(self, cv2: Any) -> Any:
@@ -219,9 +269,14 @@ class TVL1(OpticalFlow):
     OpenCV's default parameters but for ``lambda`` = 0.02: at its 0.15 the noise
     of a second date passes into the flow. See :class:`OpticalFlow` for the
     parameters, and for what `quality` and missing data mean.
+
+    One sigma covered 70 % and two sigma 94 % of the errors without noise, 72 % and 96 % at
+    pair correlation 0.9, 72 % and 95 % at 0.6 (see :class:`OpticalFlow`).
     """
 
     name: ClassVar[str] = "tvl1"
+    _share: ClassVar[float] = 0.13
+    _least: ClassVar[float] = 0.02
     description: ClassVar[str] = "dual TV-L1 optical flow (OpenCV contrib)"
 
     def _algorithm(self, cv2: Any) -> Any:
