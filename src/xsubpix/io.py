@@ -70,7 +70,13 @@ def open_image(path: str | os.PathLike[str], band: int | None = None) -> xr.Data
     return opened.isel(band=(band or 1) - 1, drop=True)
 
 
-def to_cog(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+def to_cog(
+    disp: xr.Dataset,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+    resume: bool = False,
+) -> None:
     """Write a displacement field as a Cloud Optimized GeoTIFF.
 
     Bands, all float32 with nodata NaN: the Dataset's two-dimensional variables
@@ -87,17 +93,22 @@ def to_cog(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = 
         Usually ``*.tif``.
     overwrite : bool
         Whether an existing file may be replaced.
+    resume : bool
+        Keep what is finished when the writing is stopped, in hidden files beside
+        `path` (``.NAME.partial`` and ``.NAME.journal``), and go on from there when
+        the same field is written to the same place again. Without, what is
+        unfinished is removed.
 
     Raises
     ------
     FileError
-        The folder is not there, the file exists, or it cannot be written.
+        The folder is not there, the file exists, it cannot be written, there is no
+        room, or another process is writing it.
     DataError
         There is nothing to write, or it does not fit one file of real numbers.
     """
     import rasterio
     import rasterio.errors
-    import rasterio.shutil
 
     target = Path(path)
     if not target.parent.is_dir():
@@ -113,6 +124,10 @@ def to_cog(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = 
         "transform": rasterio.Affine(*grid.transform),
         "crs": None if grid.crs is None else grid.crs.to_wkt(),
     }  # fmt: skip
+    arrays = [disp[name].transpose(*grid.dims).data for name in names]
+    if resume and all(hasattr(array, "dask") for array in arrays):
+        _write_resumable(disp, names, arrays, grid, profile, target)
+        return
     stem = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     raw, cog = Path(f"{stem}.partial"), Path(f"{stem}.cog")
     try:
@@ -122,14 +137,61 @@ def to_cog(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = 
         ):
             with _quiet_about_placelessness(grid), rasterio.open(raw, "w", **profile) as out:
                 _tag(out, disp, names)
-                _store(out, [disp[name].transpose(*grid.dims).data for name in names])
-            rasterio.shutil.copy(
-                raw, cog, driver="COG", compress="deflate", predictor="3", bigtiff="if_safer",
-                overview_resampling="nearest",
-            )  # fmt: skip
+                _store(out, arrays)
+            _optimise(raw, cog)
             os.replace(cog, target)
     except (rasterio.errors.RasterioError, OSError) as error:
         raise FileError(f"cannot write {target}: {error}") from error
+
+
+def _write_resumable(
+    disp: xr.Dataset,
+    names: list[Hashable],
+    arrays: list[Any],
+    grid: Grid,
+    profile: dict[str, Any],
+    target: Path,
+) -> None:
+    """Write lazy arrays through a file with a journal, then make that the COG."""
+    import rasterio
+    import rasterio.errors
+    from dask.base import tokenize
+
+    from .journal import BlockFile, store_blocks
+
+    arrays = [array.rechunk(arrays[0].chunks) for array in arrays]
+    # The names of dask's arrays say what is computed from what.
+    token = tokenize([array.name for array in arrays], arrays[0].chunks, list(map(str, names)))
+    file = BlockFile(target.parent / f".{target.name}.partial", token)
+    cog = target.parent / f".{target.name}.cog"
+    try:
+        with (
+            rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
+            _quiet_about_placelessness(grid),
+            file.opened(profile),
+        ):
+            store_blocks(arrays, file)
+            with _removed_at_exit(cog, Path(f"{cog}.aux.xml")):
+                with rasterio.open(file.path, "r+") as out:
+                    _tag(out, disp, names)
+                _optimise(file.path, cog)
+                os.replace(cog, target)
+            file.remove()
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise FileError(
+            f"cannot write {target}: {error}. What is finished is kept beside it; the same call "
+            "goes on from there."
+        ) from error
+
+
+def _optimise(raw: Path, cog: Path) -> None:
+    """Copy a GeoTIFF to a Cloud Optimized one, with overviews."""
+    import rasterio.shutil
+
+    rasterio.shutil.copy(
+        raw, cog, driver="COG", compress="deflate", predictor="3", bigtiff="if_safer",
+        overview_resampling="nearest",
+    )  # fmt: skip
 
 
 def _writable(disp: xr.Dataset) -> list[Hashable]:

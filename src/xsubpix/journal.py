@@ -1,0 +1,204 @@
+"""Writing that survives a kill: blocks go into a file whose journal says which are there.
+
+The file is an uncompressed GeoTIFF, made whole and empty at first, so that a
+disk that is too small is noticed before anything is computed. Blocks are written
+to their places by the operating system itself, and a block's line of the journal
+after it: whatever stops the process, what the journal names is in the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import FileError
+
+if TYPE_CHECKING:
+    import dask.array
+
+__all__ = ["BlockFile", "store_blocks"]
+
+_HEADER = "xsubpix journal 1"
+
+
+class BlockFile:
+    """A raster of several float32 bands that is filled block by block.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of the raster, made by :meth:`create`; its journal has the suffix
+        ``.journal`` instead of its own.
+    token : str
+        Of the work: a file of other work is not gone on with.
+
+    Notes
+    -----
+    One process at a time: the journal is locked while it is open.
+    """
+
+    def __init__(self, path: Path, token: str) -> None:
+        self.path, self.token = path, token
+        self.journal = path.with_suffix(".journal")
+        self.done: set[tuple[int, int]] = set()
+        self._lock = threading.Lock()
+        self._raster: int | None = None
+        self._log: Any = None
+        self._offset = 0
+        self._shape = (0, 0, 0)
+
+    @contextlib.contextmanager
+    def opened(self, profile: dict[str, Any]) -> Iterator[BlockFile]:
+        """Open the file, going on with what an earlier process left of the same work.
+
+        Raises
+        ------
+        FileError
+            Another process writes it, or there is no room for it.
+        """
+        self.journal.touch()
+        with self.journal.open("r+") as log:
+            _lock_or_refuse(log, self.path)
+            lines = log.read().split("\n")
+            if lines[:2] == [_HEADER, self.token] and self.path.exists():
+                # The last line may have been cut by a kill: it has no newline behind it.
+                for line in lines[2:-1]:
+                    row, _, col = line.partition(" ")
+                    if row.isdigit() and col.isdigit():
+                        self.done.add((int(row), int(col)))
+            else:
+                log.seek(0)
+                log.truncate()
+                log.flush()
+                self._create(profile)
+                log.write(f"{_HEADER}\n{self.token}\n")
+                log.flush()
+            self._find_places()
+            self._log = log
+            self._raster = os.open(self.path, os.O_RDWR)
+            try:
+                yield self
+            finally:
+                os.close(self._raster)
+                self._raster = self._log = None
+
+    def put(self, key: tuple[int, int], row: int, col: int, bands: Sequence[np.ndarray]) -> None:
+        """Write one block of all bands, then its line of the journal."""
+        assert self._raster is not None
+        _, _, columns = self._shape
+        for band, values in enumerate(bands):
+            pixels = np.ascontiguousarray(values, np.float32)
+            for k, line in enumerate(pixels):
+                at = self._offset + 4 * ((band * self._shape[1] + row + k) * columns + col)
+                data = memoryview(line).cast("B")
+                while data:
+                    written = os.pwrite(self._raster, data, at)
+                    data, at = data[written:], at + written
+        with self._lock:
+            self._log.write(f"{key[0]} {key[1]}\n")
+            self._log.flush()
+            self.done.add(key)
+
+    def remove(self) -> None:
+        """Remove file and journal."""
+        for path in (self.path, Path(f"{self.path}.aux.xml"), self.journal):
+            path.unlink(missing_ok=True)
+
+    def _create(self, profile: dict[str, Any]) -> None:
+        import rasterio
+        import rasterio.errors
+
+        count, height, width = (profile[k] for k in ("count", "height", "width"))
+        need = 4 * count * height * width
+        stat = os.statvfs(self.path.parent) if hasattr(os, "statvfs") else None
+        if stat is not None and stat.f_bavail * stat.f_frsize < need:
+            free = stat.f_bavail * stat.f_frsize
+            raise FileError(
+                f"{self.path.parent} has {free / 2**20:.0f} MiB left, and {need / 2**20:.0f} MiB "
+                "are needed while the result is written: make room, or write elsewhere."
+            )
+        plain = {
+            **{k: v for k, v in profile.items() if k not in ("compress", "zlevel", "predictor")},
+            "tiled": False, "blockysize": 1, "interleave": "band", "sparse_ok": False,
+        }  # fmt: skip
+        plain.pop("blockxsize", None)
+        self.path.unlink(missing_ok=True)
+        with rasterio.open(self.path, "w", **plain):
+            pass
+        # Room for all of it, or an error now.
+        with self.path.open("r+b") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, self.path.stat().st_size)
+
+    def _find_places(self) -> None:
+        """Offset of the first row; all rows of all bands follow each other."""
+        import rasterio
+
+        with rasterio.open(self.path) as file:
+            count, height, width = file.count, file.height, file.width
+            first, last = (
+                file.get_tag_item(f"BLOCK_OFFSET_0_{row}", "TIFF", bidx=band)
+                for band, row in ((1, 0), (count, height - 1))
+            )
+        self._shape, self._offset = (count, height, width), int(first)
+        if int(last) - int(first) != 4 * width * (count * height - 1):
+            raise FileError(f"{self.path} is not laid out row by row; remove it and begin again.")
+
+
+def store_blocks(arrays: Sequence[dask.array.Array], file: BlockFile) -> None:
+    """Compute the blocks that a file lacks and write each as soon as it is there.
+
+    Parameters
+    ----------
+    arrays : sequence of dask.array.Array
+        One a band, on the same chunks.
+    file : BlockFile
+        Open.
+    """
+    import dask.threaded
+    from dask.highlevelgraph import HighLevelGraph
+
+    first = arrays[0]
+    starts = [np.concatenate(([0], np.cumsum(chunks))) for chunks in first.chunks]
+    todo = [
+        (i, j)
+        for i in range(len(first.chunks[0]))
+        for j in range(len(first.chunks[1]))
+        if (i, j) not in file.done
+    ]
+    layer: dict[Hashable, Any] = {
+        ("store", i, j): (
+            _put, file, (i, j), int(starts[0][i]), int(starts[1][j]),
+            *((array.name, i, j) for array in arrays),
+        )
+        for i, j in todo
+    }  # fmt: skip
+    if not layer:
+        return
+    graph = HighLevelGraph.from_collections("store", layer, dependencies=list(arrays))
+    keys = list(layer)
+    # One file handle: no other scheduler than threads.
+    dask.threaded.get(graph.cull(set(keys)), keys)
+
+
+def _put(file: BlockFile, key: tuple[int, int], row: int, col: int, *bands: np.ndarray) -> None:
+    file.put(key, row, col, bands)
+
+
+def _lock_or_refuse(log: Any, path: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # a system without such locks
+        return
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise FileError(
+            f"another process is writing {path.name}: wait for it, or choose another name."
+        ) from error
