@@ -175,6 +175,25 @@ def test_a_fault_is_a_trace():
     np.testing.assert_allclose(line.get_xdata(), 0.8, atol=1e-6)
 
 
+def test_figures_of_ones_own():
+    """Else a figure cannot be part of another, or shows as text in a notebook."""
+    from matplotlib import pyplot as plt
+
+    disp = quake()
+    own = plt.figure()
+    try:
+        assert disp.subpix.plot(figure=own) is own
+        assert len(own.axes) == 4
+        parts = plt.figure(figsize=(12, 8), layout="constrained").subfigures(2, 1)
+        disp.subpix.plot(figure=parts[0], arrows=None)
+        disp.subpix.plot.error(disp, figure=parts[1])
+        drawn(parts[0].figure)
+    finally:
+        plt.close("all")
+    assert disp.subpix.plot()._repr_png_().startswith(b"\x89PNG")
+    assert not plt.get_fignums()
+
+
 def test_without_matplotlib(monkeypatch):
     """Else the message is an ImportError of somebody else."""
     real = builtins.__import__

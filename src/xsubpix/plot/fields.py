@@ -45,6 +45,7 @@ def plot_displacement(
     limit: float | None = None,
     arrows: int | None = _ARROWS,
     title: str | None = None,
+    figure: Any = None,
 ) -> Figure:
     """Draw the components of a displacement field, and its vectors.
 
@@ -64,6 +65,8 @@ def plot_displacement(
         None: no such panel.
     title : str, optional
         Above the figure.
+    figure : matplotlib.figure.Figure or SubFigure, optional
+        Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def plot_displacement(
     with_arrows = arrows is not None and vector is not None and set(vector) <= set(names)
     count = len(names) + with_arrows
     width, height = _size(grid, count)
-    figure = new_figure((width, height + (0.4 if title else 0.0)))
+    figure = new_figure((width, height + (0.4 if title else 0.0)), figure)
     axes = figure.subplots(1, count, squeeze=False, sharex=True, sharey=True)[0]
     for k, (ax, name, field) in enumerate(zip(axes, names, fields, strict=False)):
         mesh = show_field(ax, field, cmap=DIVERGING, vmin=-bound, vmax=bound)
@@ -116,7 +119,9 @@ def plot_displacement(
     return figure
 
 
-def plot_error(disp: xr.Dataset, truth: xr.Dataset, *, trace: Any = None) -> Figure:
+def plot_error(
+    disp: xr.Dataset, truth: xr.Dataset, *, trace: Any = None, figure: Any = None
+) -> Figure:
     """Draw the error of a measured field against a known one.
 
     Parameters
@@ -127,6 +132,8 @@ def plot_error(disp: xr.Dataset, truth: xr.Dataset, *, trace: Any = None) -> Fig
         True ones, on the same grid or a finer one.
     trace : trace, optional
         Of the fault, drawn over the maps.
+    figure : matplotlib.figure.Figure or SubFigure, optional
+        Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 
     Returns
     -------
@@ -149,7 +156,7 @@ def plot_error(disp: xr.Dataset, truth: xr.Dataset, *, trace: Any = None) -> Fig
     unit = _unit(disp, "east", grid)
     bound = limit_of([e.values for e in errors], 95.0)
     width, height = _size(grid, 4)
-    figure = new_figure((width + 1.0, height))
+    figure = new_figure((width + 1.0, height), figure)
     axes = figure.subplots(1, 4)
     for k, (ax, error, name) in enumerate(zip(axes, errors, ("east", "north"), strict=False)):
         mesh = show_field(ax, error, cmap=DIVERGING, vmin=-bound, vmax=bound)
@@ -206,7 +213,7 @@ def _unit(disp: xr.Dataset, name: str, grid: Grid) -> str:
 def _size(grid: Grid, panels: int) -> tuple[float, float]:
     """Figure size in inches for maps side by side, 3.4 inches high or 4.2 wide each."""
     low, high = grid.corners().min(0), grid.corners().max(0)
-    aspect = float((high[0] - low[0]) / max(high[1] - low[1], 1e-300))
+    aspect = float((high[0] - low[0]) / max(high[1] - low[1], 1e-300)) / Place(grid).aspect
     height = float(np.clip(4.0 / aspect, 2.0, 3.6))
     return panels * float(np.clip(height * aspect, 1.6, 6.0)) + 1.9, height + 0.9
 
@@ -238,17 +245,25 @@ def _arrows(figure: Figure, ax: Any, disp: xr.Dataset, grid: Grid, unit: str, ac
         return
     side = step * plane.pixel * (1e-3 if place.kilometres else 1.0)
     if grid.crs is not None and not place.kilometres:
-        side = step * abs(grid.transform[0])
+        side = step * abs(grid.transform[4] or grid.transform[0])
     typical = float(np.percentile(np.hypot(u, v), 95)) or 1.0
     # "xy": arrows point where the ground went on this map, whichever way its axes run.
+    # A metre east is more degrees of longitude than a metre north is of latitude.
     quiver = ax.quiver(
-        x, y, u, v, angles="xy", scale_units="xy", scale=typical / (1.3 * side), color="#b2182b",
-        width=0.004, zorder=5,
+        x, y, np.multiply(u, place.aspect), v, angles="xy", scale_units="xy",
+        scale=typical / (0.8 * side), color="#b2182b", width=0.004, zorder=5,
     )  # fmt: skip
     unit_length = 10.0 ** np.floor(np.log10(typical))
     key = float(
         next(k * unit_length for k in (5.0, 2.0, 1.0) if k * unit_length <= typical * 1.001)
     )
     ax.quiverkey(
-        quiver, 0.80, 1.03, key, f"{key:g} {unit}", labelpos="E", coordinates="axes", labelsep=0.05
+        quiver,
+        0.80,
+        1.03,
+        key * place.aspect,
+        f"{key:g} {unit}",
+        labelpos="E",
+        coordinates="axes",
+        labelsep=0.05,
     )

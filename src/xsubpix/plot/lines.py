@@ -29,6 +29,7 @@ def plot_profile(
     components: Sequence[str] = ("along", "right"),
     truth: xr.Dataset | None = None,
     title: str | None = None,
+    figure: Any = None,
 ) -> Figure:
     """Draw a profile with its uncertainty.
 
@@ -42,6 +43,8 @@ def plot_profile(
         Another profile, of a known field along the same line, drawn as a line.
     title : str, optional
         Above the figure.
+    figure : matplotlib.figure.Figure or SubFigure, optional
+        Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def plot_profile(
         ):
             have = list(table) if isinstance(table, xr.Dataset) else type(table).__name__
             raise DataError(f"{what} has {have}; a profile with {names} is needed.")
-    figure = new_figure((7.5, 0.8 + 2.1 * len(names)))
+    figure = new_figure((7.5, 0.8 + 2.1 * len(names)), figure)
     axes = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     unit, scale = _length_axis(profile["distance"])
     at = profile["distance"].values * scale
@@ -93,7 +96,11 @@ def plot_profile(
 
 
 def plot_offsets(
-    offsets: xr.Dataset, *, truth: xr.Dataset | None = None, title: str | None = None
+    offsets: xr.Dataset,
+    *,
+    truth: xr.Dataset | None = None,
+    title: str | None = None,
+    figure: Any = None,
 ) -> Figure:
     """Draw offsets along a fault, with their intervals and the width of its zone.
 
@@ -105,6 +112,8 @@ def plot_offsets(
         Other offsets along the same trace (of a known field), drawn as lines.
     title : str, optional
         Above the figure.
+    figure : matplotlib.figure.Figure or SubFigure, optional
+        Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 
     Returns
     -------
@@ -128,7 +137,7 @@ def plot_offsets(
         "parallel": "right-lateral", "perpendicular": "opening", "up": "right side up",
     }  # fmt: skip
     names = [name for name in labels if name in offsets]
-    figure = new_figure((7.5, 6.4))
+    figure = new_figure((7.5, 6.4), figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
     unit, scale = _length_axis(offsets["distance"])
     at = offsets["distance"].values * scale
@@ -165,7 +174,10 @@ def plot_offsets(
 
 
 def plot_training(
-    history: Mapping[str, Sequence[float]] | str | os.PathLike[str], *, title: str | None = None
+    history: Mapping[str, Sequence[float]] | str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    figure: Any = None,
 ) -> Figure:
     """Draw training curves.
 
@@ -176,6 +188,8 @@ def plot_training(
         training writes. Rates (names with ``lr`` or ``rate``) and seconds are left out.
     title : str, optional
         Above the figure.
+    figure : matplotlib.figure.Figure or SubFigure, optional
+        Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 
     Returns
     -------
@@ -202,7 +216,7 @@ def plot_training(
     }
     if key is None or not curves:
         raise DataError(f"history has {list(columns)}; 'step' and at least one curve are needed.")
-    figure = new_figure((7.0, 4.2))
+    figure = new_figure((7.0, 4.2), figure)
     ax = figure.subplots()
     x = columns[key]
     for k, (name, values) in enumerate(curves.items()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +34,11 @@ DIVERGING, SEQUENTIAL = "RdBu_r", "magma"
 MISSING = "0.85"
 
 
-def new_figure(size: tuple[float, float], dpi: int = 110) -> Figure:
-    """An empty figure outside of pyplot, so that nothing is shown or kept behind one's back.
+def new_figure(size: tuple[float, float], figure: Any = None, dpi: int = 110) -> Figure:
+    """An empty figure of a size (inches), or the one given, made that large.
+
+    It is made outside of pyplot, so that nothing is shown twice or kept behind
+    one's back, and a notebook shows it as a picture.
 
     Raises
     ------
@@ -43,10 +47,22 @@ def new_figure(size: tuple[float, float], dpi: int = 110) -> Figure:
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure, SubFigure
     except ImportError as error:
         raise SubpixError("plots need matplotlib: pip install 'xsubpix[plot]'.") from error
-    figure = Figure(figsize=size, layout="constrained", dpi=dpi)
+    if figure is not None:
+        if not isinstance(figure, SubFigure):
+            figure.set_size_inches(size)
+            figure.set_layout_engine("constrained")
+        return figure
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png")
+            return buffer.getvalue()
+
+    figure = Picture(figsize=size, layout="constrained", dpi=dpi)
     FigureCanvasAgg(figure)
     return figure
 
@@ -67,6 +83,13 @@ class Place:
         # Seven-figure coordinates say little in a picture.
         corners = grid.corners() * self.scale
         self.origin = corners.min(0) if self.kilometres else np.zeros(2)
+        #: How much longer a unit of y is drawn than one of x: degrees of latitude.
+        self.aspect = 1.0
+        if grid.crs is not None and not self.kilometres:
+            middle = (
+                float(grid.corners()[:, 1].mean()) * grid.crs.axis_info[0].unit_conversion_factor
+            )
+            self.aspect = 1.0 / max(float(np.cos(middle)), 0.01)
         self.low, self.high = corners.min(0) - self.origin, corners.max(0) - self.origin
 
     def from_crs(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -80,20 +103,27 @@ class Place:
         """Label of the x (0) or y (1) axis."""
         if self.kilometres:
             return f"{'xy'[axis]} (km from corner)"
+        if self.grid.crs is not None:
+            return ("longitude", "latitude")[axis] + " (degrees)"
         return str(self.grid.dims[1 - axis])
 
 
 def show_field(ax: Any, field: xr.DataArray, **style: Any) -> Any:
     """Draw a field with its rows and columns where they are, kilometres if in metres."""
+    import matplotlib
+    from matplotlib.ticker import MaxNLocator
+
     grid = Grid.from_dataarray(field, "field")
     place = Place(grid)
+    # Ground without a value is grey; what is off a rotated grid stays white.
+    style["cmap"] = matplotlib.colormaps[style.pop("cmap")].with_extremes(bad=MISSING)
     values = field.transpose(*grid.dims).values
     a, b, c, d, e, f = grid.transform
     rows, cols = grid.shape
     if b or d:
         col, row = np.meshgrid(np.arange(cols + 1), np.arange(rows + 1))
         x, y = place.from_crs(a * col + b * row + c, d * col + e * row + f)
-        mesh = ax.pcolormesh(x, y, values, rasterized=True, **style)
+        mesh = ax.pcolormesh(x, y, np.ma.masked_invalid(values), rasterized=True, **style)
     else:
         (left, right), (top, bottom) = place.from_crs([c, c + a * cols], [f, f + e * rows])
         extent = (left, right, bottom, top)
@@ -102,8 +132,11 @@ def show_field(ax: Any, field: xr.DataArray, **style: Any) -> Any:
         ends = place.low[1], place.high[1]
         # Without a CRS rows count downward, as in an image.
         ax.set_ylim(*(ends[::-1] if grid.crs is None and e > 0 else ends))
-    ax.set_aspect("equal")
-    ax.set_facecolor(MISSING)
+    ax.set_aspect(place.aspect)
+    if not place.kilometres:
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(4))
+        ax.ticklabel_format(useOffset=False, style="plain")
     ax.set_xlabel(place.label(0))
     spec = ax.get_subplotspec()
     if spec is not None and spec.is_first_col():
