@@ -21,7 +21,7 @@ __all__ = ["CosiCorr"]
 # Converged when the last step is below this, pixels.
 TOLERANCE = 1e-2
 # Outputs within this share of an initial window have their first guess in common.
-SHARED = 4
+SHARED = 2
 # Matches whose quality is less than this above chance get a first guess of their own.
 DOUBTFUL = 0.2
 
@@ -224,7 +224,7 @@ class _Tile:
         clean, gappy = whole.nonzero()[:, 0], (~whole).nonzero()[:, 0]
         if clean.numel():
             start[clean] = spectrum.phase_peak(
-                self.initial, rows[clean], cols[clean], self.estimator._search
+                self.initial, rows[clean], cols[clean], self.estimator._search, judge=False
             ).shift
         if gappy.numel():
             start[gappy] = self._final_peak(which[gappy])

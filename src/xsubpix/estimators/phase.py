@@ -195,7 +195,8 @@ def _searched_again(
     whole = wide.joint_count(rows + lead, cols + lead) == wide.window**2
     (near,) = whole.nonzero(as_tuple=True)
     if near.numel():
-        context = spectrum.phase_peak(wide, rows[near] + lead, cols[near] + lead, search)
+        at = rows[near] + lead, cols[near] + lead
+        context = spectrum.phase_peak(wide, *at, search, judge=True)
         best = best.replaced(near, _held(pair, rows[near], cols[near], context.shift, search))
         chance[near] &= context.chance
     for other in (own, far):

@@ -58,7 +58,9 @@ class PlaneFit(NamedTuple):
 # ------------------------------------------------------------- integer matching
 
 
-def phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> Match:
+def phase_peak(
+    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int, *, judge: bool
+) -> Match:
     """Displacement at the peak of the half-whitened correlation of tapered windows.
 
     The circular correlation of the two windows, with the cross-spectrum divided
@@ -73,6 +75,8 @@ def phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) 
         First pixel of each window, shape (n,), the same in both images.
     search : int
         Largest displacement along each axis, pixels.
+    judge : bool
+        Whether to say if the peak may be chance; costs a seventh of the time.
 
     Returns
     -------
@@ -82,13 +86,15 @@ def phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) 
     """
     batch = max(1, BATCH_ELEMENTS // pair.window**2)
     parts = [
-        _phase_peak(pair, r, c, search)
+        _phase_peak(pair, r, c, search, judge)
         for r, c in zip(rows.split(batch), cols.split(batch), strict=True)
     ]
     return Match(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
-def _phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int) -> Match:
+def _phase_peak(
+    pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int, judge: bool
+) -> Match:
     n = pair.window
     weight = pair.taper[:, None] * pair.taper
     one, two = (
@@ -116,7 +122,12 @@ def _phase_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int)
         bend = (2 * peak - up - down).clamp_min(1e-30)
         vertex.append(((up - down) / (2 * bend)).clamp(-0.5, 0.5))
     whole = torch.stack([lags[y], lags[x]], 1)
-    return Match(whole + torch.stack(vertex, 1), *by_chance(near[:, 1:-1, 1:-1], whole, n, LEAD))
+    shift = whole + torch.stack(vertex, 1)
+    if not judge:
+        return Match(
+            shift, torch.zeros_like(peak, dtype=torch.bool), torch.full_like(peak, torch.nan)
+        )
+    return Match(shift, *by_chance(near[:, 1:-1, 1:-1], whole, n, LEAD))
 
 
 # ------------------------------------------------------------------ plane fit
