@@ -61,6 +61,9 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     install(session, "bench")
+    # With its dependencies pyxel brings opencv-python, over the modules of the opencv extra.
+    session.install("--constraint", CONSTRAINTS, "gmsh", "meshio")
+    session.install("--no-deps", "pyxel-dic", "interpylate")
     scripts = session.posargs or [
         os.path.join("benchmarks", name)
         for name in sorted(os.listdir("benchmarks"))

@@ -148,8 +148,11 @@ def fault(number: int, jump: float, detectors: bool) -> None:
         ("zero", None),
         (f"{window} window 32", create(window, window=32, step=2)),
         *((name, create(name)) for name in DENSE),
-        ("micmac as published", create("micmac", gamma=2.0, regularisation=1.0)),
-        ("micmac window 7", create("micmac", window=7)),
+        (
+            "micmac as published",
+            create("micmac", schedule="published", window=9, gamma=2.0, regularisation=1.0),
+        ),
+        ("micmac window 9", create("micmac", window=9)),
         ("micmac", create("micmac")),
     ]
     near_errors = {}
