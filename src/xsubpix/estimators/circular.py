@@ -88,7 +88,7 @@ def circular_fit(
     quality = value / perfect
     return Fit(
         shift,
-        sigma=torch.where(sound, sigma, float(search)),
+        sigma=torch.where(sound, sigma, float(max(search, 1))),
         quality=quality.clamp(0.0, 1.0),
         converged=sound,
         sound=torch.isfinite(quality) & (quality > 0),

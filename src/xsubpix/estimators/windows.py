@@ -447,6 +447,8 @@ def _refine_once(
     variance = (inverse_gram @ spread @ inverse_gram.mT).diagonal(dim1=1, dim2=2).mean(1)
     sigma = (residual * variance).sqrt() * SIGMA
     sigma /= _shared_gradient(weighted[:, 1:], own[:, 0], two, safe_gain)
+    # Without any correlation nothing is known but the range.
+    sigma = torch.where(matched, sigma, float(max(search, 1)))
     converged = (size < tolerance) & (sub.abs().amax(1) <= 0.75)
     sound &= torch.minimum(energy, energy_two) > FAINTEST * total
     return Fit(whole + sub, sigma, quality.clamp(0.0, 1.0), converged, sound)
