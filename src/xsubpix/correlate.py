@@ -16,6 +16,7 @@ from .estimators.registry import create_searching
 from .grid import Grid, labelled
 from .image import Image, condition
 from .lattice import Lattice, map_blocks
+from .stack import correlate_stack, is_stack
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -41,7 +42,8 @@ def correlate(
     pre, post : xarray.DataArray
         The image before and the image after, on the same grid. Dimensions
         y/x, lat/lon, northing/easting, ..., in any order; further dimensions
-        (``band``) must have size 1. Any real data type; NaN, infinities and
+        (``band``) must have size 1, but for ``pair`` or ``time``: stacks are
+        correlated pair by pair, and one image with each of a stack. Any real data type; NaN, infinities and
         the declared nodata value (``_FillValue``) are missing.
     model : str or Estimator
         How to measure; see :func:`xsubpix.available_models`. The default,
@@ -84,6 +86,8 @@ def correlate(
             CF flags: ``nodata``, ``edge`` (the window reaches beyond the
             image), ``low_texture``, ``not_converged``, ``out_of_range``.
 
+        Stacks give a first dimension ``pair``.
+
         Attributes name the model, its parameters and the version; scalar
         coordinates ``reference_time``, ``secondary_time`` are there when both
         or one of the images have a time.
@@ -111,10 +115,14 @@ def correlate(
     >>> round(float(disp.east[3, 3]), 2)
     1.0
     """
+    options |= {"window": window, "step": step, "device": device}
+    if is_stack(pre) or is_stack(post):
+        return correlate_stack(
+            pre, post, functools.partial(correlate, model=model, search=search, **options)
+        )
     one, two = Image.from_dataarray(pre, "pre"), Image.from_dataarray(post, "post")
     one.grid.check_same(two.grid)
     pixels = _search_pixels(search, one.grid)
-    options |= {"window": window, "step": step, "device": device}
     estimator = create_searching(model, pixels, **options)
     step = estimator.step
     if min(one.grid.shape) < step:

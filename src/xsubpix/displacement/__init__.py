@@ -10,6 +10,7 @@ from .masking import mask
 from .offsets import offsets
 from .outliers import filter_outliers
 from .profiles import profile
+from .series import series
 from .strain import strain
 from .summary import summary
 from .traces import read_trace
@@ -29,6 +30,7 @@ __all__ = [
     "profile",
     "read_trace",
     "rotate",
+    "series",
     "strain",
     "summary",
     "to_pixels",

@@ -1,0 +1,247 @@
+"""Displacement through time: a network of pairs to one field a date."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import DataError, ModelError
+
+__all__ = ["series"]
+
+# A network's largest number of dates in a batch of pixels: memory of n^2 a pixel.
+_BATCH_NUMBERS = 4_000_000
+# Dates whose variance comes out larger than this many times the largest weight's are
+# tied to no other.
+_LOOSE = 1e6
+# Rounds of reweighting, and where Huber's loss turns linear, in robust deviations.
+_ROUNDS, _HUBER = 8, 1.5
+
+
+def series(
+    disp: xr.Dataset, *, reference: Any = None, weights: str = "sigma", robust: bool = True
+) -> xr.Dataset:
+    r"""Invert the displacements of pairs of dates for that of every date.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east``, ``north``, perhaps ``sigma``, with a dimension ``pair`` and its
+        coordinates ``reference_time`` and ``secondary_time``, as
+        :func:`xsubpix.correlate` gives for stacks. NaN is missing.
+    reference : datetime, optional
+        Date at which the displacement is zero; by default the first.
+    weights : {"sigma", "none"}
+        Whether pairs weigh by ``1 / sigma**2``; without ``sigma`` they weigh alike.
+    robust : bool
+        Whether pairs that fit badly lose weight: rounds of Huber's weights.
+
+    Returns
+    -------
+    xarray.Dataset
+        Lazy if `disp` is. With the dimension ``time``, the dates of all pairs:
+
+        ``east``, ``north`` : float32
+            Displacement since `reference`; NaN at dates that no chain of pairs
+            ties to it.
+        ``sigma`` : float32
+            One standard deviation of each component, scaled by how well the
+            pairs fit.
+
+        and without: ``closure``, the root mean square by which pairs and dates
+        disagree (of each component, pairs weighted as in the fit), and ``quality``,
+        the share of pairs that were used.
+
+    Raises
+    ------
+    DataError
+        There are no pairs, no times, or the reference is none of the dates.
+    ModelError
+        Unknown `weights`.
+
+    Notes
+    -----
+    Weighted least squares for each pixel of ``d(pair) = x(secondary) -
+    x(reference)``, as for the small baselines of radar interferometry (Berardino
+    et al. 2002, doi:10.1109/TGRS.2002.803792) and for optical images (Bontemps et
+    al. 2018, doi:10.1016/j.rse.2018.02.023).
+    """
+    if weights not in ("sigma", "none"):
+        raise ModelError(f"weights={weights!r}: give 'sigma' or 'none'.")
+    times, first, second = _network(disp)
+    origin = 0
+    if reference is not None:
+        found = np.flatnonzero(times == np.datetime64(reference).astype(times.dtype))
+        if not len(found):
+            raise DataError(
+                f"reference={reference!r} is none of the {len(times)} dates, {times[0]} to "
+                f"{times[-1]}."
+            )
+        origin = int(found[0])
+    spread = disp["sigma"] if "sigma" in disp and weights == "sigma" else None
+    if spread is None:
+        spread = xr.full_like(disp["east"], np.nan)
+    fields = [_one_chunk(v, "pair") for v in (disp["east"], disp["north"], spread)]
+    east, north, sigma, closure, quality = xr.apply_ufunc(
+        _invert,
+        *fields,
+        input_core_dims=[["pair"]] * 3,
+        output_core_dims=[["time"], ["time"], ["time"], [], []],
+        kwargs={
+            "first": first, "second": second, "dates": len(times), "origin": origin,
+            "robust": robust,
+        },
+        dask="parallelized",
+        output_dtypes=[np.float32] * 5,
+        dask_gufunc_kwargs={"output_sizes": {"time": len(times)}},
+        keep_attrs=False,
+    )  # fmt: skip
+    units = disp["east"].attrs.get("units", "1")
+    grid_mapping = disp["east"].encoding.get("grid_mapping", disp["east"].attrs.get("grid_mapping"))
+    described = {
+        "east": (east, "displacement toward grid east since the reference date", units),
+        "north": (north, "displacement toward grid north since the reference date", units),
+        "sigma": (sigma, "one-sigma uncertainty of each displacement component", units),
+        "closure": (closure, "root mean square misfit of the pairs", units),
+        "quality": (quality, "share of the pairs that were used", "1"),
+    }
+    out = xr.Dataset(attrs={**disp.attrs, "title": "Displacement time series"})
+    for name, (field, label, unit) in described.items():
+        if "time" in field.dims:
+            field = field.transpose("time", ...)
+        field.attrs = {"long_name": label, "units": unit}
+        if grid_mapping:
+            field.encoding["grid_mapping"] = grid_mapping
+        out[name] = field
+    out = out.assign_coords(
+        time=("time", times, {"long_name": "date of the images"}),
+        reference_time=((), times[origin], {"long_name": "date of no displacement"}),
+    )
+    kept = {k: v for k, v in disp.coords.items() if "pair" not in v.dims and k not in out.coords}
+    return out.assign_coords(kept)
+
+
+def _network(disp: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All dates, sorted, and the indices of each pair's first and second."""
+    names = ("reference_time", "secondary_time")
+    if "pair" not in disp.dims or any(name not in disp.coords for name in names):
+        raise DataError(
+            f"disp has the dimensions {tuple(disp.dims)}; a dimension 'pair' with the coordinates "
+            "reference_time and secondary_time is needed, as correlate gives for stacks with times."
+        )
+    one, two = (disp[name].values for name in names)
+    if one.shape != (disp.sizes["pair"],) or two.shape != one.shape:
+        raise DataError("reference_time and secondary_time need one value for each pair.")
+    if np.isnat(one).any() or np.isnat(two).any():
+        raise DataError("a pair has no time: fill reference_time and secondary_time.")
+    times = np.unique(np.concatenate((one, two)))
+    return times, np.searchsorted(times, one), np.searchsorted(times, two)
+
+
+def _one_chunk(field: xr.DataArray, dim: str) -> xr.DataArray:
+    return field.chunk({dim: -1}) if field.chunks is not None else field
+
+
+def _invert(
+    east: np.ndarray,
+    north: np.ndarray,
+    sigma: np.ndarray,
+    *,
+    first: np.ndarray,
+    second: np.ndarray,
+    dates: int,
+    origin: int,
+    robust: bool,
+) -> tuple[np.ndarray, ...]:
+    """Pixels ``(..., pair)`` to dates ``(..., time)``; see :func:`series`."""
+    shape, pairs = east.shape[:-1], east.shape[-1]
+    flat = [v.reshape(-1, pairs) for v in (east, north, sigma)]
+    out = [np.full((len(flat[0]), dates), np.nan, np.float32) for _ in range(3)]
+    closure, quality = (np.full(len(flat[0]), np.nan, np.float32) for _ in range(2))
+    size = max(1, _BATCH_NUMBERS // (dates * dates))
+    for begin in range(0, len(flat[0]), size):
+        part = slice(begin, begin + size)
+        x, y, s = (v[part] for v in flat)
+        found = _solve(x, y, s, first, second, dates, origin, robust)
+        for target, values in zip((*out, closure, quality), found, strict=True):
+            target[part] = values
+    return (
+        *(v.reshape(*shape, dates) for v in out),
+        closure.reshape(shape),
+        quality.reshape(shape),
+    )
+
+
+def _solve(
+    east: np.ndarray,
+    north: np.ndarray,
+    sigma: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    dates: int,
+    origin: int,
+    robust: bool,
+) -> tuple[np.ndarray, ...]:
+    known = np.isfinite(east) & np.isfinite(north)
+    data = np.where(known, np.stack((east, north)), 0.0).astype(np.float64)
+    base = known.astype(np.float64)
+    told = known & np.isfinite(sigma) & (sigma > 0)
+    # Weights of mean 1, so that what is loose can be told from what is tied.
+    inverse = np.where(told, 1.0 / np.where(told, sigma, 1.0).astype(np.float64) ** 2, 0.0)
+    mean = inverse.sum(1) / np.maximum(told.sum(1), 1)
+    any_told = told.any(1)
+    base = np.where(any_told[:, None], inverse / np.where(any_told, mean, 1.0)[:, None], base)
+    free = np.delete(np.arange(dates), origin)
+    index = np.full(dates, -1)
+    index[free] = np.arange(dates - 1)
+    design = np.zeros((len(first), dates - 1))
+    rows = np.arange(len(first))
+    for column, sign in ((second, 1.0), (first, -1.0)):
+        there = index[column] >= 0
+        np.add.at(design, (rows[there], index[column][there]), sign)
+    weight = base
+    for _ in range(_ROUNDS if robust else 1):
+        normal = np.einsum("pi,np,pj->nij", design, weight, design, optimize=True)
+        # A date that no pair ties gets a variance of 1e9, and no more numbers than that.
+        normal += 1e-9 * np.eye(dates - 1)
+        right = np.einsum("pi,np,cnp->nic", design, weight, data, optimize=True)
+        solution = np.linalg.solve(normal, right)
+        misfit = data - np.einsum("pi,nic->cnp", design, solution, optimize=True)
+        length = np.hypot(*misfit)
+        used = weight > 0
+        scale = 1.2 * _median(np.where(used, length, np.nan))
+        if robust:
+            limit = np.maximum(_HUBER * scale[:, None], 1e-9)
+            weight = base * np.minimum(1.0, limit / np.maximum(length, 1e-12))
+    covariance = np.linalg.inv(normal)
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    freedom = np.maximum(used.sum(1) - (dates - 1), 1)
+    power = (weight * length**2).sum(1) / 2 / freedom
+    loose = variance > _LOOSE
+    values = np.where(loose[None], np.nan, np.moveaxis(solution, 2, 0))
+    deviation = np.where(loose, np.nan, np.sqrt(variance * power[:, None]))
+    still = np.where(used.any(1), 0.0, np.nan)
+
+    def with_origin(field: np.ndarray) -> np.ndarray:
+        return np.insert(field, origin, still, axis=1)
+
+    total = np.where(used.any(1), weight.sum(1), 1.0)
+    closure = np.sqrt((weight * length**2 / 2).sum(1) / total)
+    closure = np.where(used.any(1), closure, np.nan)
+    return (
+        with_origin(values[0]),
+        with_origin(values[1]),
+        with_origin(deviation),
+        closure,
+        used.mean(1),
+    )
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """Median of each row's numbers, 0 where there is none."""
+    filled = np.sort(np.where(np.isfinite(values), values, np.inf), axis=1)
+    count = np.isfinite(values).sum(1)
+    middle = np.take_along_axis(filled, np.maximum(count - 1, 0)[:, None] // 2, axis=1)[:, 0]
+    return np.where(count > 0, middle, 0.0)

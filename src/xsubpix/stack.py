@@ -1,0 +1,91 @@
+"""Stacks of images: which pairs they make, and the pairs' fields side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+import numpy as np
+import xarray as xr
+
+from .errors import DimensionError
+
+__all__ = ["correlate_stack", "is_stack"]
+
+#: Dimensions along which images are paired, by position.
+STACKED = ("pair", "time")
+_TIMES = ("reference_time", "secondary_time")
+
+
+def is_stack(image: object) -> bool:
+    """Whether an image has a dimension ``pair`` or ``time`` of more than one."""
+    return isinstance(image, xr.DataArray) and _stack_dim(image) is not None
+
+
+def correlate_stack(
+    pre: xr.DataArray,
+    post: xr.DataArray,
+    correlate: Callable[[xr.DataArray, xr.DataArray], xr.Dataset],
+) -> xr.Dataset:
+    """Correlate images pair by pair along ``pair`` or ``time``.
+
+    Parameters
+    ----------
+    pre, post : xarray.DataArray
+        Images with a dimension ``pair`` or ``time``, of the same length; one of
+        them may be a single image, which is then paired with all of the other.
+    correlate : callable
+        From a pair of single images to their field.
+
+    Returns
+    -------
+    xarray.Dataset
+        The fields along a first dimension ``pair``, with the coordinates
+        ``reference_time`` and ``secondary_time`` of each pair where the images have
+        times, and those of ``pair`` where it had any.
+
+    Raises
+    ------
+    DimensionError
+        The stacks have different lengths, or an image has both dimensions.
+    """
+    dims = [_stack_dim(image) for image in (pre, post)]
+    sizes = [1 if dim is None else image.sizes[dim] for image, dim in zip((pre, post), dims,
+                                                                          strict=True)]  # fmt: skip
+    if all(dims) and sizes[0] != sizes[1]:
+        raise DimensionError(
+            f"pre has {sizes[0]} images along {dims[0]!r}, and post {sizes[1]} along {dims[1]!r}: "
+            "pairs are made by position. Choose with pre.isel(...), or align by the coordinate."
+        )
+    fields = []
+    for k in range(max(sizes)):
+        one, two = (
+            image if dim is None else image.isel({dim: k})
+            for image, dim in zip((pre, post), dims, strict=True)
+        )
+        fields.append(correlate(one, two))
+    coords = {
+        name: ("pair", np.array([f[name].values for f in fields]), fields[0][name].attrs)
+        for name in _TIMES
+        if all(name in f.coords for f in fields)
+    }
+    for image, dim in zip((pre, post), dims, strict=True):
+        if dim == "pair" and "pair" in image.coords:
+            coords["pair"] = ("pair", image["pair"].values, image["pair"].attrs)
+            break
+    out = xr.concat(
+        [f.drop_vars(_TIMES, errors="ignore") for f in fields],
+        dim="pair", coords="minimal", compat="override", combine_attrs="override",
+    )  # fmt: skip
+    for name in out.data_vars:
+        out[name].encoding = dict(fields[0][name].encoding)
+    return out.assign_coords(coords)
+
+
+def _stack_dim(image: xr.DataArray) -> Hashable | None:
+    found = [dim for dim in STACKED if image.sizes.get(dim, 1) > 1]
+    if len(found) == 2:
+        raise DimensionError(
+            f"an image has both dimensions, {image.sizes}: stack them to one, "
+            "image.stack(pair=('pair', 'time')), or choose."
+        )
+    return found[0] if found else None
