@@ -20,10 +20,10 @@ __all__ = ["CosiCorr"]
 
 # Converged when the last step is below this, pixels.
 TOLERANCE = 1e-2
-# Outputs within this share of an initial window have their first guess in common.
-SHARED = 2
-# Matches whose quality is less than this above chance get a first guess of their own.
+# Matches whose quality is less than this above chance, or that end farther than this from
+# the shared first guess, pixels, get a first guess of their own.
 DOUBTFUL = 0.2
+STRAYED = 0.6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +35,9 @@ class CosiCorr(WindowEstimator):
        divided by the root of its amplitude. (The published method divides by
        the amplitude itself, phase correlation; on real second dates half of
        the whitening leaves fewer wrong peaks, 0.4 % against 0.7 % of them,
-       and cross-correlation 2.3 %.) Outputs within a quarter of an initial
-       window take the same peak to start from.
+       and cross-correlation 2.3 %.) Outputs within the same
+       square of an initial window's side take the peak of its middle to start
+       from.
     2. The window of `post` is cut again at the whole pixels of the
        displacement, and the normalised cross-spectrum of the two `window`
        windows is :math:`Q = F_1 F_2^* / |F_1 F_2^*|`.
@@ -54,9 +55,10 @@ class CosiCorr(WindowEstimator):
     rest on the same ground. A taper that stays on the pixels of its image
     pulls displacements towards whole pixels.
 
-    Where the quality is less than 0.2 above chance, as next to a fault whose
-    offset the shared first guess does not tell, windows start again from the
-    peak of their own initial window.
+    Where the quality is then less than 0.2 above chance, as next to a fault whose
+    offset the shared first guess does not tell, where the steps do not converge, or
+    end more than 0.6 px from that guess, windows start again from the peak of their
+    own initial window.
 
     ``quality`` is the published signal-to-noise ratio
     :math:`1 - \sum W \varphi / (4 \sum W)`, with the weights of step 4 (those
@@ -178,7 +180,8 @@ class _Tile:
         chance = 0.5 + 5.5 / (self.estimator.window + 5)
         start, own = self._starts(which)
         fit = self._fit(which, start)
-        doubtful = (fit.quality < chance + DOUBTFUL) & fit.sound
+        strayed = (fit.shift - start).abs().amax(1) > STRAYED
+        doubtful = ((fit.quality < chance + DOUBTFUL) | ~fit.converged | strayed) & fit.sound
         left = (doubtful & ~own).nonzero()[:, 0]
         if left.numel():
             again = self._fit(which[left], self._initial_peak(which[left]))
@@ -203,7 +206,7 @@ class _Tile:
         if e._search == 0:
             none = torch.zeros(which.numel(), 2, device=which.device)
             return none, torch.ones_like(which, dtype=torch.bool)
-        share = max(1, min(e.tile, e._initial // SHARED // e.step))
+        share = max(1, min(e.tile, e._initial // e.step))
         if share == 1:
             return self._initial_peak(which), torch.ones_like(which, dtype=torch.bool)
         # The output in a block's middle stands for it.
