@@ -1,8 +1,9 @@
 """All correlators on all sets: error, CPU time, memory; sigma, noise, bias and breakdown.
 
-    python benchmarks/bench_correlators.py [--full] [--output docs/benchmarks]
+    python benchmarks/bench_correlators.py [--full] [--output FOLDER]
 
-Writes ``correlators.rst``, ``correlators_pareto.png`` and ``correlators_limits.png``. Every
+With a folder, writes ``correlators.rst``, ``correlators_pareto.png`` and ``correlators_limits.png``
+there; the page in ``docs/benchmarks`` is that of ``--full``, which writes there by itself. Every
 method runs in a process of its own, one after the other, on one thread. The images are found
 in ``XSUBPIX_DATA`` (default ``../shared/data``); without them procedural scenes serve.
 """
@@ -579,9 +580,10 @@ def plots(results: dict[str, Any], work: list[Any], extra: dict[str, Any], folde
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--full", action="store_true", help="all chips, pairs and bands")
-    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"))
+    parser.add_argument("--output", type=Path, help="folder to write the page and plots to")
     options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
+    if options.full and options.output is None:
+        options.output = Path("docs/benchmarks")
     print("Ruptures and images ...", flush=True)
     work = cases(options.full)
     print("Methods ...", flush=True)
@@ -593,8 +595,10 @@ def main() -> None:
         "sigma": coverage(options.full, work), "limits": limits(options.full),
     }  # fmt: skip
     text = report(results, work, extra, options.full)
-    (options.output / "correlators.rst").write_text(text)
-    plots(results, work, extra, options.output)
+    if options.output is not None:
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / "correlators.rst").write_text(text)
+        plots(results, work, extra, options.output)
     print(text)
 
 
