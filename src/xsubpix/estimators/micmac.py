@@ -74,9 +74,9 @@ class MicMac(Estimator):
       the slope, which makes an offset of 3 px a ramp of 8 px of ground; a jump of
       either component costs 2 at most, so that an offset may be sharp; and all of
       this times a number between 1/3 and 1.5 that grows with the noise of the
-      tile, told by the correlation of its windows. Near a fault of 3 px on a clean
-      pair the error is a quarter of that of the published schedule, and on real
-      second dates two thirds of it.
+      tile, told by the correlation of its windows. Near an offset of 3 px the error
+      is a quarter of what the published weights leave (times 8, windows of 9 px) on
+      a clean pair, and two thirds of it on real second dates.
     - `gamma` is 1, not 2, since the square makes good matches nearly free, so
       that gradients turn into stairs.
 
