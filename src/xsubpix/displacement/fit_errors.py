@@ -12,14 +12,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.signal import fftconvolve
 
 __all__ = ["Noise", "Sample", "estimate_noise"]
 
 # Correlation below which noise counts as independent, and farthest lag looked at.
 _FLOOR = 0.05
 _FARTHEST = 48
-# Bias of the residuals' own correlation shrinks by each round.
-_ROUNDS = 3
+# The residuals' correlation converges to the noise's in so many rounds.
+_ROUNDS = 5
+_FEW = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +92,30 @@ class Noise:
         """Covariance of two linear forms of unit noise at the pixels of a sample."""
         return float((sample.lagged(one, two, self.lag) * self.correlation).sum())
 
+    def taken(self, sample: Sample, lag: int) -> np.ndarray:
+        """Sums of products, by lag, that the residuals of a fit lack: (2 lag + 1, 2 lag + 1).
+
+        With R the correlation of the noise and H the fit's projection, residuals have
+        the covariance (I - H) R (I - H)^T; this is R minus that, summed over all pairs of
+        values at each lag.
+        """
+        spread = np.stack([self.smeared(sample, a) for a in sample.estimator])
+        own = sample.design @ (spread @ sample.estimator.T)
+        parts = [
+            sample.lagged(x, 2.0 * smeared - g, lag)
+            for x, smeared, g in zip(sample.design.T, spread, own.T, strict=True)
+        ]
+        return np.sum(parts, axis=0)
+
+    def smeared(self, sample: Sample, values: np.ndarray) -> np.ndarray:
+        """The correlation matrix times values at the pixels of a sample."""
+        grid = sample.grid(values)
+        out = fftconvolve(grid, self.correlation, mode="same") if self.lag else grid
+        return out[sample.rows - sample.rows.min(), sample.cols - sample.cols.min()]
+
     def lost(self, sample: Sample) -> float:
         """Share of the noise's variance that the fit takes up, so residuals lack it."""
-        taken = sum(
-            self.covariance(sample, x, a)
-            for x, a in zip(sample.design.T, sample.estimator, strict=True)
-        )
-        return min(taken / len(sample.residuals), 0.9)
+        return min(float(self.taken(sample, 0)[0, 0]) / len(sample.residuals), 0.9)
 
     def scale(self, sample: Sample) -> float:
         """Standard deviation of the noise, from the residuals of a fit."""
@@ -107,9 +126,9 @@ class Noise:
 def estimate_noise(samples: Sequence[Sample]) -> Noise:
     """Correlation of the noise, pooled over the residuals of many fits.
 
-    Means over rings of lags, up to where they fall below 0.05. Residuals sum to
-    about zero over each fit, which lowers all their correlations by the share that the
-    fit took up: that is added back, in rounds.
+    Means over rings of lags, up to where they fall below 0.05. A fit takes up part of
+    the noise, mostly what is correlated over long distances; how much at each
+    lag follows from the correlation itself, so it is added back in rounds.
 
     Parameters
     ----------
@@ -121,29 +140,32 @@ def estimate_noise(samples: Sequence[Sample]) -> Noise:
     Noise
     """
     lag = int(min(_FARTHEST, max(np.ptp(s.rows) + np.ptp(s.cols) for s in samples) // 3 + 1))
-    size = 2 * lag + 1
-    products, pairs = np.zeros((size, size)), np.zeros((size, size))
+    y, x = np.indices((2 * lag + 1, 2 * lag + 1)) - lag
+    ring = np.rint(np.hypot(y, x)).astype(int)
+    inside = ring <= lag
+
+    def rings(products: np.ndarray) -> np.ndarray:
+        return np.bincount(ring[inside], products[inside], lag + 1)
+
+    total, count = np.zeros(lag + 1), np.zeros(lag + 1)
     for s in samples:
         unit = s.residuals / (np.sqrt(np.mean(s.residuals**2)) or 1.0)
         ones = np.ones_like(unit)
-        products += s.lagged(unit, unit, lag)
-        pairs += s.lagged(ones, ones, lag)
-    y, x = np.indices((size, size)) - lag
-    ring = np.rint(np.hypot(y, x)).astype(int)
-    inside = ring <= lag
-    total = np.bincount(ring[inside], products[inside], lag + 1)
-    count = np.bincount(ring[inside], pairs[inside], lag + 1)
-    measured = np.divide(total, count, out=np.zeros(lag + 1), where=count > 0.5)
-    measured = measured / (measured[0] or 1.0)
+        total += rings(s.lagged(unit, unit, lag))
+        count += rings(s.lagged(ones, ones, lag))
+    # What fits take up is much the same for all: some say it.
+    few = samples[:: max(1, len(samples) // _FEW)]
+    share = len(samples) / len(few)
+    seen = count > 0.5
     noise = Noise(np.ones((1, 1)))
     for _ in range(_ROUNDS):
-        lost = float(np.mean([noise.lost(s) for s in samples[:: max(1, len(samples) // 16)]]))
-        corrected = measured * (1.0 - lost) + lost
-        below = np.flatnonzero(corrected < _FLOOR + lost)
-        radius = int(below[0]) if below.size else lag
-        profile = np.where(np.arange(lag + 1) < radius, corrected, 0.0)
-        profile[0] = 1.0
+        taken = share * np.sum([rings(noise.taken(s, lag)) for s in few], axis=0)
+        scale = (count[0] - taken[0]) / (total[0] or 1.0)
+        profile = np.divide(scale * total + taken, count, out=np.zeros(lag + 1), where=seen)
+        below = np.flatnonzero(profile < _FLOOR)
+        radius = max(1, int(below[0]) if below.size else lag)
+        profile[radius:], profile[0] = 0.0, 1.0
         full = np.where(inside, profile[np.minimum(ring, lag)], 0.0)
-        cut = slice(lag - radius, lag + radius + 1)
+        cut = slice(lag - radius + 1, lag + radius)
         noise = Noise(full[cut, cut])
     return noise

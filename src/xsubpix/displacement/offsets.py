@@ -94,12 +94,13 @@ def offsets(
     Notes
     -----
     On each side a polynomial in the distance from the trace, plus a slope along it,
-    is fitted under Huber's loss, weighted by 1/sigma**2 where ``sigma`` is there. The offset is
-    the difference at the trace. Its error comes from the residuals themselves:
-    their correlation in space is pooled over all stations, their size is each
-    station's own. So neighbouring values that a correlation window ties
-    together are not taken for independent, and ground that bends away from the
-    polynomial widens the interval. The quantiles are Student's.
+    is fitted under Huber's loss, weighted by 1/sigma**2 where ``sigma`` is there. The
+    offset is the difference at the trace. Its error comes from the residuals
+    themselves: their correlation in space is pooled over all stations, their size
+    is each station's own, and what the fits took up of the noise is added back. So
+    neighbouring values that a correlation window ties together are not taken for
+    independent, and ground that bends away from the polynomial widens the
+    interval. The quantiles are Student's.
 
     What it cannot know: strain within the gap and slip that did not
     reach the ground count as offset as far as they look like one from outside
