@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["Image", "condition", "condition_linear"]
 
 
+# Numbers above the first, where there are some below the second, are fill values.
+LARGEST, USUAL = 1e19, 1e15
+# Values farther from the others than so many times their spread are brought to there.
+FARTHEST = 100.0
+
+
 @dataclasses.dataclass(frozen=True)
 class Image:
     """One image, checked.
@@ -120,9 +126,19 @@ def _time(image: xr.DataArray) -> np.datetime64 | None:
 
 
 def condition_linear(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
-    """Turn a tile of any real data type into float64 with NaN for missing pixels."""
+    """Turn a tile of any real data type into float64 with NaN for missing pixels.
+
+    Missing are NaN, infinity, the declared nodata value, and real numbers beyond
+    1e19 among others of the usual size: the fill values of NetCDF, GDAL and climate
+    models that nobody declared.
+    """
     x = pixels.astype(np.float64)
     missing = ~np.isfinite(x)
+    if pixels.dtype.kind == "f":
+        size = np.abs(x)
+        large = size > LARGEST
+        if large.any() and ((size > 0) & (size < USUAL)).any():
+            missing |= large
     if nodata is not None:
         missing |= x == nodata
         if pixels.dtype.kind == "f":
@@ -139,13 +155,19 @@ def condition(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
 
     Values whose size float32 sums would not bear, or that hide a small signal
     on a large constant, are first shifted and scaled by powers of two, in
-    double precision: no estimator depends on gain or offset.
+    double precision: no estimator depends on gain or offset. Single values that
+    would leave no digits to all others are brought nearer.
     """
     x = condition_linear(pixels, nodata)
     if np.isnan(x).all():
         return x.astype(np.float32)
     low, high = float(np.nanmin(x)), float(np.nanmax(x))
-    # Halves, since high - low and high + low may overflow.
+    if high - low > 1e6:
+        usual = np.nanpercentile(x, (5, 95))
+        spread = float(usual[1] - usual[0])
+        if high - low > FARTHEST * spread > 0:
+            x = np.clip(x, usual[0] - FARTHEST * spread, usual[1] + FARTHEST * spread)
+            low, high = float(np.nanmin(x)), float(np.nanmax(x))
     half_range, centre = high / 2 - low / 2, high / 2 + low / 2
     if abs(centre) > 1e3 * half_range:
         x = x - centre
