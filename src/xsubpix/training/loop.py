@@ -127,7 +127,7 @@ def train(
         if rank == 0 and rows and (done % config.validate_every == 0 or done == last):
             with average.applied(network):
                 found = checks.measure(network, place, config.half)
-                save_network(folder / _WEIGHTS, network, _card(config, done, found), half=True)
+                _write(folder, network, config, done, found)
                 draw_samples(folder / "samples.png", checks, network, place)
             rows.write(done, _rate(config, step), float(np.mean(losses)), found)
             draw_curves(folder / "curves.png", folder / _LOG)
@@ -141,7 +141,17 @@ def train(
                     file=sys.stderr,
                     flush=True,
                 )
+    if rank == 0 and first >= last:
+        # Nothing was left to do: a finished run is validated again, and written.
+        with average.applied(network):
+            _write(folder, network, config, first, checks.measure(network, place, config.half))
     return folder / _WEIGHTS
+
+
+def _write(
+    folder: Path, network: FlowNetwork, config: TrainConfig, steps: int, found: Validation
+) -> None:
+    save_network(folder / _WEIGHTS, network, _card(config, steps, found), half=True)
 
 
 def _update(
@@ -281,6 +291,8 @@ def _card(config: TrainConfig, steps: int, found: Validation) -> dict[str, Any]:
     return {
         "version": __version__,
         "licence": "BSD-3-Clause",
+        "calibration": {} if math.isnan(found.sigma) else {"sigma": found.sigma},
+        "reach": config.augmentation.shift + 2,
         "training": {"settings": settings, "digest": config.digest(), "steps": steps},
         "figures": {"validation": found.to_dict()},
     }

@@ -41,6 +41,9 @@ class Validation:
         Mean end-point error of measuring nothing.
     within : float
         Share of the errors below the predicted 68 % radius; NaN without spread.
+    sigma : float
+        Factor that makes 68 % of the components' errors smaller than the sigma
+        that follows from the predicted spread; NaN without spread.
     """
 
     mean: float
@@ -48,8 +51,9 @@ class Validation:
     sharp: float
     zero: float
     within: float
+    sigma: float
 
-    NAMES: ClassVar[tuple[str, ...]] = ("mean", "median", "sharp", "zero", "within")
+    NAMES: ClassVar[tuple[str, ...]] = ("mean", "median", "sharp", "zero", "within", "sigma")
 
     def values(self) -> list[float]:
         """In the order of the names."""
@@ -99,16 +103,21 @@ class ValidationSamples:
         known = np.isfinite(error)
         known &= np.isfinite(self.samples.pre)[inner] & np.isfinite(self.samples.post)[inner]
         sharp = _sharp(truth)[inner] & known
-        within = np.nan
+        within = factor = np.nan
         if log_spread is not None:
             # P(r < q b) of the density exp(-r / b) / (2 pi b^2) is 0.68 at q = 2.3507.
             within = float((error < 2.3507 * np.exp(log_spread[inner]))[known].mean())
+            each = np.abs(flow - truth)[:, :, b:-b, b:-b]
+            sigma = np.sqrt(3.0) * np.exp(log_spread[inner])
+            ratio = np.concatenate([(each[:, k] / sigma)[known] for k in (0, 1)])
+            factor = float(np.quantile(ratio, 0.6827))
         return Validation(
             float(error[known].mean()),
             float(np.median(error[known])),
             float(error[sharp].mean()) if sharp.any() else float("nan"),
             float(zero[known].mean()),
             within,
+            factor,
         )
 
 
