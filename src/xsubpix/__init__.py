@@ -32,6 +32,7 @@ from .displacement import (
 )
 from .errors import DataError, DimensionError, FileError, GridError, ModelError, SubpixError
 from .estimators import Estimate, Estimator, available_models
+from .explore import explore
 from .formats import to_cosi_corr, to_netcdf, to_points
 from .grid import Grid
 from .io import open_image, to_cog
@@ -62,6 +63,7 @@ __all__ = [
     "detect_trace",
     "detrend",
     "epe",
+    "explore",
     "filter_outliers",
     "line_of_sight",
     "magnitude",

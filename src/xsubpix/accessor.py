@@ -8,6 +8,7 @@ import xarray as xr
 
 from . import displacement, formats, io, plot
 from .correlate import correlate
+from .explore import explore
 from .rupture.synthetic import synthetic_rupture
 from .warp import Direction, warp_quintic
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from .displacement.summary import Summary
     from .estimators import Estimator
+    from .explore import Explorer
     from .plot import Plotter
     from .rupture import Fault
 
@@ -240,6 +242,17 @@ class DisplacementAccessor:
         """Figures: ``plot()`` what this is, ``plot.error(truth)``; see :mod:`xsubpix.plot`."""
         return plot.Plotter(self._disp)
 
+    def explore(
+        self,
+        pre: xr.DataArray | None = None,
+        post: xr.DataArray | None = None,
+        *,
+        trace: Any = None,
+        max_size: int = 700,
+    ) -> Explorer:
+        """A page to look at the field and its images; see :func:`xsubpix.explore`."""
+        return explore(self._disp, pre, post, trace=trace, max_size=max_size)
+
     def summary(self) -> Summary:
         """A field in a few lines; see :func:`xsubpix.summary`."""
         return displacement.summary(self._disp)
@@ -248,9 +261,11 @@ class DisplacementAccessor:
         """End-point error against a known displacement; see :func:`xsubpix.epe`."""
         return displacement.epe(self._disp, truth)
 
-    def to_cog(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    def to_cog(
+        self, path: str | os.PathLike[str], *, overwrite: bool = True, resume: bool = False
+    ) -> None:
         """Write a Cloud Optimized GeoTIFF; see :func:`xsubpix.to_cog`."""
-        io.to_cog(self._disp, path, overwrite=overwrite)
+        io.to_cog(self._disp, path, overwrite=overwrite, resume=resume)
 
     def to_netcdf(
         self,
