@@ -92,6 +92,20 @@ def test_offset_of_a_fault_is_found_on_both_sides(scene, image):
     assert np.abs(right - 4).max() < 0.1
 
 
+def test_stretched_ground_outgrows_the_shared_guess(scene, image):
+    """Else windows keep the pixel of a first guess that belongs to ground 30 px away."""
+    rows, cols = np.mgrid[:256, :256] - 127.5
+    pre = image(scene((256, 256), seed=8))
+    dx, dy = 0.04 * cols, -0.02 * rows
+    post = xsubpix.warp_quintic(pre, (dx, dy))
+    disp = xsubpix.correlate(pre, post, model="cosi-corr", step=8)
+    inner = (slice(6, -6),) * 2
+    wanted = [d.reshape(32, 8, 32, 8).mean(axis=(1, 3)) for d in (dx, dy)]
+    error = np.hypot(disp.east - wanted[0], disp.north - wanted[1]).values[inner]
+    assert error.max() < 0.2
+    assert (disp.flags.values[inner] == 0).all()
+
+
 # ------------------------------------------------- missing, flat, out of range
 
 
