@@ -1,5 +1,7 @@
 """Components: signs, angles, sides of a fault, and where true north is."""
 
+import pickle
+
 import numpy as np
 import pyproj
 import pytest
@@ -154,6 +156,9 @@ def test_all_are_lazy_and_the_same(field):
         got = call(lazy)
         variables = got.data_vars.values() if isinstance(got, xr.Dataset) else [got]
         assert all(hasattr(v.data, "dask") for v in variables)
+        again = call(lazy)
+        assert set(again.__dask_graph__()) == set(got.__dask_graph__()), "random names of tasks"
+        pickle.dumps(dict(got.__dask_graph__()))
         xr.testing.assert_identical(got.compute(), call(disp))
 
 

@@ -279,3 +279,18 @@ def test_results_can_be_written(field, tmp_path):
         got.to_netcdf(tmp_path / "a.nc")
         with xr.open_dataset(tmp_path / "a.nc") as again:
             assert set(again.data_vars) == set(got.data_vars)
+
+
+def test_offsets_on_a_geographic_grid(field):
+    """Else degrees are taken for metres: the trace from the fault, and from its longitudes."""
+    grid = field(np.zeros((150, 150)), pixel=4e-4, crs="EPSG:4326", origin=(10.0, 45.0)).east
+    fault = Fault.straight(0.0, 0.0, strike=30.0, length=40e3, width=12e3, slip=4.0)
+    disp = grid.subpix.synthetic_rupture(fault)
+    one = xsubpix.offsets(disp, fault, spacing=500.0, half_length=1500.0)
+    np.testing.assert_allclose(one.parallel.dropna("station"), 4.0, atol=0.03)
+    assert one.sizes["station"] == 80
+    # Two stations in degrees make the same line.
+    ends = np.column_stack([one.x, one.y])[[20, 59]]
+    two = xsubpix.offsets(disp, ends, spacing=500.0, half_length=1500.0)
+    np.testing.assert_allclose(two.parallel.dropna("station"), 4.0, atol=0.03)
+    assert abs(float(two.strike.mean()) - 30.0) < 0.1

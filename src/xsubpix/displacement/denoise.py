@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import xarray as xr
 from ..errors import ModelError
 from ..estimators.base import whole_number
 from ..estimators.coherence import local_median
-from .field import Field, number, rms
+from .field import Field, number, rms, whole
 from .logtv import log_tv
 from .nonlocal_means import non_local_means
 
@@ -162,11 +163,10 @@ def _noise(field: Field, given: float | None) -> Any:
     if not field.lazy:
         guess = _guess(east, north, lag)
         return np.where(np.isfinite(sigma) & (sigma > 0), sigma, np.float32(guess))
-    import dask
     import dask.array as da
 
-    scalar = da.from_delayed(dask.delayed(_guess)(east, north, lag), (), np.float32)
-    return da.where(da.isfinite(sigma) & (sigma > 0), sigma, scalar)
+    guess = whole(functools.partial(_guess_block, lag), [east, north], (1, 1))
+    return da.where(da.isfinite(sigma) & (sigma > 0), sigma, guess)
 
 
 def _full(field: Field, value: float) -> Any:
@@ -175,6 +175,10 @@ def _full(field: Field, value: float) -> Any:
 
         return da.full(field.grid.shape, np.float32(value), chunks="auto")
     return np.full(field.grid.shape, np.float32(value))
+
+
+def _guess_block(lag: int, east: np.ndarray, north: np.ndarray) -> np.ndarray:
+    return np.full((1, 1), _guess(east, north, lag))
 
 
 def _guess(east: np.ndarray, north: np.ndarray, lag: int) -> np.float32:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import DataError, ModelError
-from .field import Field, Plane, number
+from .field import Field, Plane, number, whole
 from .stable import stable_ground
 
 __all__ = ["destripe"]
@@ -80,14 +81,11 @@ def destripe(
     stable = stable_ground(field, mask, trace, buffer)
     arrays = {name: field.array(name) for name in ("east", "north")}
     lazy = field.lazy or hasattr(stable, "dask")
-    out = {}
+    out: dict[str, Any] = {}
     for name, array in arrays.items():
         if lazy:
-            import dask
-            import dask.array as da
-
-            delayed = dask.delayed(_cleaned)(strips, width, array, stable)
-            lean = da.from_delayed(delayed, field.grid.shape, np.float32)
+            seen = [array] if stable is None else [array, stable]
+            lean = whole(functools.partial(_cleaned, strips, width), seen, array.shape)
             out[name] = lean.rechunk(getattr(array, "chunks", "auto"))
         else:
             out[name] = _cleaned(strips, width, array, stable)
@@ -138,7 +136,7 @@ class _Strips:
 
 
 def _cleaned(
-    strips: _Strips, wavelength: float | None, values: np.ndarray, stable: np.ndarray | None
+    strips: _Strips, wavelength: float | None, values: np.ndarray, stable: np.ndarray | None = None
 ) -> np.ndarray:
     """One component without its stripes."""
     place, numbers = strips.index()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from ..errors import DataError
 from .field import Field, Plane, number
@@ -65,6 +64,8 @@ def detect_trace(
     pixel, and cut where the ridge ends. It is one trace, the graph of an offset over a
     chord: no branches, no hairpins. Look at it before you measure along it.
     """
+    from scipy.ndimage import gaussian_filter1d, map_coordinates
+
     shapely = _shapely()
     field = Field.of(disp)
     plane = field.plane

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import xarray as xr
 
 from ..errors import DataError
 from ..estimators.base import whole_number
-from .field import Field, Plane
+from .field import Field, Plane, whole
 from .robust import huber_fit
 from .stable import stable_ground
 
@@ -170,7 +171,8 @@ def _fit(
             f"{design.shape[1]} coefficients to. Take a lower order, a smaller buffer or a wider "
             "mask."
         )
-    return np.stack([huber_fit(design, c[good].astype(float)).coefficients for c in (east, north)])
+    fits = [huber_fit(design, c[good].astype(float)) for c in (east, north)]
+    return np.stack([fit.coefficients for fit in fits])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -187,25 +189,22 @@ class _Surface:
 
 def _lazy_surfaces(field: Field, basis: _Basis, every: int, thin: list[Any]) -> list[Any]:
     """Surfaces whose coefficients are one task, fitted when first asked for."""
-    import dask
     import dask.array as da
 
-    coefficients = dask.delayed(_fit)(basis, every, *thin)
-    like: Any = field.array("east")
-    chunks = getattr(like, "chunks", None) or da.core.normalize_chunks(
-        "auto", like.shape, dtype="f4"
-    )
-
-    def block(coefficients: np.ndarray, k: int, block_info: Any = None) -> np.ndarray:
-        rows, cols = block_info[None]["array-location"]
-        surface = _Surface(basis, coefficients)([], np.arange(*rows), np.arange(*cols))
-        return surface[k]
-
-    token = da.core.tokenize(basis, every, *thin)
+    shape = (2, len(basis.terms))
+    coefficients = whole(functools.partial(_fit, basis, every), thin, shape)
     return [
         da.map_blocks(
-            block, coefficients, k, chunks=chunks, dtype=np.float32,
-            meta=np.empty((0, 0), np.float32), name=f"subpix-detrend-{k}-{token}",
+            functools.partial(_surface_block, basis, k), da.asarray(field.array(name)),
+            coefficients, dtype=np.float32, meta=np.empty((0, 0), np.float32),
         )
-        for k in (0, 1)
+        for k, name in enumerate(("east", "north"))
     ]  # fmt: skip
+
+
+def _surface_block(
+    basis: _Basis, k: int, like: np.ndarray, coefficients: np.ndarray, block_info: Any = None
+) -> np.ndarray:
+    """The surface of one component under one block of it."""
+    rows, cols = block_info[0]["array-location"]
+    return _Surface(basis, coefficients)([], np.arange(*rows), np.arange(*cols))[k]

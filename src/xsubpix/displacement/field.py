@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..lattice import Array
 
-__all__ = ["Field", "Plane", "number", "rms"]
+__all__ = ["Field", "Plane", "number", "rms", "whole"]
 
 _TIMES = ("reference_time", "secondary_time")
 
@@ -226,6 +226,22 @@ class Field:
             return ""
         parts = [f"{name} {rms(before[name]):.4g} -> {rms(after[name]):.4g}" for name in before]
         return f"; RMS {', '.join(parts)} {self.unit}"
+
+
+def whole(
+    function: Callable[..., np.ndarray], arrays: Sequence[Any], shape: tuple[int, ...]
+) -> Any:
+    """A float32 dask array that one task computes from all of some arrays.
+
+    In place of ``dask.delayed``, which names what it is given at random.
+    """
+    import dask.array as da
+
+    lazy = [da.asarray(array).rechunk(-1) for array in arrays]
+    return da.map_blocks(
+        function, *lazy, chunks=tuple((n,) for n in shape), dtype=np.float32,
+        meta=np.empty((0,) * len(shape), np.float32),
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.fft import irfft2, next_fast_len, rfft2
-from scipy.signal import fftconvolve
 
 __all__ = ["Noise", "Sample", "estimate_noise"]
 
@@ -53,6 +51,8 @@ class Sample:
 
     def lagged(self, one: np.ndarray, two: np.ndarray, lag: int) -> np.ndarray:
         """Sums of products at all lags up to `lag`: shape (2 lag + 1, 2 lag + 1)."""
+        from scipy.fft import irfft2, next_fast_len, rfft2
+
         a, b = self.grid(one), self.grid(two)
         lag_y, lag_x = (min(lag, n - 1) for n in a.shape)
         shape = [
@@ -109,6 +109,8 @@ class Noise:
 
     def smeared(self, sample: Sample, values: np.ndarray) -> np.ndarray:
         """The correlation matrix times values at the pixels of a sample."""
+        from scipy.signal import fftconvolve
+
         grid = sample.grid(values)
         out = fftconvolve(grid, self.correlation, mode="same") if self.lag else grid
         return out[sample.rows - sample.rows.min(), sample.cols - sample.cols.min()]

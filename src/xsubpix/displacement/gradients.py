@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy.ndimage import correlate1d
 
 __all__ = ["Gradients", "local_gradients", "reach"]
 
@@ -117,6 +116,8 @@ def _pass(
     order: int,
 ) -> np.ndarray:
     """Sum of g**order x**i y**j values around each pixel, zero beyond the array."""
+    from scipy.ndimage import correlate1d
+
     for axis, (g, at), power in zip((1, 0), kernels, powers, strict=True):
         values = correlate1d(values, g**order * at**power, axis=axis, mode="constant")
     return values

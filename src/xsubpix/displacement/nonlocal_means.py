@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 __all__ = ["non_local_means"]
 
@@ -40,6 +39,8 @@ def non_local_means(
     numpy.ndarray of float32
         Shape (2, rows, cols).
     """
+    from scipy.ndimage import uniform_filter
+
     known = np.isfinite(field).all(0) & (sigma > 0)
     data = np.where(known, field, 0.0).astype(np.float32)
     variance = np.where(known, sigma**2, 1.0).astype(np.float32)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from ..errors import DataError, ModelError
 from ..estimators.base import whole_number
@@ -253,6 +252,8 @@ def _measure(
     for key in ("zone_width", "off_fault_share"):
         out[key] = np.full(len(stations), np.nan)
     out["n_values"] = np.array([0 if s is None else int(s.outside.sum()) for s in stations])
+    from scipy.special import stdtrit
+
     for name in names:
         # Right-lateral: the right-hand side moves backward, against the strike.
         sign = -1.0 if name == "parallel" else 1.0
@@ -261,7 +262,7 @@ def _measure(
             if station is None:
                 continue
             offset, error, freedom = _offset(station, name, noise)
-            spread = stats.t.ppf(0.5 + level / 2, freedom) * error
+            spread = float(stdtrit(freedom, 0.5 + level / 2)) * error
             out[name][i] = sign * offset
             out[f"{name}_sigma"][i] = error
             out[f"{name}_low"][i] = sign * offset - spread

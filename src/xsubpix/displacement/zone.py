@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import least_squares
-from scipy.special import ndtr
 
 __all__ = ["fit_zone"]
 
@@ -37,6 +35,9 @@ def fit_zone(
         Metres between 10 and 90 % of the passage; share of it beyond `near` from
         its middle, 0 to 1. NaN where there is nothing to fit.
     """
+    from scipy.optimize import least_squares
+    from scipy.special import ndtr
+
     good = np.isfinite(share)
     if good.sum() < 8:
         return math.nan, math.nan
