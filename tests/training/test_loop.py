@@ -144,3 +144,21 @@ def test_configuration_from_toml(tmp_path, capsys):
         assert main(["train", str(path), "--out", str(tmp_path / "out")]) == 2
         assert words.split("=")[0] in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_places_near_jumps_weigh_more():
+    """Faults are few pixels, and would be smoothed for the sake of the rest."""
+    from xsubpix.training.losses import near_jumps
+
+    target = torch.zeros(1, 2, 40, 40)
+    target[:, 1, :, 20:] = 0.5
+    near = near_jumps(target)
+    assert near[0, 0, 5].tolist() == [1.0 if 11 <= k <= 27 else 0.0 for k in range(40)]
+    far_wrong, near_wrong = target.clone(), target.clone()
+    far_wrong[..., :2] += 1
+    near_wrong[..., 20:22] += 1
+    losses = [
+        float(flow_loss([Flow(f, None, 1)], target, near_weight=4.0).total)
+        for f in (far_wrong, near_wrong)
+    ]
+    assert losses[1] == pytest.approx(5 * losses[0], rel=0.05)

@@ -57,8 +57,11 @@ class TrainConfig:
     learning_rate, weight_decay, warmup, clip : float
         AdamW; the rate rises linearly over `warmup` steps and falls as a
         cosine to a hundredth. Gradients are clipped to the norm `clip`.
-    decay, spread_weight : float
+    decay, spread_weight, near_weight : float
         See :func:`xsubpix.training.losses.flow_loss`.
+    large_odds : float
+        Frames are seen at their factor f with odds ``f ** large_odds``: 0 is all
+        alike, more prefers large displacements.
     average : float
         Of the exponential moving average of the weights, which is what is
         validated and kept.
@@ -89,6 +92,8 @@ class TrainConfig:
     clip: float = 1.0
     decay: float = 0.7
     spread_weight: float = 0.05
+    near_weight: float = 0.0
+    large_odds: float = 0.0
     average: float = 0.999
     validate_every: int = 500
     validation_frames: int = 20
@@ -104,7 +109,14 @@ class TrainConfig:
         for name in ("learning_rate", "clip", "decay"):
             if not getattr(self, name) > 0:
                 raise DataError(f"{name}={getattr(self, name)!r}: give a number above 0.")
-        for name in ("weight_decay", "spread_weight", "warmup", "seed"):
+        for name in (
+            "weight_decay",
+            "spread_weight",
+            "near_weight",
+            "large_odds",
+            "warmup",
+            "seed",
+        ):
             if not getattr(self, name) >= 0:
                 raise DataError(f"{name}={getattr(self, name)!r}: give a number, 0 or above.")
         if not 0 <= self.average < 1:

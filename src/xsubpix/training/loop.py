@@ -105,7 +105,9 @@ def train(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     first = _restore(folder, config, network, average, optimiser, place)
-    frames = sources or [DatabaseFrames(source.path, "train") for source in config.data]
+    frames = sources or [
+        DatabaseFrames(source.path, "train", large_odds=config.large_odds) for source in config.data
+    ]
     checks = validation_samples(config, sources)
     model = _prepared(network, config, world, place)
     last = min(config.steps, config.steps if stop_at is None else stop_at)
@@ -169,7 +171,13 @@ def _update(
     flow = torch.where(known > 0, flow, torch.nan)
     with torch.autocast(place.type, torch.bfloat16, enabled=config.half):
         predictions = model(before, after)
-    loss = flow_loss(predictions, flow, decay=config.decay, spread_weight=config.spread_weight)
+    loss = flow_loss(
+        predictions,
+        flow,
+        decay=config.decay,
+        spread_weight=config.spread_weight,
+        near_weight=config.near_weight,
+    )
     optimiser.zero_grad(set_to_none=True)
     loss.total.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)

@@ -67,13 +67,17 @@ class DatabaseFrames:
         ``"train"``, ``"validation"`` or ``"test"``.
     memory : float
         GiB that frames may take; what exceeds it is read again each time.
+    large_odds : float
+        Factors f are drawn with odds ``f ** large_odds``.
     """
 
-    def __init__(self, path: str, split: str, memory: float = 8.0) -> None:
+    def __init__(self, path: str, split: str, memory: float = 8.0, large_odds: float = 0.0) -> None:
         from ..database import database_table
 
         self.path, self.split = path, split
         self._factors = np.asarray(database_table(path, split)["factor"].values, np.float32)
+        odds = self._factors.astype(float) ** large_odds
+        self._odds = odds / odds.sum()
         self._left = memory * 2**30
         self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
@@ -106,7 +110,7 @@ class DatabaseFrames:
 
     def draw(self, index: int, rng: np.random.Generator) -> Frame:
         """One frame at one of its factors."""
-        return self.get(index, int(rng.integers(self.scalings)))
+        return self.get(index, int(rng.choice(self.scalings, p=self._odds)))
 
     def get(self, index: int, scaling: int) -> Frame:
         """A frame at a factor: images in codes of the store, NaN for missing."""

@@ -59,11 +59,10 @@ class Validation:
         """In the order of the names."""
         return [getattr(self, name) for name in self.NAMES]
 
-    def to_dict(self) -> dict[str, float]:
-        """Ready for JSON, to five digits."""
-        return {
-            name: round(value, 5) for name, value in zip(self.NAMES, self.values(), strict=True)
-        }
+    def to_dict(self) -> dict[str, float | None]:
+        """Ready for JSON, to five digits; None for what there is not."""
+        pairs = zip(self.NAMES, self.values(), strict=True)
+        return {name: round(v, 5) if np.isfinite(v) else None for name, v in pairs}
 
     def __str__(self) -> str:
         return (
