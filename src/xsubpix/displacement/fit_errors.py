@@ -18,8 +18,8 @@ __all__ = ["Noise", "Sample", "estimate_noise"]
 _FLOOR = 0.05
 _FARTHEST = 48
 # The residuals' correlation converges to the noise's in so many rounds.
-_ROUNDS = 5
-_FEW = 8
+_ROUNDS = 4
+_FEW = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,13 +99,16 @@ class Noise:
         the covariance (I - H) R (I - H)^T; this is R minus that, summed over all pairs of
         values at each lag.
         """
-        spread = np.stack([self.smeared(sample, a) for a in sample.estimator])
-        own = sample.design @ (spread @ sample.estimator.T)
         parts = [
-            sample.lagged(x, 2.0 * smeared - g, lag)
-            for x, smeared, g in zip(sample.design.T, spread, own.T, strict=True)
+            sample.lagged(x, missing, lag)
+            for x, missing in zip(sample.design.T, self._missing(sample), strict=True)
         ]
         return np.sum(parts, axis=0)
+
+    def _missing(self, sample: Sample) -> np.ndarray:
+        """2 R A^T - X A R A^T, transposed, of a fit X with estimator A: shape (p, n)."""
+        spread = np.stack([self.smeared(sample, a) for a in sample.estimator])
+        return 2.0 * spread - (sample.design @ (spread @ sample.estimator.T)).T
 
     def smeared(self, sample: Sample, values: np.ndarray) -> np.ndarray:
         """The correlation matrix times values at the pixels of a sample."""
@@ -117,7 +120,8 @@ class Noise:
 
     def lost(self, sample: Sample) -> float:
         """Share of the noise's variance that the fit takes up, so residuals lack it."""
-        return min(float(self.taken(sample, 0)[0, 0]) / len(sample.residuals), 0.9)
+        taken = float((sample.design.T * self._missing(sample)).sum())
+        return min(taken / len(sample.residuals), 0.9)
 
     def scale(self, sample: Sample) -> float:
         """Standard deviation of the noise, from the residuals of a fit."""
