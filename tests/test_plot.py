@@ -111,6 +111,8 @@ def test_errors_are_drawn():
     drawn(figure)
     shown = np.asarray(figure.axes[0].get_images()[0].get_array())
     np.testing.assert_allclose(shown[10:], 0.25, atol=1e-5)
+    with pytest.raises(DataError, match="truth"):
+        disp.subpix.plot.error(truth[["east"]])
     labels = [t.get_text() for t in figure.axes[3].get_legend().get_texts()]
     assert labels == ["median 0.354 m", "mean 0.354 m"]
 

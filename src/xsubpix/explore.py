@@ -142,7 +142,7 @@ def explore(
         import bokeh.resources
     except ImportError as error:
         raise SubpixError("explore needs bokeh: pip install 'xsubpix[explore]'.") from error
-    field = Field.of(disp)
+    field = Field.of(disp).loaded()
     whole_number("max_size", max_size, 16, 4000)
     if (pre is None) != (post is None):
         raise DataError("pre and post go together: give both images, or none.")

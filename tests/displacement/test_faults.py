@@ -281,6 +281,33 @@ def test_results_can_be_written(field, tmp_path):
             assert set(again.data_vars) == set(got.data_vars)
 
 
+def test_lazy_fields_are_measured_once(field):
+    """Else a scene is correlated anew for each component that is looked at."""
+    import dask
+
+    e, n = noise(0, 0)
+    disp = field(e, step() + n, sigma=np.full_like(e, 0.3)).chunk(80)
+    calls: list[int] = []
+
+    def count(block):
+        calls.append(1)
+        return block
+
+    east = disp.east.data.map_blocks(count, dtype="f4", meta=np.empty((0, 0), "f4"))
+    lazy = disp.assign(east=disp.east.copy(data=east), north=disp.north.copy(data=-east))
+    line = [[5e5, 3.9984e6], [5.03e5, 3.9984e6]]
+    with dask.config.set(scheduler="synchronous"):
+        for call in (
+            lambda d: d.subpix.profile(line, width=400.0),
+            lambda d: d.subpix.offsets(NORTHWARD, spacing=400.0, half_length=900.0),
+            lambda d: d.subpix.plot(),
+            lambda d: d.subpix.explore(),
+        ):
+            calls.clear()
+            call(lazy)
+            assert len(calls) == 4
+
+
 def test_offsets_on_a_geographic_grid(field):
     """Else degrees are taken for metres: the trace from the fault, and from its longitudes."""
     grid = field(np.zeros((150, 150)), pixel=4e-4, crs="EPSG:4326", origin=(10.0, 45.0)).east

@@ -67,11 +67,11 @@ def detect_trace(
     from scipy.ndimage import gaussian_filter1d, map_coordinates
 
     shapely = _shapely()
-    field = Field.of(disp)
+    field = Field.of(disp).loaded()
     plane = field.plane
     scale = 4 * plane.pixel if scale is None else number("scale", scale, 0.0, above=True)
     least = 10 * scale if min_length is None else number("min_length", min_length, 0.0)
-    gradient = strain(disp[["east", "north"]], scale=scale)
+    gradient = strain(field.disp[["east", "north"]], scale=scale)
     parts = [gradient[k].transpose(*field.grid.dims).values for k in
              ("east_x", "east_y", "north_x", "north_y")]  # fmt: skip
     strength = np.sqrt(sum(np.square(p, dtype=float) for p in parts))

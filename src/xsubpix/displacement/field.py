@@ -12,6 +12,7 @@ import xarray as xr
 from ..errors import DataError, ModelError
 from ..grid import Grid, labelled
 from ..lattice import Lattice, map_blocks
+from .robust import nmad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -125,6 +126,13 @@ class Field:
         """Whether the components are dask arrays."""
         return any(hasattr(self.disp[name].data, "dask") for name in ("east", "north"))
 
+    def loaded(self) -> Field:
+        """The same in memory, what is measured computed once and together."""
+        if not self.lazy:
+            return self
+        names = [*self.components, *(n for n in ("sigma", "quality") if n in self.disp)]
+        return dataclasses.replace(self, disp=self.disp[names].compute())
+
     @property
     def plane(self) -> Plane:
         """The ground under the grid, in metres."""
@@ -224,8 +232,14 @@ class Field:
         """What a cleaning did, in words, with the RMS before and after; short if lazy."""
         if self.lazy:
             return ""
-        parts = [f"{name} {rms(before[name]):.4g} -> {rms(after[name]):.4g}" for name in before]
-        return f"; RMS {', '.join(parts)} {self.unit}"
+        # The RMS may be that of a few false matches; the NMAD is that of the rest.
+        measures = (("RMS", rms), ("NMAD", nmad))
+        parts = [
+            f"{label} "
+            + ", ".join(f"{k} {size(before[k]):.4g} -> {size(after[k]):.4g}" for k in before)
+            for label, size in measures
+        ]
+        return f"; {'; '.join(parts)} {self.unit}"
 
 
 def whole(

@@ -112,7 +112,7 @@ def offsets(
     C. G. (2015). Quantifying near-field and off-fault deformation patterns of the 1992
     Mw 7.3 Landers earthquake. Geochemistry, Geophysics, Geosystems 16, 1577-1598.
     """
-    field = Field.of(disp)
+    field = Field.of(disp).loaded()
     pixel = field.plane.pixel
     spacing = number("spacing", spacing, 0.0, above=True)
     width = spacing if width is None else number("width", width, 0.0, above=True)

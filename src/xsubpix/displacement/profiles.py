@@ -76,7 +76,7 @@ def profile(
     ModelError
         A parameter is out of its bounds.
     """
-    field = Field.of(disp)
+    field = Field.of(disp).loaded()
     pixel = field.plane.pixel
     width = number("width", width, 0.0, above=True)
     step = pixel if spacing is None else number("spacing", spacing, 0.0, above=True)

@@ -39,7 +39,7 @@ class Fit:
 
 def nmad(values: np.ndarray) -> float:
     """Normalised median absolute deviation about the median, NaN left out."""
-    finite = values[np.isfinite(values)]
+    finite = np.asarray(values, float)[np.isfinite(values)]
     if finite.size == 0:
         return float("nan")
     return _NORMAL * float(np.median(np.abs(finite - np.median(finite))))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ..displacement.field import Plane, number
+from ..displacement.field import Field, Plane, number
 from ..displacement.traces import read_trace
 from ..errors import DataError, ModelError
 from ..grid import Grid
@@ -92,6 +92,8 @@ def plot_displacement(
     grid = Grid.from_dataarray(disp[names[0]], "disp")
     line = None if trace is None else read_trace(trace, grid)
     unit = _unit(disp, names[0], grid)
+    # At once: what is measured is measured one time.
+    disp = disp[list(dict.fromkeys([*names, *_drawn_too(disp)]))].compute()
     fields = [disp[name].transpose(*grid.dims) for name in names]
     bound = limit_of([f.values for f in fields]) if limit is None else float(limit)
     vector = next((pair for pair in _VECTORS if set(pair) <= set(disp.data_vars)), None)
@@ -147,10 +149,14 @@ def plot_error(
     SubpixError
         matplotlib is not installed.
     """
+    import dask
+
     from ..displacement.compare import epe, error_of
 
-    grid = Grid.from_dataarray(disp["east"], "disp")
+    grid = Field.of(disp).grid
+    Field.of(truth, what="truth")
     line = None if trace is None else read_trace(trace, grid)
+    disp, truth = dask.compute(disp[["east", "north"]], truth[["east", "north"]])
     errors = [error_of(disp, truth, name).transpose(*grid.dims) for name in ("east", "north")]
     length = epe(disp, truth).transpose(*grid.dims)
     unit = _unit(disp, "east", grid)
@@ -201,6 +207,10 @@ def _components(disp: xr.Dataset, asked: tuple[str, ...] | None) -> list[str]:
             "to draw, components=('NAME', ...)."
         )
     return names
+
+
+def _drawn_too(disp: xr.Dataset) -> list[str]:
+    return [name for pair in _VECTORS for name in pair if set(pair) <= set(disp.data_vars)]
 
 
 def _unit(disp: xr.Dataset, name: str, grid: Grid) -> str:
