@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 
 import xsubpix
 from xsubpix import DataError, Fault, FileError, Grid
+from xsubpix.displacement.field import Plane
 
 LINE = np.array([[500100.0, 3999900.0], [500900.0, 3999500.0], [501500.0, 3999400.0]])
 
@@ -80,6 +83,27 @@ def test_places_relative_to_a_line(grid):
     np.testing.assert_allclose(along[:6], [300, 300, 1300, 1500, -200, 2100], atol=1e-6)
     # Off the outer side of a corner: to the left.
     assert right[6] < -30
+
+
+@given(st.integers(0, 10_000), st.floats(0, 3000), st.booleans())
+def test_pixels_within_reach_are_all_found(field, seed, reach, flip):
+    """Else swaths lose pixels at the edges of the blocks that are looked at first."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 90, 2))
+    disp = field(np.zeros(shape), north_up=not flip)
+    grid = Grid.from_dataarray(disp["east"])
+    low, high = grid.corners().min(0) - 500, grid.corners().max(0) + 500
+    line = rng.uniform(low, high, (4, 2))
+    trace = xsubpix.read_trace(line, grid)
+    plane = Plane.of(grid)
+    got = np.zeros(shape, bool)
+    got.flat[trace.pixels_within(plane, shape, reach)] = True
+    x, y = plane.at(np.arange(shape[0])[:, None], np.arange(shape[1])[None, :])
+    points = shapely.points(*np.broadcast_arrays(x, y))
+    away = shapely.distance(points, shapely.LineString(line))
+    # Points of the trace are half a pixel apart: what is nearer is in, what is farther out.
+    assert got[away <= reach].all()
+    assert not got[away > reach + trace.spacing].any()
 
 
 def test_degrees_become_metres(field):

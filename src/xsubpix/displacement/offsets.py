@@ -174,25 +174,18 @@ class _Swaths:
 
     @classmethod
     def around(cls, field: Field, line: Trace, reach: float) -> _Swaths:
-        from scipy.spatial import cKDTree
-
-        rows, cols = field.grid.shape
-        x, y = field.plane.at(np.arange(rows)[:, None], np.arange(cols)[None, :])
+        at = line.pixels_within(field.plane, field.grid.shape, reach)
         arrays = {name: np.asarray(field.array(name)) for name in field.components}
-        good = np.isfinite(arrays["east"]) & np.isfinite(arrays["north"])
-        x, y = (np.broadcast_to(v, good.shape) for v in (x, y))
-        at = np.flatnonzero(good)
-        points = np.column_stack([x.flat[at], y.flat[at]])
-        near = cKDTree(line.points).query(points, distance_upper_bound=reach + line.spacing)[0]
-        at = at[np.isfinite(near)]
-        along, right, _ = line.locate(x.flat[at], y.flat[at])
+        at = at[np.isfinite(arrays["east"].flat[at]) & np.isfinite(arrays["north"].flat[at])]
+        x, y = field.plane.at(*np.unravel_index(at, field.grid.shape))
+        along, right, _ = line.locate(x, y)
         keep = (np.abs(right) <= reach) & (along >= 0) & (along <= line.length)
         at, along, right = at[keep], along[keep], right[keep]
         order = np.argsort(along, kind="stable")
         at = at[order]
         sigma = np.asarray(field.array("sigma")).flat[at].astype(float)
         known = np.isfinite(sigma) & (sigma > 0)
-        row, col = np.unravel_index(at, good.shape)
+        row, col = np.unravel_index(at, field.grid.shape)
         return cls(
             line, along[order], right[order], row, col,
             {name: a.flat[at].astype(float) for name, a in arrays.items()},

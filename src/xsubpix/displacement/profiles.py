@@ -86,11 +86,9 @@ def profile(
     if correlation is not None:
         alike = max(1.0, number("correlation", correlation, 0.0) / pixel)
     axis = read_trace(line, field.grid)
-    rows, cols = field.grid.shape
-    x, y = field.plane.at(np.arange(rows)[:, None], np.arange(cols)[None, :])
-    x, y = np.broadcast_arrays(x, y)
-    at = _nearby(axis.points, x, y, width / 2 + pixel)
-    distance, beside, tangent = axis.locate(x.flat[at], y.flat[at])
+    at = axis.pixels_within(field.plane, field.grid.shape, width / 2 + pixel)
+    x, y = field.plane.at(*np.unravel_index(at, field.grid.shape))
+    distance, beside, tangent = axis.locate(x, y)
     inside = (np.abs(beside) <= width / 2) & (distance >= 0) & (distance <= axis.length)
     at, distance, tangent = at[inside], distance[inside], tangent[inside]
     values = {name: np.asarray(field.array(name)).flat[at] for name in field.components}
@@ -152,17 +150,6 @@ def profile(
 
         out = out.rio.write_crs(field.grid.crs.to_wkt())
     return out
-
-
-def _nearby(points: np.ndarray, x: np.ndarray, y: np.ndarray, reach: float) -> np.ndarray:
-    """Flat indices of the pixels within reach of a line's points."""
-    from scipy.spatial import cKDTree
-
-    low, high = points.min(0) - reach, points.max(0) + reach
-    box = np.flatnonzero((x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1]))
-    here = np.column_stack([x.flat[box], y.flat[box]])
-    away = cKDTree(points).query(here, distance_upper_bound=reach)[0]
-    return box[np.isfinite(away)]
 
 
 def _stack(values: np.ndarray, statistic: str, tied: float) -> tuple[float, float, float]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Trace", "read_trace"]
 
+# Side of the blocks that are looked at before their pixels.
+_BLOCK = 32
 _LINES = {"LineString": 1, "MultiLineString": 2, "LinearRing": 1}
 
 
@@ -81,6 +83,32 @@ class Trace:
             [np.interp(distance, self.along, self.tangent[:, k]) for k in (0, 1)]
         )
         return np.column_stack(point), tangent / np.hypot(*tangent.T)[:, None]
+
+    def pixels_within(self, plane: Plane, shape: tuple[int, int], reach: float) -> np.ndarray:
+        """Flat indices of a grid's pixels within reach of the trace, increasing.
+
+        Blocks of pixels are looked at first, so that a scene far larger than what
+        surrounds the trace costs nothing.
+        """
+        from scipy.spatial import cKDTree
+
+        tree = cKDTree(self.points)
+        rows, cols = (np.arange(0, n, _BLOCK) for n in shape)
+        half = (_BLOCK - 1) / 2
+        x, y = np.broadcast_arrays(*plane.at(rows[:, None] + half, cols[None, :] + half))
+        (a, b, _, d, e, _) = plane.affine
+        # From a block's middle to its farthest corner.
+        radius = half * max(np.hypot(a + b, d + e), np.hypot(a - b, d - e))
+        middles = np.column_stack([x.ravel(), y.ravel()])
+        bound = reach + radius + self.spacing
+        close = np.isfinite(tree.query(middles, distance_upper_bound=bound)[0])
+        inside = np.zeros(shape, bool)
+        for i, j in zip(*np.nonzero(close.reshape(x.shape)), strict=True):
+            inside[rows[i] : rows[i] + _BLOCK, cols[j] : cols[j] + _BLOCK] = True
+        at = np.flatnonzero(inside)
+        here = np.column_stack(plane.at(*np.unravel_index(at, shape)))
+        away = tree.query(here, distance_upper_bound=reach + self.spacing)[0]
+        return at[np.isfinite(away)]
 
     def locate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where points lie relative to the nearest point of the trace.
