@@ -33,10 +33,11 @@ from .displacement import (
 from .errors import DataError, DimensionError, FileError, GridError, ModelError, SubpixError
 from .estimators import Estimate, Estimator, available_models
 from .explore import explore
-from .formats import to_cosi_corr, to_netcdf, to_points
+from .formats import to_cosi_corr, to_netcdf
 from .grid import Grid
 from .io import open_image, to_cog
 from .opening import open_displacement
+from .points import to_points
 from .rupture import Fault, FaultError, synthetic_rupture
 from .warp import warp_quintic
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
-from . import displacement, formats, io, plot
+from . import displacement, formats, io, plot, points
 from .correlate import correlate
 from .explore import explore
 from .rupture.synthetic import synthetic_rupture
@@ -283,4 +283,4 @@ class DisplacementAccessor:
 
     def to_points(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write offsets or a profile as points for a GIS; see :func:`xsubpix.to_points`."""
-        formats.to_points(self._disp, path, overwrite=overwrite)
+        points.to_points(self._disp, path, overwrite=overwrite)

@@ -1,10 +1,8 @@
-"""Displacement in other programs' files: CF NetCDF, ITS_LIVE, COSI-Corr, points for a GIS."""
+"""Displacement in other programs' files: CF NetCDF, ITS_LIVE, COSI-Corr."""
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 import uuid
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -20,7 +18,7 @@ from .io import _quiet_about_placelessness, _removed_at_exit, _store
 if TYPE_CHECKING:
     import pyproj
 
-__all__ = ["to_cosi_corr", "to_netcdf", "to_points"]
+__all__ = ["to_cosi_corr", "to_netcdf"]
 
 # Days in the year of autoRIFT's metres a year.
 YEAR = 365.0
@@ -67,7 +65,7 @@ def to_netcdf(
         raise ModelError(f"names={names!r}: give 'xsubpix' or 'its-live'.")
     if not isinstance(disp, xr.Dataset):
         raise DataError(f"disp is a {type(disp).__name__}; an xarray.Dataset is needed.")
-    target = _target(path, overwrite)
+    target = new_target(path, overwrite)
     engine = _netcdf_engine()
     out = _its_live(disp) if names == "its-live" else disp.copy()
     out = _conforming(out)
@@ -125,7 +123,7 @@ def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: b
     from .displacement.field import Field
 
     field = Field.of(disp)
-    target = _target(path, overwrite)
+    target = new_target(path, overwrite)
     tiff = target.suffix.lower() in (".tif", ".tiff")
     profile: dict[str, Any] = {
         "driver": "GTiff" if tiff else "ENVI", "dtype": "float32", "nodata": np.nan, "count": 3,
@@ -156,71 +154,7 @@ def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: b
         raise FileError(f"cannot write {target}: {error}") from error
 
 
-def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
-    """Write offsets or a profile as points with attributes, for a GIS.
-
-    Parameters
-    ----------
-    table : xarray.Dataset
-        From :func:`xsubpix.offsets` or :func:`xsubpix.profile`: one dimension,
-        coordinates ``x`` and ``y``.
-    path : str or path
-        ``*.geojson`` (longitude and latitude, RFC 7946; in the coordinates as they are
-        where there is no CRS), or another format of geopandas, such as ``*.gpkg``, in
-        the CRS of the field. No shapefile: it cuts names to ten letters, and
-        ``parallel_low`` and ``parallel_high`` to one.
-    overwrite : bool
-        Whether an existing file may be replaced.
-
-    Raises
-    ------
-    FileError
-        The folder is not there, the file exists, or it cannot be written.
-    DataError
-        This is no such table.
-    SubpixError
-        geopandas is needed and not installed.
-    """
-    if (
-        not isinstance(table, xr.Dataset)
-        or len(table.sizes) != 1
-        or not {"x", "y"} <= set(table.variables)
-    ):
-        have = dict(table.sizes) if isinstance(table, xr.Dataset) else type(table).__name__
-        raise DataError(
-            f"table has {have}; offsets or a profile, with coordinates x and y along one "
-            "dimension, are needed."
-        )
-    target = _target(path, overwrite)
-    if target.suffix.lower() == ".shp":
-        raise FileError(
-            f"cannot write {target}: a shapefile cuts names to ten letters. Write "
-            f"{target.with_suffix('.gpkg').name}."
-        )
-    (dim,) = table.sizes
-    crs = _crs(table)
-    columns = {
-        str(name): table[name].values
-        for name in [*table.coords, *table.data_vars]
-        if table[name].dims == (dim,)
-    }
-    try:
-        # A folder, since some formats are several files.
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as folder:
-            part = Path(folder) / target.name
-            if target.suffix.lower() in (".geojson", ".json"):
-                part.write_text(json.dumps(_geojson(columns, crs), allow_nan=False))
-            else:
-                _geo_frame(columns, crs).to_file(
-                    part, layer=dim if part.suffix == ".gpkg" else None
-                )
-            for piece in Path(folder).iterdir():
-                os.replace(piece, target.parent / piece.name)
-    except OSError as error:
-        raise FileError(f"cannot write {target}: {error}") from error
-
-
-def _target(path: str | os.PathLike[str], overwrite: bool) -> Path:
+def new_target(path: str | os.PathLike[str], overwrite: bool) -> Path:
     target = Path(path)
     if not target.parent.is_dir():
         raise FileError(f"cannot write {target}: there is no folder {target.parent}. Make it.")
@@ -245,7 +179,7 @@ def _netcdf_engine() -> Literal["netcdf4", "h5netcdf"]:
 def _conforming(disp: xr.Dataset) -> xr.Dataset:
     """What CF asks for beyond what the field already says."""
     out = disp.copy()
-    crs, mapping = _crs(out), _mapping(out)
+    crs, mapping = crs_of(out), _mapping(out)
     dims = _axes(out)
     kinds = {
         True: (("latitude", "degrees_north"), ("longitude", "degrees_east")),
@@ -314,7 +248,7 @@ def _mapping(disp: xr.Dataset) -> Hashable | None:
     return None
 
 
-def _crs(disp: xr.Dataset) -> pyproj.CRS | None:
+def crs_of(disp: xr.Dataset) -> pyproj.CRS | None:
     import pyproj
 
     name = _mapping(disp)
@@ -380,40 +314,3 @@ def _its_live(disp: xr.Dataset) -> xr.Dataset:
 def _stamp(time: np.datetime64) -> str:
     text = str(np.datetime_as_string(time, unit="s"))
     return text[:10].replace("-", "") + text[10:]
-
-
-# -------------------------------------------------------------------------- points
-
-
-def _number(value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _geojson(columns: dict[str, np.ndarray], crs: pyproj.CRS | None) -> dict[str, Any]:
-    x, y = columns["x"], columns["y"]
-    if crs is not None:
-        import pyproj
-
-        to_degrees = pyproj.Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
-        x, y = to_degrees.transform(x, y)
-    features = [
-        {
-            "type": "Feature",
-            "geometry": {"type": "Point", "coordinates": [float(x[i]), float(y[i])]},
-            "properties": {name: _number(values[i]) for name, values in columns.items()},
-        }
-        for i in range(len(x))
-    ]
-    return {"type": "FeatureCollection", "features": features}
-
-
-def _geo_frame(columns: dict[str, np.ndarray], crs: pyproj.CRS | None) -> Any:
-    try:
-        import geopandas
-    except ImportError as error:
-        raise SubpixError(
-            "this format needs geopandas: pip install 'xsubpix[geo]', or write *.geojson."
-        ) from error
-    points = geopandas.points_from_xy(columns["x"], columns["y"])
-    return geopandas.GeoDataFrame(columns, geometry=points, crs=crs)

@@ -1,0 +1,118 @@
+"""Offsets and profiles as points with attributes, for a GIS."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from .errors import DataError, FileError, SubpixError
+from .formats import crs_of, new_target
+
+if TYPE_CHECKING:
+    import pyproj
+
+__all__ = ["to_points"]
+
+
+def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    """Write offsets or a profile as points with attributes, for a GIS.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        From :func:`xsubpix.offsets` or :func:`xsubpix.profile`: one dimension,
+        coordinates ``x`` and ``y``.
+    path : str or path
+        ``*.geojson`` (longitude and latitude, RFC 7946; in the coordinates as they are
+        where there is no CRS), or another format of geopandas, such as ``*.gpkg``, in
+        the CRS of the field. No shapefile: it cuts names to ten letters, and
+        ``parallel_low`` and ``parallel_high`` to one.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    FileError
+        The folder is not there, the file exists, or it cannot be written.
+    DataError
+        This is no such table.
+    SubpixError
+        geopandas is needed and not installed.
+    """
+    if (
+        not isinstance(table, xr.Dataset)
+        or len(table.sizes) != 1
+        or not {"x", "y"} <= set(table.variables)
+    ):
+        have = dict(table.sizes) if isinstance(table, xr.Dataset) else type(table).__name__
+        raise DataError(
+            f"table has {have}; offsets or a profile, with coordinates x and y along one "
+            "dimension, are needed."
+        )
+    target = new_target(path, overwrite)
+    if target.suffix.lower() == ".shp":
+        raise FileError(
+            f"cannot write {target}: a shapefile cuts names to ten letters. Write "
+            f"{target.with_suffix('.gpkg').name}."
+        )
+    (dim,) = table.sizes
+    crs = crs_of(table)
+    columns = {
+        str(name): table[name].values
+        for name in [*table.coords, *table.data_vars]
+        if table[name].dims == (dim,)
+    }
+    try:
+        # A folder, since some formats are several files.
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as folder:
+            part = Path(folder) / target.name
+            if target.suffix.lower() in (".geojson", ".json"):
+                part.write_text(json.dumps(_geojson(columns, crs), allow_nan=False))
+            else:
+                _geo_frame(columns, crs).to_file(
+                    part, layer=dim if part.suffix == ".gpkg" else None
+                )
+            for piece in Path(folder).iterdir():
+                os.replace(piece, target.parent / piece.name)
+    except OSError as error:
+        raise FileError(f"cannot write {target}: {error}") from error
+
+
+def _number(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _geojson(columns: dict[str, np.ndarray], crs: pyproj.CRS | None) -> dict[str, Any]:
+    x, y = columns["x"], columns["y"]
+    if crs is not None:
+        import pyproj
+
+        to_degrees = pyproj.Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
+        x, y = to_degrees.transform(x, y)
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [float(x[i]), float(y[i])]},
+            "properties": {name: _number(values[i]) for name, values in columns.items()},
+        }
+        for i in range(len(x))
+    ]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def _geo_frame(columns: dict[str, np.ndarray], crs: pyproj.CRS | None) -> Any:
+    try:
+        import geopandas
+    except ImportError as error:
+        raise SubpixError(
+            "this format needs geopandas: pip install 'xsubpix[geo]', or write *.geojson."
+        ) from error
+    points = geopandas.points_from_xy(columns["x"], columns["y"])
+    return geopandas.GeoDataFrame(columns, geometry=points, crs=crs)
