@@ -382,7 +382,8 @@ What misses, and why
   flagged or not. Cross-correlation (the scikit-image loop) follows the large features that
   changed; ``phase`` keeps a doubtful match near the peak of a wider, half-whitened window; what is
   left of its outliers, and those of ``cosi-corr``, is mostly flagged (table of sigma below). No
-  sigma from noise knows of changed ground: there the stated one is too small.
+  sigma from noise knows of changed ground: there the stated one is too small. At an offset of
+  0.3 px no method beats *zero* there: changed ground costs each more than what is to be measured.
 - Cramer-Rao: the plane of ``cosi-corr`` weighs all frequencies alike, strong or weak; that costs
   a share of the bound, the price of its indifference to changed radiometry. ``micmac`` has no
   window of 32 px, hence no ratio.
