@@ -3,7 +3,7 @@ Offsets along a fault
 =====================
 
 From a displacement field to what a paper on an earthquake shows: the slip that
-reached the ground, station by station, with intervals that hold, and how wide
+reached the ground, station by station, with its confidence interval, and how wide
 the fault zone is. The earthquake is synthetic, so the truth is known.
 """
 
