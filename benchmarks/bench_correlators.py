@@ -373,7 +373,7 @@ What misses, and why
 
 - *near*: a rigid window that lies across a fault mixes both sides, or takes the side that it sees
   more of: windowed methods lose there by their windows' size. Beyond an offset of about 2 px they
-  lock to one side (their error no longer grows with the offset), so that a dense method has to
+  lock to one side (their error then grows slowly with the offset), so that a dense method has to
   place the trace to a third of a pixel to win: at 3 px, each pixel on the wrong side costs 3 px.
   ``micmac`` got there by small windows, a bounded cost of jumps, and less regularisation on clean
   images; one schedule for all images reached 0.7 of the error of ``cosi-corr``, windows of 9 px

@@ -42,7 +42,7 @@ _CLEAN, _NOISY, _SOFTEST, _STIFFEST = 0.95, 0.15, 1 / 3, 1.5
 _TAPS = 5  # half-width of the interpolation kernel
 _ANISOTROPY = 0.5  # change of the regularisation along and across a fault
 # Context of the dynamic programming beyond a window's reach, pixels: results on two
-# lattices then differ by 0.008 px rms within 8 px of a seam on a real pair.
+# lattices then differ by 0.010 px rms within 8 px of a seam on a real pair.
 _MARGIN = 48
 # Windows with less variance, relative to the tile's, are constant but for rounding.
 _FAINTEST = 1e-10
