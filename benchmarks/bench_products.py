@@ -7,6 +7,7 @@ steadier shares.
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections.abc import Callable
 
@@ -125,19 +126,25 @@ def measured_offsets(seeds: int) -> None:
 
 def denoising() -> None:
     """Error left by filters on ground broken by a fault, away from it and next to it."""
-    peers: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "scipy median 5 x 5": lambda v: median_filter(v, 5),
-        "scipy Gaussian 2 px": lambda v: gaussian_filter(v, 2.0),
+    # Each peer gets the parameter that serves it best, found with the truth; ours get none.
+    peers: dict[str, list[Callable[[np.ndarray], np.ndarray]]] = {
+        "scipy median": [functools.partial(median_filter, size=k) for k in (3, 5, 7, 9)],
+        "scipy Gaussian": [functools.partial(gaussian_filter, sigma=k) for k in (0.7, 1, 2, 3)],
     }
     try:
         from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
     except ImportError:
         print("  (scikit-image is not installed: two peers fewer)")
     else:
-        peers["skimage TV, best weight"] = lambda v: denoise_tv_chambolle(v, weight=1.0)
-        peers["skimage NLM"] = lambda v: denoise_nl_means(
-            v, patch_size=5, patch_distance=7, h=0.4, sigma=0.5, fast_mode=True
-        )
+        peers["skimage TV"] = [
+            functools.partial(denoise_tv_chambolle, weight=w) for w in (0.5, 0.7, 1.0, 1.4, 2.0)
+        ]
+        peers["skimage NLM"] = [
+            functools.partial(
+                denoise_nl_means, patch_size=5, patch_distance=7, h=h, sigma=0.5, fast_mode=True
+            )
+            for h in (0.1, 0.2, 0.3, 0.4, 0.6)
+        ]
     y, x = np.mgrid[:SIZE, :SIZE]
     across = x + 0.3 * y - 0.6 * SIZE
     true = np.stack(
@@ -147,9 +154,14 @@ def denoising() -> None:
     noisy = true + 0.5 * noise(np.random.default_rng(0), 0.0)
     print("denoising a fault of 3 m in noise of 0.5 m: rms error, away / within 4 px; CPU s")
     rows: dict[str, tuple[np.ndarray, float]] = {"nothing": (noisy, 0.0)}
-    for name, peer in peers.items():
-        start = time.process_time()
-        rows[name] = np.stack([peer(v) for v in noisy]), time.process_time() - start
+    for name, choices in peers.items():
+        tried = []
+        for peer in choices:
+            start = time.process_time()
+            tried.append((np.stack([peer(v) for v in noisy]), time.process_time() - start))
+        rows[f"{name}, best of {len(tried)}"] = min(
+            tried, key=lambda result: float(np.mean((result[0] - true) ** 2))
+        )
     disp = field(*noisy)
     for method in ("median", "nlm", "log-tv"):
         start = time.process_time()
@@ -158,7 +170,7 @@ def denoising() -> None:
     for name, (values, seconds) in rows.items():
         error = values - true
         away, close = (float(np.sqrt(np.mean(error[:, at] ** 2))) for at in (~near, near))
-        print(f"  {name:<24} {away:.3f} / {close:.3f} m  {seconds:.2f} s")
+        print(f"  {name:<26} {away:.3f} / {close:.3f} m  {seconds:.2f} s")
 
 
 def errors_of_strain(seeds: int) -> None:
