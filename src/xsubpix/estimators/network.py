@@ -61,8 +61,8 @@ class Network(Estimator):
         A model that comes with the package, or a file of weights,
         ``.safetensors``.
     window : int
-        Side of the sliding windows, input pixels, 256 to 4096: what goes
-        through the network at once, margin included.
+        Side of the sliding windows, input pixels, 64 to 4096: what is measured
+        at once, without the margin around it.
     ensemble : int
         Views that are averaged, 1, 2 or 4: as it is, turned by half a turn,
         transposed, mirrored. What a network gets wrong differs between views: two
@@ -90,7 +90,7 @@ class Network(Estimator):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "weights", str(self.weights))
-        object.__setattr__(self, "window", whole_number("window", self.window, 256, 4096))
+        object.__setattr__(self, "window", whole_number("window", self.window, 64, 4096))
         if self.ensemble not in (1, 2, 4) or isinstance(self.ensemble, bool):
             raise ModelError(f"ensemble={self.ensemble!r}: give 1, 2 or 4.")
         found = weights_digest(weights_path(self.weights))
@@ -137,8 +137,8 @@ class Network(Estimator):
 
     @property
     def tile(self) -> int:
-        """Outputs a tile side: the window without its margin."""
-        inner = self.window - 2 * self.halo
+        """Outputs a tile side: about the window."""
+        inner = max(self.window, self.step)
         # Windows that begin on a multiple of the network's largest reduction see the
         # ground cut in the same way.
         hop = math.lcm(self.step, self._multiple)
@@ -168,21 +168,36 @@ class Network(Estimator):
         inside = slice(cut, pre.shape[1] - cut)
         with one_thread(), torch.inference_mode():
             fields = [
-                self._field(network, place, one, two)
+                self._field(network, place, one, two, self.halo)
                 for one, two in zip(pre[:, inside, inside], post[:, inside, inside], strict=True)
             ]
         return sample_blocks(fields, self.halo, step)
 
     def _field(
-        self, network: FlowNetwork, place: torch.device, pre: np.ndarray, post: np.ndarray
+        self,
+        network: FlowNetwork,
+        place: torch.device,
+        pre: np.ndarray,
+        post: np.ndarray,
+        margin: int,
     ) -> DenseField:
-        """Result at every pixel of one tile, its margin included."""
+        """Result at the pixels of one tile within its margin; nothing in the margin."""
         field = DenseField.empty(pre.shape)
         valid = np.isfinite(pre) & np.isfinite(post)
         box = _part_with_data(valid, network.multiple)
         if box is None:
             return field
-        measured = _measure(network, place, pre[box], post[box], self.ensemble)
+        inner = []
+        for side, n in zip(box, pre.shape, strict=True):
+            first, last = max(side.start, margin), min(side.stop, n - margin)
+            if first >= last:
+                return field
+            inner.append(slice(first, last))
+        inside = (
+            inner[0].start - box[0].start, inner[0].stop - box[0].start,
+            inner[1].start - box[1].start, inner[1].stop - box[1].start,
+        )  # fmt: skip
+        measured = _measure(network, place, pre[box], post[box], inside, self.ensemble)
         values = dict(
             zip(("dx", "dy", "spread", "quality", "share", "told"), measured, strict=True)
         )
@@ -197,7 +212,9 @@ class Network(Estimator):
         dx, dy, sigma = (
             np.where(textured, values[k], np.float32(np.nan)) for k in ("dx", "dy", "spread")
         )
-        field.put(box, DenseField(dx, dy, factor * sigma, values["quality"], flags))
+        field.put(
+            (inner[0], inner[1]), DenseField(dx, dy, factor * sigma, values["quality"], flags)
+        )
         return field
 
 
@@ -284,9 +301,10 @@ def _measure(
     place: torch.device,
     pre: np.ndarray,
     post: np.ndarray,
+    inside: tuple[int, int, int, int],
     ensemble: int,
 ) -> list[np.ndarray]:
-    """dx, dy, spread, quality, share of valid pixels and texture at every pixel."""
+    """dx, dy, spread, quality, share of valid pixels and texture at the pixels inside."""
     import torch
     import torch.nn.functional as F
 
@@ -305,7 +323,8 @@ def _measure(
     flows, logs = [], []
     for view in _VIEWS[:ensemble]:
         with torch.autocast(place.type, torch.bfloat16, enabled=half):
-            last = network(*(view.apply(image) for image in images))[-1]
+            one, two = (view.apply(image) for image in images)
+            last = network.middle(one, two, view.inside(inside, images[0].shape))
         signs = torch.tensor(view.signs, device=place).reshape(1, 2, 1, 1)
         flow = view.undo(last.flow.float())
         flows.append((flow.flip(1) if view.transpose else flow) * signs)
@@ -315,10 +334,24 @@ def _measure(
     spread = torch.full_like(flow[:, :1], torch.nan)
     if logs:
         spread = torch.stack(logs).mean(0).exp()
-    quality, told = _correlation(images[0], warp_back(images[1], flow), known[0] * known[1])
-    share = _mean(known[0] * known[1])
-    out = torch.cat((flow, spread, quality, share, told), 1)[0, :, :height, :width]
-    return list(out.cpu().numpy())
+    # The square of `quality` reaches a few pixels beyond.
+    top, bottom, left, right = inside
+    reach = _SQUARE // 2
+    rows, cols = (
+        slice(max(0, top - reach), bottom + reach),
+        slice(max(0, left - reach), right + reach),
+    )
+    both = (known[0] * known[1])[..., rows, cols]
+    up, ahead = top - rows.start, left - cols.start
+    down, behind = (
+        n - m - k for n, m, k in zip(both.shape[-2:], flow.shape[-2:], (up, ahead), strict=True)
+    )
+    around = F.pad(flow, (ahead, behind, up, down), mode="replicate")
+    back = warp_back(images[1][..., rows, cols], around)
+    quality, told = _correlation(images[0][..., rows, cols], back, both)
+    beyond = torch.cat((quality, _mean(both), told), 1)
+    here = beyond[..., up : up + flow.shape[-2], ahead : ahead + flow.shape[-1]]
+    return list(torch.cat((flow, spread, here), 1)[0].cpu().numpy())
 
 
 class _View(NamedTuple):
@@ -332,6 +365,21 @@ class _View(NamedTuple):
     def apply(self, image: torch.Tensor) -> torch.Tensor:
         out = image.transpose(2, 3) if self.transpose else image
         return (out.flip(self.reverse) if self.reverse else out).contiguous()
+
+    def inside(
+        self, part: tuple[int, int, int, int], shape: tuple[int, ...]
+    ) -> tuple[int, int, int, int]:
+        """Where a part (first and last row and column) of an image comes to lie."""
+        top, bottom, left, right = part
+        height, width = shape[-2:]
+        if self.transpose:
+            top, bottom, left, right = left, right, top, bottom
+            height, width = width, height
+        if 2 in self.reverse:
+            top, bottom = height - bottom, height - top
+        if 3 in self.reverse:
+            left, right = width - right, width - left
+        return top, bottom, left, right
 
     def undo(self, field: torch.Tensor) -> torch.Tensor:
         out = field.flip(self.reverse) if self.reverse else field

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 
 __all__ = ["REACH", "SIDE", "gradient_direction", "normalise"]
 
@@ -49,27 +50,27 @@ def normalise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
     Notes
     -----
-    Sums are taken about the mean of each image, in double precision, so that
-    an offset of any size costs no digits.
+    The mean of each image is subtracted in double precision, so that an offset
+    of any size costs no digits, and its deviation divided out, so that counts of
+    1e-6 and of 1e6 are alike. Running sums are in double precision too.
     """
     image = images[:, None].double()
     known = torch.isfinite(image)
-    valid = known.double()
-    image = torch.where(known, image, 0.0)
+    valid = known.float()
     count = valid.sum((2, 3), keepdim=True).clamp_min(1.0)
-    image = (image - image.sum((2, 3), keepdim=True) / count) * valid
-    # A common scale per image first: counts of 1e-6 and of 1e6 alike.
-    power = (image.square().sum((2, 3), keepdim=True) / count).sqrt()
-    image = image / torch.where(power > 0, power, 1.0)
+    image = torch.where(known, image, 0.0)
+    centred = torch.where(known, image - image.sum((2, 3), keepdim=True) / count, 0.0)
+    power = (centred.square().sum((2, 3), keepdim=True) / count).sqrt()
+    z = (centred / torch.where(power > 0, power, 1.0)).float()
     share = _box(valid, SIDE)
-    safe = share.clamp_min(1e-9)
-    mean = _box(image, SIDE) / safe
-    var = (_box(image.square(), SIDE) / safe - mean.square()).clamp_min(0.0)
-    var = torch.where(share > 1e-9, var, 0.0)
-    wide = _box(var * valid, _WIDE) / _box(valid, _WIDE).clamp_min(1e-9)
+    safe = share.clamp_min(1e-6)
+    mean = _box(z, SIDE) / safe
+    var = (_box(z.square(), SIDE) / safe - mean.square()).clamp_min(0.0)
+    var = torch.where(share > 1e-6, var, 0.0)
+    wide = _box(var * valid, _WIDE) / _box(valid, _WIDE).clamp_min(1e-6)
     scale = (var + _FLOOR * wide).sqrt()
-    out = (image - mean) * valid / torch.where(scale > 1e-6, scale, 1.0)
-    return out.clamp(-_LARGEST, _LARGEST).float(), valid.float()
+    out = (z - mean) * valid / torch.where(scale > 1e-6, scale, 1.0)
+    return out.clamp(-_LARGEST, _LARGEST), valid
 
 
 def gradient_direction(images: torch.Tensor) -> torch.Tensor:
@@ -94,10 +95,15 @@ def gradient_direction(images: torch.Tensor) -> torch.Tensor:
 
 
 def _box(values: torch.Tensor, side: int) -> torch.Tensor:
-    """Mean over a centred square, zeros beyond the border: two passes of running sums."""
+    """Mean over a centred square, zeros beyond the border; running sums in double precision."""
+    if values.device.type == "cpu":
+        # Several times faster than the same in torch.
+        out = ndimage.uniform_filter(values.numpy(), (1, 1, side, side), mode="constant")
+        return torch.from_numpy(out)
+    out = values.double()
     for dim in (2, 3):
         pad = (side // 2 + 1, side // 2) if dim == 3 else (0, 0, side // 2 + 1, side // 2)
-        total = F.pad(values, pad).cumsum(dim)
-        n = values.shape[dim]
-        values = (total.narrow(dim, side, n) - total.narrow(dim, 0, n)) / side
-    return values
+        total = F.pad(out, pad).cumsum(dim)
+        n = out.shape[dim]
+        out = (total.narrow(dim, side, n) - total.narrow(dim, 0, n)) / side
+    return out.float()

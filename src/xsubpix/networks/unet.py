@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -13,6 +14,10 @@ from .normalise import gradient_direction
 from .warping import double, warp_back
 
 __all__ = ["PyramidUNet"]
+
+# Pixels of the input around what is asked for that each step sees. What lies beyond
+# changes the result by 0.0007 px rms on changed ground (``benchmarks/bench_networks.py``).
+_CONTEXTS = (320, 192, 128, 96)
 
 
 class PyramidUNet(FlowNetwork):
@@ -46,7 +51,7 @@ class PyramidUNet(FlowNetwork):
     name: ClassVar[str] = "unet"
     description: ClassVar[str] = "U-Net shared by the levels of an image pyramid"
     multiple: ClassVar[int] = 64
-    context: ClassVar[int] = 64
+    context: ClassVar[int] = 320
 
     def __init__(self, width: float = 1.0, levels: tuple[int, ...] = (4, 2, 1, 1)) -> None:
         super().__init__(width=width, levels=list(levels))
@@ -67,27 +72,71 @@ class PyramidUNet(FlowNetwork):
 
     def forward(self, pre: torch.Tensor, post: torch.Tensor) -> list[Flow]:
         """See :meth:`FlowNetwork.forward`."""
+        height, width = pre.shape[-2:]
+        return self._steps(pre, post, [(0, height, 0, width)] * len(self.levels))
+
+    def middle(
+        self, pre: torch.Tensor, post: torch.Tensor, inside: tuple[int, int, int, int]
+    ) -> Flow:
+        """See :meth:`FlowNetwork.middle`.
+
+        A step at a quarter of the resolution needs four times the context of one at
+        full resolution, and costs a sixteenth: every step sees no more around the
+        part that is asked for than it needs.
+        """
+        size = pre.shape[-2:]
+        boxes = []
+        for k, level in enumerate(self.levels):
+            context = _CONTEXTS[k] if k < len(_CONTEXTS) else _CONTEXTS[-1]
+            box = []
+            # Whole blocks of the U-Net's deepest layer at this level.
+            block = 16 * level
+            for n, first, last in zip(size, inside[::2], inside[1::2], strict=True):
+                box += [
+                    max(0, (first - context) // block * block),
+                    min(n, -(-(last + context) // block) * block),
+                ]
+            boxes.append((box[0], box[1], box[2], box[3]))
+        last_flow = self._steps(pre, post, boxes)[-1]
+        top, left = boxes[-1][0], boxes[-1][2]
+        here = (
+            ...,
+            slice(inside[0] - top, inside[1] - top),
+            slice(inside[2] - left, inside[3] - left),
+        )
+        assert last_flow.log_spread is not None
+        return Flow(last_flow.flow[here], last_flow.log_spread[here], 1)
+
+    def _steps(
+        self, pre: torch.Tensor, post: torch.Tensor, boxes: list[tuple[int, int, int, int]]
+    ) -> list[Flow]:
+        """All steps, each on its box of the images; a box lies within the one before."""
         before, after = {1: pre}, {1: post}
         for images in (before, after):
-            for k in range(1, max(self.levels)):
-                if 2 * k <= max(self.levels) and k in images:
-                    images[2 * k] = F.avg_pool2d(images[k], 2)
-        flow: torch.Tensor | None = None
+            reduction = 1
+            while reduction < max(self.levels):
+                images[2 * reduction] = F.avg_pool2d(images[reduction], 2)
+                reduction *= 2
+        top, bottom, left, right = boxes[0]
         at = self.levels[0]
+        flow = pre.new_zeros((len(pre), 2, (bottom - top) // at, (right - left) // at))
         out = []
-        for level in self.levels:
-            if flow is None:
-                n, _, height, width = before[level].shape
-                flow = pre.new_zeros((n, 2, height, width))
+        for level, box in zip(self.levels, boxes, strict=True):
+            # Cut first, so that no more is doubled than is needed.
+            rows = slice((box[0] - top) // at, (box[1] - top) // at)
+            cols = slice((box[2] - left) // at, (box[3] - left) // at)
+            flow = flow[..., rows, cols].detach()
+            top, bottom, left, right = box
             while at > level:
                 flow, at = double(flow), at // 2
-            flow = flow.detach()
+            here = (
+                ..., slice(top // level, bottom // level), slice(left // level, right // level)
+            )  # fmt: skip
             with torch.no_grad():
-                moved = warp_back(after[level], flow)
-            rest, log_spread = self.correct(before[level], moved, flow)
+                moved = warp_back(after[level][here], flow)
+            rest, log_spread = self.correct(before[level][here], moved, flow)
             flow = flow + rest
-            scale = float(level)
-            out.append(Flow(flow * scale, log_spread + float(torch.tensor(scale).log()), level))
+            out.append(Flow(flow * float(level), log_spread + math.log(level), level))
         return out
 
     def correct(
