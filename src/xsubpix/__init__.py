@@ -39,6 +39,7 @@ from .io import open_image, to_cog
 from .opening import open_displacement
 from .points import to_points
 from .rupture import Fault, FaultError, synthetic_rupture
+from .training.own_pair import training_samples
 from .warp import warp_quintic
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "to_netcdf",
     "to_pixels",
     "to_points",
+    "training_samples",
     "true_north",
     "warp_quintic",
 ]

@@ -10,10 +10,12 @@ from . import displacement, formats, io, plot, points
 from .correlate import correlate
 from .explore import explore
 from .rupture.synthetic import synthetic_rupture
+from .training.own_pair import training_samples
 from .warp import Direction, warp_quintic
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import ArrayLike
@@ -68,6 +70,42 @@ class ImageAccessor:
         See :func:`xsubpix.synthetic_rupture`.
         """
         return synthetic_rupture(self._image, fault, seed=seed, poisson=poisson, **overrides)
+
+    def training_samples(
+        self,
+        post: xr.DataArray | None = None,
+        *,
+        path: str | os.PathLike[str],
+        faults: tuple[int, int] = (200, 20),
+        frame: int = 512,
+        window: int = 256,
+        amplitude: tuple[float, float] = (0.5, 1.5),
+        min_correlation: float = 0.5,
+        validation: float = 0.25,
+        seed: int = 0,
+        workers: int | None = None,
+        scheduler: str = "threads",
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> xr.Dataset:
+        """Put synthetic ruptures on this image and `post`, to adapt a network to them.
+
+        See :func:`xsubpix.training_samples`.
+        """
+        return training_samples(
+            self._image,
+            post,
+            path=path,
+            faults=faults,
+            frame=frame,
+            window=window,
+            amplitude=amplitude,
+            min_correlation=min_correlation,
+            validation=validation,
+            seed=seed,
+            workers=workers,
+            scheduler=scheduler,
+            progress=progress,
+        )
 
     def warp_quintic(
         self,
@@ -230,6 +268,15 @@ class DisplacementAccessor:
     ) -> LineString:
         """Propose a fault trace from the gradient; see :func:`xsubpix.detect_trace`."""
         return displacement.detect_trace(self._disp, scale=scale, min_length=min_length)
+
+    def series(
+        self, *, reference: Any = None, weights: str = "sigma", robust: bool = True
+    ) -> xr.Dataset:
+        """Invert pairs of dates for the displacement at every date.
+
+        See :func:`xsubpix.series`.
+        """
+        return displacement.series(self._disp, reference=reference, weights=weights, robust=robust)
 
     def strain(self, *, scale: float, correlation: float | None = None) -> xr.Dataset:
         """Gradient, dilatation, curl and shear with errors; see :func:`xsubpix.strain`."""

@@ -43,8 +43,8 @@ def correlate(
         The image before and the image after, on the same grid. Dimensions
         y/x, lat/lon, northing/easting, ..., in any order; further dimensions
         (``band``) must have size 1, but for ``pair`` or ``time``: stacks are
-        correlated pair by pair, and one image with each of a stack. Any real data type; NaN, infinities and
-        the declared nodata value (``_FillValue``) are missing,
+        correlated pair by pair, and one image with each of a stack. Any real data
+        type; NaN, infinities and the declared nodata value (``_FillValue``) are missing,
         and so are real numbers beyond 1e19 among smaller ones: fill values that nobody
         declared.
     model : str or Estimator
