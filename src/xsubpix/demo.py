@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -21,6 +22,12 @@ from .tutorial import example_earthquake, open_scene
 
 __all__ = ["run_demo"]
 
+# What is compared; the first one is shown and written.
+MODELS: dict[str, dict[str, Any]] = {
+    "unet": {},
+    "cosi-corr": {"window": 32},
+    "phase": {"window": 32},
+}
 # "Near the fault": within this distance of the trace, pixels.
 NEAR = 16
 # Values with one of these flags are left out, as a careful user would.
@@ -59,26 +66,27 @@ def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
     rows = []
     say(f"3/4  correlating (one value every {step} pixels)")
     fields: list[tuple[xr.Dataset, xr.Dataset]] = []
-    for window in (32, 64):
+    for model, options in MODELS.items():
         start = time.perf_counter()
         with progress():
             disp = correlate(
-                pre.chunk(), post.chunk(), window=window, step=step, search=8
+                pre.chunk(), post.chunk(), model=model, step=step, **options
             ).compute()
         seconds = time.perf_counter() - start
         sure = disp.where((disp.flags & UNSURE) == 0)
-        rows.append((f"phase, window {window}", *_errors(sure, truth), seconds))
+        label = f"{model}, window {options['window']}" if options else model
+        rows.append((label, *_errors(sure, truth), seconds))
         fields.append((disp, sure))
     measured, sure = fields[0]
     nothing = xr.zeros_like(measured[["east", "north"]])
     rows.append(("zero predictor", *_errors(nothing, truth), 0.0))
     say("4/4  writing the picture and the GeoTIFF")
-    figure = plot_comparison(pre, post, sure, truth, title="xsubpix demo: 'phase', window 32")
+    figure = plot_comparison(pre, post, sure, truth, title=f"xsubpix demo: {rows[0][0]}")
     figure.savefig(folder / "demo.png")
     to_cog(measured, folder / "demo.tif")
-    lines = ["method              mean EPE   median  near fault   kept  seconds"]
+    lines = ["method                  mean EPE   median  near fault   kept  seconds"]
     lines += [
-        f"{label:<18} {mean:7.2f} m {median:6.2f} m {near:9.2f} m {kept:6.1%} {seconds:8.1f}"
+        f"{label:<22} {mean:7.2f} m {median:6.2f} m {near:9.2f} m {kept:6.1%} {seconds:8.1f}"
         for label, mean, median, near, kept, seconds in rows
     ]
     lines += [

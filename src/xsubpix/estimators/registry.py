@@ -52,13 +52,13 @@ def create(model: str | os.PathLike[str] | Estimator, **options: object) -> Esti
     if isinstance(model, Estimator):
         _check_names(type(model), given, str(model.name))
         return dataclasses.replace(model, **given) if given else model  # type: ignore[arg-type]
-    name = os.fspath(model) if isinstance(model, str | os.PathLike) else model
-    if name in shipped_models() or (isinstance(name, str) and name.endswith(".safetensors")):
+    name = os.fspath(model) if isinstance(model, str | os.PathLike) else ""
+    if name in shipped_models() or name.endswith(".safetensors"):
         from .network import Network
 
-        _check_names(Network, given, str(name))
+        _check_names(Network, given, name)
         return Network(**{"weights": name, **given})  # type: ignore[arg-type]
-    if not isinstance(name, str) or name not in _REGISTRY:
+    if name not in _REGISTRY:
         close = difflib.get_close_matches(str(model), available_models(), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ModelError(
