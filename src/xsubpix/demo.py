@@ -69,9 +69,7 @@ def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
     for model, options in MODELS.items():
         start = time.perf_counter()
         with progress():
-            disp = correlate(
-                pre.chunk(), post.chunk(), model=model, step=step, **options
-            ).compute()
+            disp = correlate(pre.chunk(), post.chunk(), model=model, step=step, **options).compute()
         seconds = time.perf_counter() - start
         sure = disp.where((disp.flags & UNSURE) == 0)
         label = f"{model}, window {options['window']}" if options else model
