@@ -103,7 +103,7 @@ def measured_offsets(seeds: int) -> None:
     for seed in range(seeds):
         post, truth = example_earthquake(pre, seed=4 + seed)
         fault = Fault.from_json(truth.attrs["fault"])
-        disp = pre.subpix.correlate(post, window=32, step=4)
+        disp = pre.subpix.correlate(post, model="phase", window=32, step=4)
         good = disp.subpix.mask(flags=flags).subpix.filter_outliers()
         try:
             got, known = (

@@ -39,7 +39,7 @@ for ax, image, name in zip(axes, (pre, post), ("pre", "post"), strict=True):
 # here, as they are when opened from files with ``chunks={}``, so nothing is measured
 # until it is asked for.
 
-disp = pre.chunk().subpix.correlate(post.chunk(), window=32, step=4)
+disp = pre.chunk().subpix.correlate(post.chunk(), model="phase", window=32, step=4)
 disp.load()
 
 # %%

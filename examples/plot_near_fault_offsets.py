@@ -15,7 +15,7 @@ from xsubpix.tutorial import example_earthquake, procedural_scene
 pre = procedural_scene((512, 512))
 post, truth = example_earthquake(pre)
 fault = xsubpix.Fault.from_json(truth.attrs["fault"])
-disp = pre.chunk().subpix.correlate(post.chunk(), window=32, step=4).load()
+disp = pre.chunk().subpix.correlate(post.chunk(), model="phase", window=32, step=4).load()
 
 # %%
 # Clean

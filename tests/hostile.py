@@ -215,7 +215,7 @@ INPUTS: dict[str, tuple[Callable[[], Any], str]] = {
 
 def outcome(pair: Any, **options: Any) -> tuple[str, str]:
     """What becomes of a pair: right, missing, refused or wrong; and the words."""
-    options = {"window": 16, "step": 8, **options}
+    options = {"model": "phase", "window": 16, "step": 8, **options}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -248,11 +248,11 @@ def _pixel(disp: xr.Dataset) -> float:
 def threads_at_once() -> tuple[str, str]:
     """Eight threads measure at once; all must see what one alone sees."""
     pair = bare()
-    alone = xsubpix.correlate(*pair, window=16, step=8).east.values
+    alone = xsubpix.correlate(*pair, model="phase", window=16, step=8).east.values
     found: list[np.ndarray] = []
 
     def work() -> None:
-        found.append(xsubpix.correlate(*pair, window=16, step=8).east.values)
+        found.append(xsubpix.correlate(*pair, model="phase", window=16, step=8).east.values)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -267,7 +267,9 @@ def pickled_accessor() -> tuple[str, str]:
     """An accessor that went through pickle measures as before."""
     pre, post = bare()
     again = pickle.loads(pickle.dumps(pre.subpix))
-    one, two = (a.correlate(post, window=16, step=8).east for a in (pre.subpix, again))
+    one, two = (
+        a.correlate(post, model="phase", window=16, step=8).east for a in (pre.subpix, again)
+    )
     same = np.array_equal(one, two, equal_nan=True)
     return ("right", "the same values") if same else ("wrong", "differs")
 

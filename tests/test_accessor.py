@@ -19,7 +19,7 @@ def test_correlate(pair, identical):
 
 def test_epe_and_to_cog(pair, tmp_path):
     """Else the displacement's accessor calls something else."""
-    disp = xsubpix.correlate(*pair, window=16, step=8)
+    disp = xsubpix.correlate(*pair, model="phase", window=16, step=8)
     xr.testing.assert_identical(disp.subpix.epe(disp), xsubpix.epe(disp, disp))
     disp.subpix.to_cog(tmp_path / "a.tif")
     assert (tmp_path / "a.tif").exists()

@@ -32,7 +32,7 @@ def files(tmp_path, scene):
 
 def test_correlate_writes_a_described_geotiff(files, capsys):
     """Else the field opens in no GIS, or nobody knows what its bands are."""
-    assert main(["correlate", *files, "--step", "4", "--window", "32"]) == 0
+    assert main(["correlate", *files, "--model", "phase", "--step", "4", "--window", "32"]) == 0
     assert "100%" in capsys.readouterr().err
     with rasterio.open(files[2]) as out:
         assert out.descriptions == ("east", "north", "sigma", "quality", "flags")
@@ -53,7 +53,12 @@ def test_correlate_writes_a_described_geotiff(files, capsys):
 @pytest.mark.parametrize("search", ["30", "300m", "300 m", "0.3km"])
 def test_search_in_pixels_or_metres(files, search):
     """Else whoever knows how far a glacier went must know the pixel too."""
-    assert main(["correlate", *files, "--step", "16", "--search", search, "--quiet"]) == 0
+    assert (
+        main(
+            ["correlate", *files, "--model", "phase", "--step", "16", "--search", search, "--quiet"]
+        )
+        == 0
+    )
     with rasterio.open(files[2]) as out:
         assert "search=30," in out.tags()["model_parameters"] + ","
         assert np.nanmedian(out.read(1)) == pytest.approx(20, abs=0.2)
@@ -108,7 +113,7 @@ def test_different_grids_are_refused(files, capsys, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_command_goes_on(files, number):
     """Else a broken file is taken for a result, or hours of work are lost."""
-    command = [sys.executable, "-m", "xsubpix", "correlate", *files, "--step", "1"]
+    command = [sys.executable, "-m", "xsubpix", "correlate", *files, "--model", "phase"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     folder = os.path.dirname(files[2])
     deadline = time.monotonic() + 60
@@ -117,9 +122,11 @@ def test_a_killed_command_goes_on(files, number):
     process.send_signal(number)
     assert process.wait(60) != 0
     assert not os.path.exists(files[2])
-    assert main(["correlate", *files, "--step", "1", "--quiet"]) == 0
+    assert main(["correlate", *files, "--model", "phase", "--quiet"]) == 0
     assert sorted(os.listdir(folder)) == ["disp.tif", "post.tif", "pre.tif"]
-    assert main(["correlate", *files[:2], files[2][:-4] + "2.tif", "--step", "1", "--quiet"]) == 0
+    assert (
+        main(["correlate", *files[:2], files[2][:-4] + "2.tif", "--model", "phase", "--quiet"]) == 0
+    )
     with rasterio.open(files[2]) as one, rasterio.open(files[2][:-4] + "2.tif") as two:
         np.testing.assert_array_equal(one.read(), two.read())
 

@@ -79,7 +79,7 @@ def test_nodata_that_is_no_number(im, fill):
 def test_step_larger_than_the_image(im):
     """Else an empty field."""
     with pytest.raises(DataError, match=r"step=33.*\(32, 32\)"):
-        xsubpix.correlate(im, im, step=33)
+        xsubpix.correlate(im, im, model="phase", step=33)
 
 
 # ----------------------------------------------------------------- parameters
@@ -107,7 +107,7 @@ def test_bad_parameters_are_refused_before_computing(im, lazy):
     """Else the error comes hours later, from a worker."""
     image = im.chunk(16) if lazy else im
     with pytest.raises(ModelError, match="window=3"):
-        xsubpix.correlate(image, image, window=3)
+        xsubpix.correlate(image, image, model="phase", window=3)
 
 
 def test_unknown_parameter(im):
@@ -144,7 +144,9 @@ def test_missing_gpu_is_named(im):
     """Else torch's RuntimeError; where there is one, this passes by measuring."""
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
-        assert xsubpix.correlate(im, im, step=16, window=16, device="cuda").east.shape == (2, 2)
+        assert xsubpix.correlate(
+            im, im, model="phase", step=16, window=16, device="cuda"
+        ).east.shape == (2, 2)
         return
     with pytest.raises(ModelError, match=r"device='cuda'.*auto"):
         xsubpix.correlate(im, im, device="cuda")

@@ -21,7 +21,7 @@ def disp(pair, utm):
         utm(image.values).assign_coords(time=np.datetime64(day, "ns"))
         for image, day in zip(pair, ("2020-01-31T10:30:00", "2020-02-16T10:30:00"), strict=True)
     )
-    return xsubpix.correlate(pre, post, window=16, step=4)
+    return xsubpix.correlate(pre, post, model="phase", window=16, step=4)
 
 
 def assert_same_field(one, two, names):

@@ -33,7 +33,7 @@ def inner(field):
 def test_signs_follow_the_rows(pixels, utm, north_up):
     """Else ground moving down the rows is reported north on a north-up grid."""
     pre, post = (utm(p, north_up=north_up, size=15.0) for p in pixels)
-    disp = xsubpix.correlate(pre, post, **OPTIONS)
+    disp = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
     assert inner(disp.east) == pytest.approx(15 * 1.3, abs=0.3)
     assert inner(disp.north) == pytest.approx(15 * 0.7 * (1 if north_up else -1), abs=0.3)
     assert disp.east.attrs["units"] == disp.north.attrs["units"] == "m"
@@ -46,7 +46,7 @@ def test_sign_is_where_the_ground_went(utm):
     rng = np.random.default_rng(1)
     ground = rng.normal(size=(64, 70)).cumsum(0).cumsum(1)
     pre, post = utm(ground[:, 3:67]), utm(ground[:, :64])
-    disp = xsubpix.correlate(pre, post, window=16, step=8)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=8)
     assert inner(disp.east) == pytest.approx(30.0, abs=0.1)
 
 
@@ -70,7 +70,7 @@ def test_rotated_geotiff(pixels, tmp_path):
         assert ("xc" in pre.coords) == parse
         grid = Grid.from_dataarray(pre)
         np.testing.assert_allclose(grid.transform, tuple(transform)[:6], rtol=1e-12, atol=1e-6)
-        disp = xsubpix.correlate(pre, post, **OPTIONS)
+        disp = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
         assert inner(disp.east) == pytest.approx(east, abs=0.3)
         assert inner(disp.north) == pytest.approx(north, abs=0.3)
         coarse = Grid.from_dataarray(disp.east)
@@ -112,7 +112,7 @@ def test_geographic_pair(pixels):
         xr.DataArray(p, dims=("latitude", "longitude"), coords=coords).rio.write_crs("EPSG:4326")
         for p in pixels
     )
-    disp = xsubpix.correlate(pre, post, **OPTIONS)
+    disp = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
     geod = pyproj.Geod(ellps="WGS84")
     width = geod.inv(10.0, 59.997, 10.0 + step, 59.997)[2]
     height = geod.inv(10.0, 59.997, 10.0, 59.997 + step)[2]
@@ -124,7 +124,7 @@ def test_geographic_pair(pixels):
 def test_us_feet(pixels, utm):
     """Else a state-plane grid's displacement in feet is called metres."""
     pre, post = (utm(p, crs="EPSG:2225") for p in pixels)
-    disp = xsubpix.correlate(pre, post, **OPTIONS)
+    disp = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
     assert inner(disp.east) == pytest.approx(13 * 1200 / 3937, abs=0.05)
     assert disp.east.attrs["units"] == "m"
 
@@ -139,7 +139,7 @@ def test_kilometres(utm):
 def test_no_crs_keeps_the_coordinates_unit(pixels, utm):
     """Else a grid without CRS claims metres, or loses the size of its pixels."""
     pre, post = (utm(p).drop_vars("spatial_ref") for p in pixels)
-    disp = xsubpix.correlate(pre, post, **OPTIONS)
+    disp = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
     assert inner(disp.east) == pytest.approx(13.0, abs=0.3)
     assert inner(disp.north) == pytest.approx(7.0, abs=0.3)
     assert disp.east.attrs["units"] == "1"
@@ -150,7 +150,7 @@ def test_no_coordinates_count_pixels(pixels, image):
     """Else the pixels of a plain array are scaled by the step, or rows run up."""
     pre, post = map(image, pixels)
     for step in (1, 8):
-        disp = xsubpix.correlate(pre[:32, :32], post[:32, :32], window=16, step=step)
+        disp = xsubpix.correlate(pre[:32, :32], post[:32, :32], model="phase", window=16, step=step)
         assert inner(disp.east) == pytest.approx(1.3, abs=0.05)
         assert inner(disp.north) == pytest.approx(-0.7, abs=0.05)
         assert disp.east.attrs["units"] == "1"
@@ -162,7 +162,7 @@ def test_no_coordinates_count_pixels(pixels, image):
 
 def test_axis_names_and_comment_state_the_sign(pixels, utm):
     """Else a reader of the file cannot tell grid north from true north, or the direction."""
-    disp = xsubpix.correlate(*(utm(p) for p in pixels), window=16, step=32)
+    disp = xsubpix.correlate(*(utm(p) for p in pixels), model="phase", window=16, step=32)
     assert "grid" in disp.east.attrs["comment"]
     assert "positive along +x" in disp.east.attrs["comment"]
     assert "positive along +y" in disp.north.attrs["comment"]
@@ -199,7 +199,7 @@ def test_dimensions_by_name_in_any_order(pixels, y, x, swap):
     pre, post = (xr.DataArray(p, dims=(y, x)) for p in pixels)
     if swap:
         pre, post = pre.T, post.T
-    disp = xsubpix.correlate(pre, post, window=16, step=16)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=16)
     assert disp.east.dims == pre.dims
     assert inner(disp.east) == pytest.approx(1.3, abs=0.05)
     assert inner(disp.north) == pytest.approx(-0.7, abs=0.05)
@@ -219,10 +219,10 @@ def test_dimensions_by_cf_attributes():
 def test_pre_and_post_may_differ_in_order_and_names(pixels, image, identical):
     """Else a transposed post gives a transposed field, or is aligned to nothing."""
     pre, post = map(image, pixels)
-    expected = xsubpix.correlate(pre, post, window=16, step=16)
-    identical(xsubpix.correlate(pre, post.T, window=16, step=16), expected)
+    expected = xsubpix.correlate(pre, post, model="phase", window=16, step=16)
+    identical(xsubpix.correlate(pre, post.T, model="phase", window=16, step=16), expected)
     renamed = post.rename(y="lat", x="lon")
-    identical(xsubpix.correlate(pre, renamed, window=16, step=16), expected)
+    identical(xsubpix.correlate(pre, renamed, model="phase", window=16, step=16), expected)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
@@ -230,10 +230,10 @@ def test_band_of_size_one_is_dropped(pixels, image, identical, place):
     """Else the usual output of open_rasterio is refused, or a band leaks into the field."""
     pre, post = map(image, pixels)
     with_band = pre.expand_dims(band=[1], axis=place)
-    disp = xsubpix.correlate(with_band, post, window=16, step=16)
+    disp = xsubpix.correlate(with_band, post, model="phase", window=16, step=16)
     assert disp.east.dims == ("y", "x")
     assert "band" not in disp.coords
-    identical(disp, xsubpix.correlate(pre, post, window=16, step=16))
+    identical(disp, xsubpix.correlate(pre, post, model="phase", window=16, step=16))
 
 
 def test_longer_band_is_refused_with_the_call_that_mends_it(pixels, image):
@@ -282,7 +282,7 @@ def test_float32_coordinates_are_even_enough(pixels, utm):
     """Else coordinates that some programs store as float32 (4e6 +- 0.25 m) are refused."""
     pre, post = (utm(p, size=30.0) for p in pixels)
     pre = pre.assign_coords({d: pre[d].astype(np.float32) for d in ("x", "y")})
-    disp = xsubpix.correlate(pre, pre.copy(data=post.data), window=16, step=16)
+    disp = xsubpix.correlate(pre, pre.copy(data=post.data), model="phase", window=16, step=16)
     assert inner(disp.east) == pytest.approx(39.0, abs=0.5)
 
 
@@ -329,7 +329,7 @@ def test_grid_mapping_under_any_name(pixels, utm, mapping, lost):
     if lost:
         pre, post = pre * 2.0, post + 1.0
         assert "grid_mapping" not in pre.encoding
-    disp = xsubpix.correlate(pre, post, window=16, step=16)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=16)
     assert mapping in disp.coords
     assert [c for c in disp.coords if c not in ("x", "y")] == [mapping]
     assert disp.rio.crs.to_epsg() == 32611
@@ -357,7 +357,7 @@ def test_crs_from_an_attribute(crs):
 def test_crs_set_and_not_written(pixels, image):
     """Else the CRS that rio.set_crs keeps in its accessor is lost."""
     bare = image(pixels[0]).rio.set_crs("EPSG:32611")
-    disp = xsubpix.correlate(bare, bare, window=16, step=32)
+    disp = xsubpix.correlate(bare, bare, model="phase", window=16, step=32)
     assert disp.rio.crs.to_epsg() == 32611
 
 
@@ -388,9 +388,9 @@ def test_rounding_of_coordinates_passes_and_keeps_all_pixels(pixels, utm, identi
     """Else coordinates that differ by 1e-7 m are refused, or align to an empty field."""
     pre, post = map(utm, pixels)
     near = post.assign_coords(x=post.x + 1e-7, y=post.y - 1e-7)
-    disp = xsubpix.correlate(pre, near, window=16, step=16)
+    disp = xsubpix.correlate(pre, near, model="phase", window=16, step=16)
     assert disp.sizes == {"y": 4, "x": 5}
-    identical(disp, xsubpix.correlate(pre, post, window=16, step=16))
+    identical(disp, xsubpix.correlate(pre, post, model="phase", window=16, step=16))
 
 
 @pytest.mark.parametrize(("offset", "same"), [(0.0009, True), (0.0011, False), (0.5, False)])
@@ -399,7 +399,7 @@ def test_tolerance_is_a_thousandth_of_a_pixel(pixels, utm, offset, same):
     pre, post = map(utm, pixels)
     post = post.assign_coords(x=post.x + 10 * offset)
     if same:
-        xsubpix.correlate(pre, post, window=16, step=32)
+        xsubpix.correlate(pre, post, model="phase", window=16, step=32)
     else:
         with pytest.raises(
             GridError, match=rf"up to {offset} px.*post\.rio\.reproject_match\(pre\)"
@@ -436,7 +436,7 @@ def test_same_crs_in_other_words(pixels, utm):
     pre, post = utm(pixels[0]), utm(pixels[1])
     gdal = pyproj.CRS("EPSG:32611").to_wkt("WKT1_GDAL")
     post["spatial_ref"].attrs = {"crs_wkt": gdal}
-    xsubpix.correlate(pre, post, window=16, step=32)
+    xsubpix.correlate(pre, post, model="phase", window=16, step=32)
 
 
 def test_shapes_must_agree(pixels, image):
@@ -461,7 +461,7 @@ def test_rows_that_run_the_other_way_are_another_grid(pixels, utm):
 def test_coordinates_at_step_one_are_the_images_own(pixels, utm):
     """Else pre and disp do not align in arithmetic."""
     pre, post = (utm(p[:20, :24], size=0.3) for p in pixels)
-    disp = xsubpix.correlate(pre, post, window=8)
+    disp = xsubpix.correlate(pre, post, model="phase", window=8)
     for dim in ("y", "x"):
         assert disp[dim].values.tobytes() == pre[dim].values.tobytes()
         assert disp[dim].attrs == pre[dim].attrs
@@ -473,7 +473,7 @@ def test_coordinates_at_step_one_are_the_images_own(pixels, utm):
 def test_coordinates_at_a_step_are_the_block_centres(pixels, utm, step, north_up):
     """Else the field is displaced by half a block on the map."""
     pre, post = (utm(p, north_up=north_up) for p in pixels)
-    disp = xsubpix.correlate(pre, post, window=16, step=step)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=step)
     rows, cols = SHAPE[0] // step, SHAPE[1] // step
     assert disp.sizes == {"y": rows, "x": cols}
     for dim, n in (("y", rows), ("x", cols)):
@@ -498,7 +498,9 @@ def test_values_belong_to_the_block_centres(scene, image, step):
     source = col[20:-20] / (1 + gradient) + 20
     yy, xx = np.meshgrid(np.arange(rows), source, indexing="ij")
     post = map_coordinates(base, [yy, xx], order=5, mode="mirror")
-    disp = xsubpix.correlate(image(base[:, 20:-20]), image(post), window=16, step=step, search=4)
+    disp = xsubpix.correlate(
+        image(base[:, 20:-20]), image(post), model="phase", window=16, step=step, search=4
+    )
     centre = np.arange(cols // step) * step + (step - 1) / 2
     inside = (centre > 10) & (centre < cols - 11)
     error = disp.east.values[:, inside] - gradient * centre[inside]
@@ -513,7 +515,7 @@ def test_nothing_leaks_from_the_images(pixels, utm):
     pre.attrs = {"long_name": "reflectance", "units": "DN", "_FillValue": -1.0, "scale_factor": 2.0}
     pre.encoding.update(dtype="int16", scale_factor=1e-4, zlib=True)
     post = post.assign_coords(time=np.datetime64("2019-07-20", "ns"))
-    disp = xsubpix.correlate(pre, post, window=16, step=16)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=16)
     assert set(disp.data_vars) == {"east", "north", "sigma", "quality", "flags"}
     coords = {"x", "y", "spatial_ref", "reference_time", "secondary_time"}
     assert set(disp.coords) == coords
@@ -530,25 +532,28 @@ def test_times_when_only_one_image_has_one(pixels, image):
     """Else a missing date is invented or hides the other."""
     pre, post = map(image, pixels)
     dated = post.assign_coords(time=np.datetime64("2019-07-20", "ns"))
-    disp = xsubpix.correlate(pre, dated, window=16, step=32)
+    disp = xsubpix.correlate(pre, dated, model="phase", window=16, step=32)
     assert "reference_time" not in disp.coords
     assert disp.secondary_time.values == np.datetime64("2019-07-20")
-    assert "spatial_ref" not in xsubpix.correlate(pre, dated, window=16).coords
+    assert "spatial_ref" not in xsubpix.correlate(pre, dated, model="phase", window=16).coords
     no_date = pre.assign_coords(time=np.datetime64("NaT", "ns"))
-    assert "reference_time" not in xsubpix.correlate(no_date, dated, window=16, step=32).coords
+    assert (
+        "reference_time"
+        not in xsubpix.correlate(no_date, dated, model="phase", window=16, step=32).coords
+    )
 
 
 def test_time_as_a_dimension_of_size_one(pixels, image):
     """Else the date of a stack's slice, kept as a dimension, is lost."""
     pre, post = map(image, pixels)
     dated = pre.expand_dims(time=np.array(["2019-07-04"], "M8[ns]"))
-    disp = xsubpix.correlate(dated, post, window=16, step=32)
+    disp = xsubpix.correlate(dated, post, model="phase", window=16, step=32)
     assert disp.reference_time.values == np.datetime64("2019-07-04")
 
 
 def test_flags_are_described_as_cf_wants(pixels, image):
     """Else readers cannot decode the bits."""
-    disp = xsubpix.correlate(*map(image, pixels), window=16, step=16)
+    disp = xsubpix.correlate(*map(image, pixels), model="phase", window=16, step=16)
     flags = disp.flags
     assert flags.dtype == np.uint8
     assert flags.attrs["standard_name"] == "quality_flag"
@@ -561,13 +566,13 @@ def test_flags_are_described_as_cf_wants(pixels, image):
 
 def test_edge_flag_is_where_windows_reach_beyond_the_image(pixels, image):
     """Else half-empty windows pass for whole ones."""
-    disp = xsubpix.correlate(*map(image, pixels), window=16)
+    disp = xsubpix.correlate(*map(image, pixels), model="phase", window=16)
     whole = np.zeros(SHAPE, bool)
     # The taper of 16 pixels, centred on p, has weight from p - 7 to p + 7.
     whole[7:-7, 7:-7] = True
     np.testing.assert_array_equal((disp.flags.values & 2) > 0, ~whole)
     # At an even step it is centred between pixels and reaches 7.5 px to either side.
-    disp = xsubpix.correlate(*map(image, pixels), window=16, step=2)
+    disp = xsubpix.correlate(*map(image, pixels), model="phase", window=16, step=2)
     centre = 2 * np.arange(32) + 0.5
     beyond = (centre - 7.5 < 0) | (centre + 7.5 > 63)
     np.testing.assert_array_equal((disp.flags.values[:, 20] & 2) > 0, beyond)
@@ -575,7 +580,7 @@ def test_edge_flag_is_where_windows_reach_beyond_the_image(pixels, image):
 
 def test_model_and_version_are_recorded(pixels, image):
     """Else a field on disk does not say how it was made."""
-    disp = xsubpix.correlate(*map(image, pixels), window=16, step=16)
+    disp = xsubpix.correlate(*map(image, pixels), model="phase", window=16, step=16)
     assert disp.attrs["model"] == "phase"
     assert "window=16" in disp.attrs["model_parameters"]
     assert "step=16" in disp.attrs["model_parameters"]

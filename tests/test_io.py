@@ -30,7 +30,7 @@ def images(scene, utm):
 
 @pytest.fixture(scope="module")
 def disp(images):
-    return xsubpix.correlate(*images, **OPTIONS)
+    return xsubpix.correlate(*images, model="phase", **OPTIONS)
 
 
 # ----------------------------------------------------------------- GeoTIFF out
@@ -41,7 +41,7 @@ def test_geotiff_bands_units_place(images, disp, tmp_path, lazy):
     """Else GIS programs show bands without names, units or the right place."""
     pre, post = (im.chunk(40) if lazy else im for im in images)
     path = tmp_path / "disp.tif"
-    xsubpix.to_cog(xsubpix.correlate(pre, post, **OPTIONS), path)
+    xsubpix.to_cog(xsubpix.correlate(pre, post, model="phase", **OPTIONS), path)
     with rasterio.open(path) as file:
         assert list(file.descriptions) == NAMES
         assert list(file.units) == ["m", "m", "m", "1", None]
@@ -66,7 +66,7 @@ def test_geotiff_bands_units_place(images, disp, tmp_path, lazy):
 def test_missing_values_are_nan_on_disk(images, tmp_path):
     """Else holes come back as zero displacement."""
     pre, post = images
-    hole = xsubpix.correlate(pre.where(pre.x > 500_400), post, **OPTIONS)
+    hole = xsubpix.correlate(pre.where(pre.x > 500_400), post, model="phase", **OPTIONS)
     assert bool(hole.east.isnull().any())
     hole.subpix.to_cog(tmp_path / "d.tif")
     back = rioxarray.open_rasterio(tmp_path / "d.tif", masked=True)
@@ -98,7 +98,7 @@ def test_place_survives(images, tmp_path, north_up, rotated):
             )
             for im in (pre, post)
         )
-    disp = xsubpix.correlate(pre, post, **OPTIONS)
+    disp = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
     disp.subpix.to_cog(tmp_path / "d.tif")
     back = rioxarray.open_rasterio(tmp_path / "d.tif")
     mine, theirs = Grid.from_dataarray(disp.east), Grid.from_dataarray(back[0])
@@ -110,7 +110,7 @@ def test_place_survives(images, tmp_path, north_up, rotated):
 def test_transposed_fields_are_written_upright(images, tmp_path):
     """Else a field with dimensions (x, y) is written on its side."""
     pre, post = images
-    disp = xsubpix.correlate(pre.T, post.T, **OPTIONS)
+    disp = xsubpix.correlate(pre.T, post.T, model="phase", **OPTIONS)
     assert disp.east.dims == ("x", "y")
     disp.subpix.to_cog(tmp_path / "d.tif")
     back = rioxarray.open_rasterio(tmp_path / "d.tif")
@@ -121,7 +121,7 @@ def test_no_crs_and_no_coordinates(scene, image, tmp_path):
     """Else bare arrays cannot be saved, or saving warns."""
     pre, post = image(scene((40, 44))), image(scene((40, 44), (1.0, 0.0)))
     for step in (1, 4):
-        disp = xsubpix.correlate(pre, post, window=16, step=step)
+        disp = xsubpix.correlate(pre, post, model="phase", window=16, step=step)
         disp.subpix.to_cog(tmp_path / f"{step}.tif")
         with rasterio.open(tmp_path / f"{step}.tif") as file:
             assert file.crs is None
@@ -137,7 +137,7 @@ def test_geographic(images, tmp_path):
         .rio.write_crs("EPSG:4326")
         for im in images
     )
-    xsubpix.correlate(pre, post, **OPTIONS).subpix.to_cog(tmp_path / "d.tif")
+    xsubpix.correlate(pre, post, model="phase", **OPTIONS).subpix.to_cog(tmp_path / "d.tif")
     with rasterio.open(tmp_path / "d.tif") as file:
         assert file.crs.to_epsg() == 4326
         assert file.units[0] == "m"
@@ -322,7 +322,7 @@ def test_correlate_files(images, disp, tmp_path, identical):
     for name, im in zip(("pre", "post"), images, strict=True):
         im.rio.to_raster(tmp_path / f"{name}.tif", tiled=True, blockxsize=16, blockysize=16)
         opened.append(xsubpix.open_image(tmp_path / f"{name}.tif"))
-    lazy = xsubpix.correlate(*opened, **OPTIONS)
+    lazy = xsubpix.correlate(*opened, model="phase", **OPTIONS)
     for name in NAMES:
         np.testing.assert_array_equal(lazy[name], disp[name])
 
@@ -337,7 +337,7 @@ def test_netcdf_round_trip(images, tmp_path, mapping):
         im.drop_vars("spatial_ref").rio.write_crs("EPSG:32611", grid_mapping_name=mapping)
         for im in images
     )
-    disp = xsubpix.correlate(pre.chunk(40), post, **OPTIONS)
+    disp = xsubpix.correlate(pre.chunk(40), post, model="phase", **OPTIONS)
     disp.to_netcdf(tmp_path / "d.nc")
     with xr.open_dataset(tmp_path / "d.nc", decode_coords="all") as back:
         assert back.rio.crs.to_epsg() == 32611

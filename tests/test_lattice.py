@@ -19,7 +19,7 @@ OPTIONS = {"window": 12, "step": 3, "search": 6}
 @pytest.fixture(scope="module")
 def expected(pair):
     """The NumPy path's answer."""
-    return xsubpix.correlate(*pair, **OPTIONS)
+    return xsubpix.correlate(*pair, model="phase", **OPTIONS)
 
 
 class Untouchable:
@@ -44,7 +44,7 @@ def untouchable(chunks):
 def test_every_chunking_gives_numpys_pixels(pair, expected, chunked, identical):
     """Else results depend on how a file happens to be blocked."""
     pre, post = chunked(*pair)
-    identical(xsubpix.correlate(pre, post, **OPTIONS), expected)
+    identical(xsubpix.correlate(pre, post, model="phase", **OPTIONS), expected)
 
 
 def test_every_chunking_with_missing_data(pair, chunked, identical):
@@ -53,8 +53,8 @@ def test_every_chunking_with_missing_data(pair, chunked, identical):
     pre[20:31, 30:60] = np.nan
     post[60:, :40] = -1.0
     post.attrs["_FillValue"] = -1.0
-    expected = xsubpix.correlate(pre, post, **OPTIONS)
-    identical(xsubpix.correlate(*chunked(pre, post), **OPTIONS), expected)
+    expected = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
+    identical(xsubpix.correlate(*chunked(pre, post), model="phase", **OPTIONS), expected)
 
 
 @pytest.mark.parametrize("step", [1, 8])
@@ -64,8 +64,10 @@ def test_several_blocks(scene, image, identical, step, monkeypatch):
     monkeypatch.setattr(Phase, "tile", property(lambda self: 24 // step))
     shape = (60, 50)
     pre, post = image(scene(shape)), image(scene(shape, (1.3, -0.7)))
-    whole = xsubpix.correlate(pre, post, window=12, search=4, step=step)
-    lazy = xsubpix.correlate(pre.chunk(40), post.chunk(y=10), window=12, search=4, step=step)
+    whole = xsubpix.correlate(pre, post, model="phase", window=12, search=4, step=step)
+    lazy = xsubpix.correlate(
+        pre.chunk(40), post.chunk(y=10), model="phase", window=12, search=4, step=step
+    )
     assert lazy.east.data.numblocks == (3, 3 if step == 1 else 2)
     identical(lazy, whole)
     assert abs(float(whole.east.median()) - 1.3) < 0.02
@@ -73,9 +75,9 @@ def test_several_blocks(scene, image, identical, step, monkeypatch):
 
 def test_tiling_moves_nothing(pair, monkeypatch):
     """Else a value depends on the tile it is in beyond rounding."""
-    whole = xsubpix.correlate(*pair, window=16, step=4)
+    whole = xsubpix.correlate(*pair, model="phase", window=16, step=4)
     monkeypatch.setattr(Phase, "tile", property(lambda self: 3))
-    small = xsubpix.correlate(*pair, window=16, step=4)
+    small = xsubpix.correlate(*pair, model="phase", window=16, step=4)
     inside = (whole.flags == 0) & (small.flags == 0)
     assert float(inside.mean()) > 0.5
     for name in ("east", "north"):
@@ -87,16 +89,16 @@ def test_schedulers_agree(pair, expected, identical, scheduler):
     """Else results depend on threads that share state."""
     pre, post = (im.chunk(30) for im in pair)
     with dask.config.set(scheduler=scheduler):
-        identical(xsubpix.correlate(pre, post, **OPTIONS).compute(), expected)
+        identical(xsubpix.correlate(pre, post, model="phase", **OPTIONS).compute(), expected)
 
 
 def test_processes(pair, identical):
     """Else the graph cannot travel to other processes, or comes back different."""
     pre, post = (im[:32, :32] for im in pair)
-    lazy = xsubpix.correlate(pre.chunk(16), post.chunk(16), window=16, step=16)
+    lazy = xsubpix.correlate(pre.chunk(16), post.chunk(16), model="phase", window=16, step=16)
     with dask.config.set(scheduler="processes", num_workers=1):
         computed = lazy.compute()
-    identical(computed, xsubpix.correlate(pre, post, window=16, step=16))
+    identical(computed, xsubpix.correlate(pre, post, model="phase", window=16, step=16))
 
 
 # ----------------------------------------------------------------------- lazy
@@ -105,7 +107,9 @@ def test_processes(pair, identical):
 @pytest.mark.parametrize("step", [1, 4])
 def test_building_the_graph_reads_no_pixel(step):
     """Else a scene is read, or computed, before anybody asked."""
-    disp = xsubpix.correlate(untouchable((40, 30)), untouchable((7, 91)), window=16, step=step)
+    disp = xsubpix.correlate(
+        untouchable((40, 30)), untouchable((7, 91)), model="phase", window=16, step=step
+    )
     for variable in disp.data_vars.values():
         assert isinstance(variable.data, da.Array)
     with pytest.raises(AssertionError, match="pixels were read"):
@@ -115,17 +119,17 @@ def test_building_the_graph_reads_no_pixel(step):
 def test_eager_in_eager_out(pair):
     """Else NumPy images give dask fields, or one lazy image of two is computed."""
     pre, post = pair
-    eager = xsubpix.correlate(pre, post, **OPTIONS)
+    eager = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
     assert all(isinstance(v.data, np.ndarray) for v in eager.data_vars.values())
     for one, two in ((pre.chunk(), post), (pre, post.chunk())):
-        lazy = xsubpix.correlate(one, two, **OPTIONS)
+        lazy = xsubpix.correlate(one, two, model="phase", **OPTIONS)
         assert all(isinstance(v.data, da.Array) for v in lazy.data_vars.values())
 
 
 def test_declared_chunks_dtypes_and_meta_are_the_computed(pair):
     """Else dask places later blocks wrongly."""
     pre, post = (im.chunk(y=20, x=33) for im in pair)
-    disp = xsubpix.correlate(pre, post, **OPTIONS)
+    disp = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
     for variable in disp.data_vars.values():
         array = variable.data
         assert isinstance(array._meta, np.ndarray)
@@ -141,8 +145,8 @@ def test_declared_chunks_dtypes_and_meta_are_the_computed(pair):
 def test_same_call_same_names(pair):
     """Else dask's caches and distributed's futures never recognise a field."""
     pre, post = (im.chunk(30) for im in pair)
-    one = xsubpix.correlate(pre, post, **OPTIONS)
-    two = xsubpix.correlate(pre.copy(), post.copy(), **OPTIONS)
+    one = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
+    two = xsubpix.correlate(pre.copy(), post.copy(), model="phase", **OPTIONS)
     for name in one.data_vars:
         assert one[name].data.name == two[name].data.name
         assert set(one[name].data.dask) == set(two[name].data.dask)
@@ -154,15 +158,15 @@ def test_other_parameters_other_names(pair, utm):
     placed = utm(pair[0].values).chunk(30)
     names = set()
     fields = [
-        xsubpix.correlate(pre, post, **OPTIONS),
-        xsubpix.correlate(post, pre, **OPTIONS),
-        xsubpix.correlate(pre, post, **{**OPTIONS, "window": 18}),
-        xsubpix.correlate(pre, post, **{**OPTIONS, "step": 4}),
-        xsubpix.correlate(pre, post, **{**OPTIONS, "search": 9}),
-        xsubpix.correlate(pre.assign_attrs(_FillValue=100.0), post, **OPTIONS),
-        xsubpix.correlate(pre, post.assign_attrs(_FillValue=100.0), **OPTIONS),
-        xsubpix.correlate(placed, placed.copy(data=post.data), **OPTIONS),
-        xsubpix.correlate(pre, post[::-1], **OPTIONS),
+        xsubpix.correlate(pre, post, model="phase", **OPTIONS),
+        xsubpix.correlate(post, pre, model="phase", **OPTIONS),
+        xsubpix.correlate(pre, post, model="phase", **{**OPTIONS, "window": 18}),
+        xsubpix.correlate(pre, post, model="phase", **{**OPTIONS, "step": 4}),
+        xsubpix.correlate(pre, post, model="phase", **{**OPTIONS, "search": 9}),
+        xsubpix.correlate(pre.assign_attrs(_FillValue=100.0), post, model="phase", **OPTIONS),
+        xsubpix.correlate(pre, post.assign_attrs(_FillValue=100.0), model="phase", **OPTIONS),
+        xsubpix.correlate(placed, placed.copy(data=post.data), model="phase", **OPTIONS),
+        xsubpix.correlate(pre, post[::-1], model="phase", **OPTIONS),
     ]
     for disp in fields:
         names.update(variable.data.name for variable in disp.data_vars.values())
@@ -173,8 +177,10 @@ def test_nodata_is_kept_apart_when_computed_together(pair):
     """Else a field with declared nodata comes out as the one without, or the other way round."""
     pre, post = (im.chunk(30) for im in pair)
     marked = pre.where(pre < 120, 120.0)
-    plain = xsubpix.correlate(marked, post, **OPTIONS)
-    masked = xsubpix.correlate(marked.assign_attrs(_FillValue=120.0), post, **OPTIONS)
+    plain = xsubpix.correlate(marked, post, model="phase", **OPTIONS)
+    masked = xsubpix.correlate(
+        marked.assign_attrs(_FillValue=120.0), post, model="phase", **OPTIONS
+    )
     together = dask.compute(plain.quality, masked.quality)
     for a, b in zip(together, (plain.quality, masked.quality), strict=True):
         np.testing.assert_array_equal(a, b.compute())
@@ -192,7 +198,7 @@ def test_graph_holds_no_image():
     """Else a graph sent to a cluster carries gigabytes."""
     source = da.zeros((4096, 4096), chunks=1024, dtype="u2")
     pre = xr.DataArray(source, dims=("y", "x"))
-    disp = xsubpix.correlate(pre, pre + np.uint16(1), step=4)
+    disp = xsubpix.correlate(pre, pre + np.uint16(1), model="phase", step=4)
     blocks = disp.east.data.npartitions
     assert 16 <= blocks <= 1024
     # About 1 kB for a block's keys and places.
@@ -205,7 +211,7 @@ def test_graph_holds_no_image():
 def test_a_task_touches_its_neighbours_only():
     """Else memory grows with the scene."""
     pre = xr.DataArray(da.zeros((3000, 3000), chunks=512, dtype="u1"), dims=("y", "x"))
-    disp = xsubpix.correlate(pre, pre, step=4)
+    disp = xsubpix.correlate(pre, pre, model="phase", step=4)
     array = disp.east.data
     side = max(max(c) for c in Lattice((3000, 3000), 4, 32, 32).in_chunks())
     assert side <= 1024
@@ -241,7 +247,7 @@ def flatten(task):
 def test_large_halo_small_blocks(identical, scene, image):
     """Else a halo larger than a block's neighbours is cut."""
     pre, post = image(scene((75, 91))), image(scene((75, 91), (5.0, 0.0)))
-    options = {"window": 16, "step": 8, "search": 60}
+    options = {"model": "phase", "window": 16, "step": 8, "search": 60}
     lazy = xsubpix.correlate(pre.chunk(20), post.chunk(11), **options)
     identical(lazy, xsubpix.correlate(pre, post, **options))
 

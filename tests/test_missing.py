@@ -70,7 +70,7 @@ def test_missing_exactly_where_half_the_window_is(pixels, image, where, window, 
     if step == 1:  # cost, not meaning
         pre, post = pre[10:46, 12:60], post[10:46, 12:60]
     valid = (np.isfinite(pre) & np.isfinite(post)).values
-    disp = xsubpix.correlate(pre, post, window=window, step=step, search=4)
+    disp = xsubpix.correlate(pre, post, model="phase", window=window, step=step, search=4)
     lost = 2 * joint_pixels(valid, window, step) < window**2
     assert lost.any()
     assert not lost.all()
@@ -85,12 +85,14 @@ def test_missing_exactly_where_half_the_window_is(pixels, image, where, window, 
 def test_clean_windows_are_those_of_the_clean_pair(pixels, image):
     """Else a hole changes results whose windows it does not touch."""
     pre, post = map(image, pixels)
-    clean = xsubpix.correlate(pre, post, window=16, step=2, search=4)
+    clean = xsubpix.correlate(pre, post, model="phase", window=16, step=2, search=4)
     for gap in ("block in pre", "wedge", "dots"):
         one, two = holes()[gap]
         if gap == "dots":
             one = one & (np.mgrid[: SHAPE[0], : SHAPE[1]][1] < 20)
-        disp = xsubpix.correlate(pre.where(~one), post.where(~two), window=16, step=2, search=4)
+        disp = xsubpix.correlate(
+            pre.where(~one), post.where(~two), model="phase", window=16, step=2, search=4
+        )
         # The window of pre, and that of post wherever the ground in it went.
         whole = joint_pixels(~(one | two), 16 + 2 * 4, 2) == joint_pixels(
             np.ones(SHAPE, bool), 16 + 2 * 4, 2
@@ -135,7 +137,7 @@ def test_declared_nodata_is_as_good_as_nan(pixels, image, identical, dtype, key)
             im.encoding["_FillValue"] = fill
     else:
         pre.attrs[key], post.attrs[key] = np.asarray(fill, dtype), fill
-    disp = xsubpix.correlate(pre, post, window=16, step=4)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=4)
     identical(disp, expected)
     assert bool((disp.flags & NODATA).any())
 
@@ -144,7 +146,7 @@ def test_write_nodata_of_rioxarray(pixels, utm):
     """Else what the usual call declares is ignored."""
     pre, post = (utm(p) for p in pixels)
     pre = pre.where(~holes()["wedge"][0], -1.0).rio.write_nodata(-1.0)
-    disp = xsubpix.correlate(pre, post, window=16, step=4)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=4)
     assert float(np.isnan(disp.east).mean()) > 0.2
 
 
@@ -154,11 +156,11 @@ def test_nodata_that_float32_rounds(pixels, image):
     lowest = np.finfo("f4").min
     hole = holes()["wedge"][0]
     marked = pre.where(~hole, lowest).assign_attrs(_FillValue=-3.4028235e38)
-    disp = xsubpix.correlate(marked, post, window=16, step=4)
-    expected = xsubpix.correlate(pre.where(~hole), post, window=16, step=4)
+    disp = xsubpix.correlate(marked, post, model="phase", window=16, step=4)
+    expected = xsubpix.correlate(pre.where(~hole), post, model="phase", window=16, step=4)
     np.testing.assert_array_equal(disp.east, expected.east)
     out_of_reach = pre.astype("u1").assign_attrs(_FillValue=-9999)
-    disp = xsubpix.correlate(out_of_reach, post, window=16, step=8)
+    disp = xsubpix.correlate(out_of_reach, post, model="phase", window=16, step=8)
     assert bool(np.isfinite(disp.east[1:-1, 1:-1]).all())
 
 
@@ -166,7 +168,7 @@ def test_decoded_floats_keep_values_equal_to_the_old_fill(pixels, image):
     """Else masked files lose true values that happen to equal the old fill value."""
     pre, post = (image(np.rint(p).astype("f4")) for p in pixels)
     pre.encoding["_FillValue"] = float(pre[30, 30])
-    disp = xsubpix.correlate(pre, post, window=16, step=8)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=8)
     assert int((disp.flags[1:-1, 1:-1] & NODATA).sum()) == 0
 
 
@@ -175,8 +177,8 @@ def test_infinities_are_missing(pixels, image, identical, value):
     """Else one division by zero upstream makes a window, or a tile, infinite."""
     pre, post = map(image, pixels)
     hole = holes()["block in pre"][0]
-    disp = xsubpix.correlate(pre.where(~hole, value), post, window=16, step=4)
-    identical(disp, xsubpix.correlate(pre.where(~hole), post, window=16, step=4))
+    disp = xsubpix.correlate(pre.where(~hole, value), post, model="phase", window=16, step=4)
+    identical(disp, xsubpix.correlate(pre.where(~hole), post, model="phase", window=16, step=4))
 
 
 @pytest.mark.parametrize("which", ["pre", "post", "both"])
@@ -185,7 +187,7 @@ def test_all_missing(pixels, image, which):
     pre, post = map(image, pixels)
     pre = pre * np.nan if which != "post" else pre
     post = post * np.nan if which != "pre" else post
-    disp = xsubpix.correlate(pre, post, window=16, step=4)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=4)
     assert bool(disp.east.isnull().all())
     assert bool(disp.quality.isnull().all())
     assert bool(((disp.flags & NODATA) > 0).all())
@@ -197,7 +199,7 @@ def test_no_contrast_is_low_texture(pixels, image, constant):
     pre, post = (image(p.copy()) for p in pixels)
     pre[20:50, 20:60] = constant
     post[20:50, 20:60] = constant
-    disp = xsubpix.correlate(pre, post, window=12, step=4)
+    disp = xsubpix.correlate(pre, post, model="phase", window=12, step=4)
     inside = disp.isel(y=slice(7, 10), x=slice(7, 12))
     assert bool(inside.east.isnull().all())
     assert bool((inside.flags == LOW_TEXTURE).all())
@@ -207,7 +209,7 @@ def test_no_contrast_is_low_texture(pixels, image, constant):
 def test_constant_images(image):
     """Else a blank pair warns or moves."""
     blank = image(np.full((40, 40), 5, np.uint8))
-    disp = xsubpix.correlate(blank, blank, window=16, step=8)
+    disp = xsubpix.correlate(blank, blank, model="phase", window=16, step=8)
     assert bool(disp.east.isnull().all())
     assert bool(((disp.flags & LOW_TEXTURE) > 0)[1:-1, 1:-1].all())
 
@@ -216,10 +218,12 @@ def test_zero_is_a_value(scene, image, identical):
     """Else deep shadow, or imagery centred on zero, is dropped."""
     pre, post = (scene(SHAPE, s).round() - 100 for s in ((0, 0), SHIFT))
     assert (pre == 0).mean() > 0.01
-    disp = xsubpix.correlate(image(pre), image(post), window=16, step=4)
+    disp = xsubpix.correlate(image(pre), image(post), model="phase", window=16, step=4)
     assert bool(np.isfinite(disp.east[1:-1, 1:-1]).all())
     assert float(abs(disp.east - 1.3)[1:-1, 1:-1].max()) < 0.1
-    flags = xsubpix.correlate(image(pre.astype("i2")), image(post), window=16, step=4).flags
+    flags = xsubpix.correlate(
+        image(pre.astype("i2")), image(post), model="phase", window=16, step=4
+    ).flags
     assert int((flags & NODATA)[1:-1, 1:-1].sum()) == 0
 
 
@@ -231,9 +235,9 @@ def test_zero_is_a_value(scene, image, identical):
 def test_gain_and_offset_do_not_matter(pixels, image, gain, offset):
     """Else digital numbers, reflectance and radiance of one scene give different fields."""
     pre, post = (image(p.astype("f8")) for p in pixels)
-    expected = xsubpix.correlate(pre, post, window=16, step=4)
+    expected = xsubpix.correlate(pre, post, model="phase", window=16, step=4)
     for one, two in ((pre * gain + offset, post), (pre, post * gain + offset)):
-        disp = xsubpix.correlate(one, two, window=16, step=4)
+        disp = xsubpix.correlate(one, two, model="phase", window=16, step=4)
         assert float(abs(disp.east - expected.east).max()) < 5e-3
         assert float(abs(disp.quality - expected.quality).max()) < 1e-3
 
@@ -241,9 +245,9 @@ def test_gain_and_offset_do_not_matter(pixels, image, gain, offset):
 def test_valid_pixels_with_huge_neighbours(pixels, image):
     """Else one wild pixel (30,000 deviations) spoils the tile it is in, beyond its windows."""
     pre, post = (image(p.copy()) for p in pixels)
-    expected = xsubpix.correlate(pre, post, window=16, step=4)
+    expected = xsubpix.correlate(pre, post, model="phase", window=16, step=4)
     pre[5, 5] = 6e5
-    disp = xsubpix.correlate(pre, post, window=16, step=4)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=4)
     far = slice(8, -1)
     difference = abs(disp.east - expected.east)[far, far]
     assert bool(np.isfinite(disp.east[far, far]).all())
@@ -259,7 +263,7 @@ def test_images_are_not_modified(pixels):
         for v in values:
             v.setflags(write=False)
         pre, post = (xr.DataArray(v, dims=("y", "x"), attrs={"_FillValue": -1}) for v in values)
-        xsubpix.correlate(pre, post, window=16, step=8)
+        xsubpix.correlate(pre, post, model="phase", window=16, step=8)
         for v, b in zip(values, before, strict=True):
             np.testing.assert_array_equal(v, b)
         assert pre.attrs == {"_FillValue": -1}

@@ -38,7 +38,7 @@ def test_sub_pixel_shifts_of_real_chips(chips):
     for pixels, (dx, dy) in zip(chips, [(0.37, -0.21), (-1.5, 0.8), (2.23, 1.04)], strict=False):
         cut = pixels[:240, :240]
         pre, post = (xr.DataArray(p, dims=("y", "x")) for p in (cut, moved(cut, dx, dy)))
-        disp = xsubpix.correlate(pre, post, window=32, step=16)
+        disp = xsubpix.correlate(pre, post, model="phase", window=32, step=16)
         inner = disp.isel(y=slice(2, -2), x=slice(2, -2))
         assert rms(inner.east - dx) < 0.02
         assert rms(inner.north - dy) < 0.02
@@ -66,7 +66,7 @@ def test_stable_pair(data_folder, tmp_path):
     if len(paths) != 2:
         pytest.skip(f"no pair nanjing_* in {data_folder / 'two_dates'}")
     pre, post = (xsubpix.open_image(path, band=5)[:400, :400] for path in paths)
-    disp = pre.subpix.correlate(post, step=16).compute()
+    disp = pre.subpix.correlate(post, model="phase", step=16).compute()
     good = disp.where(disp.flags == 0)
     assert abs(float(good.east.median())) < 3.0
     assert abs(float(good.north.median())) < 3.0

@@ -28,10 +28,10 @@ def network(stack, pairs):
 def test_pairs_are_those_of_single_calls(stack, identical):
     """A stack must not be measured in another way than its pairs."""
     pre, post = network(stack, [(0, 1), (1, 3)])
-    whole = xsubpix.correlate(pre, post, window=16, step=8)
+    whole = xsubpix.correlate(pre, post, model="phase", window=16, step=8)
     assert whole.east.dims == ("pair", "y", "x")
     for k, (i, j) in enumerate([(0, 1), (1, 3)]):
-        single = xsubpix.correlate(stack[i], stack[j], window=16, step=8)
+        single = xsubpix.correlate(stack[i], stack[j], model="phase", window=16, step=8)
         np.testing.assert_array_equal(whole.east[k], single.east)
         assert whole.reference_time[k] == DATES[i]
         assert whole.secondary_time[k] == DATES[j]
@@ -43,14 +43,14 @@ def test_stacks_are_lazy(stack, identical):
     """A year of images would be computed at once."""
     pre, post = network(stack.chunk({"time": 1, "y": 20, "x": 30}), [(0, 1), (2, 3)])
     with dask.config.set(scheduler=lambda *a, **k: pytest.fail("computed")):
-        lazy = xsubpix.correlate(pre, post, window=16, step=8)
-    eager = xsubpix.correlate(pre.compute(), post.compute(), window=16, step=8)
+        lazy = xsubpix.correlate(pre, post, model="phase", window=16, step=8)
+    eager = xsubpix.correlate(pre.compute(), post.compute(), model="phase", window=16, step=8)
     identical(eager, lazy.compute())
 
 
 def test_one_image_against_a_stack(stack):
     """One reference for all is the simplest network."""
-    disp = xsubpix.correlate(stack[0], stack[1:], window=16, step=8)
+    disp = xsubpix.correlate(stack[0], stack[1:], model="phase", window=16, step=8)
     assert disp.sizes["pair"] == 3
     found = disp.east.median(("y", "x")) / 10
     np.testing.assert_allclose(found, [s[0] for s in SHIFTS[1:]], atol=0.05)
@@ -65,7 +65,7 @@ def test_stacks_of_other_lengths_are_refused(stack):
 def test_series_recovers_the_dates(stack):
     """The sign or the order of dates wrong, and every time series would be."""
     pairs = [(0, 1), (1, 2), (0, 2), (2, 3), (1, 3)]
-    disp = xsubpix.correlate(*network(stack, pairs), window=16, step=8)
+    disp = xsubpix.correlate(*network(stack, pairs), model="phase", window=16, step=8)
     out = series(disp)
     np.testing.assert_array_equal(out.time, DATES)
     inner = out.isel(y=slice(1, -1), x=slice(1, -1))

@@ -41,7 +41,7 @@ class ImageAccessor:
         self,
         post: xr.DataArray,
         *,
-        model: str | Estimator = "phase",
+        model: str | os.PathLike[str] | Estimator = "unet",
         window: int | None = None,
         step: int | None = None,
         search: float | str | None = None,

@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("post", metavar="POST", help="image after")
     measure.add_argument("out", metavar="OUT", help="GeoTIFF to write")
     measure.add_argument("--band", type=int, help="band of both images, from 1")
-    measure.add_argument("--model", default="phase", help="how to measure (default: phase)")
+    measure.add_argument("--model", default="unet", help="how to measure (default: unet)")
     measure.add_argument("--window", type=int, help="side of the windows, pixels")
     measure.add_argument("--step", type=int, help="pixels between values (default: 1)")
     measure.add_argument(

@@ -19,6 +19,7 @@ from .lattice import Lattice, map_blocks
 from .stack import correlate_stack, is_stack
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Hashable
 
 __all__ = ["correlate"]
@@ -28,7 +29,7 @@ def correlate(
     pre: xr.DataArray,
     post: xr.DataArray,
     *,
-    model: str | Estimator = "phase",
+    model: str | os.PathLike[str] | Estimator = "unet",
     window: int | None = None,
     step: int | None = None,
     search: float | str | None = None,
@@ -47,12 +48,15 @@ def correlate(
         type; NaN, infinities and the declared nodata value (``_FillValue``) are missing,
         and so are real numbers beyond 1e19 among smaller ones: fill values that nobody
         declared.
-    model : str or Estimator
+    model : str, path or Estimator
         How to measure; see :func:`xsubpix.available_models`. The default,
-        ``"phase"``, is the cross-correlation of tapered windows
-        (:class:`xsubpix.estimators.phase.Phase`).
+        ``"unet"``, is the network of this package
+        (:class:`xsubpix.estimators.network.Network`); ``"phase"``, ``"cosi-corr"`` and
+        ``"micmac"`` are the classical correlators. A path that ends in
+        ``.safetensors`` is a network of one's own.
     window : int, optional
-        Side of the correlation windows, pixels. None: the model's default.
+        Side of the correlation windows, pixels; of a network, of what is measured at
+        once. None: the model's default.
     step : int, optional
         Distance of neighbouring measurements, pixels. None: every pixel. The
         output then has one value for each block of `step` x `step` pixels, at
@@ -113,7 +117,7 @@ def correlate(
     >>> ground = np.random.default_rng(0).normal(size=(64, 64)).cumsum(0).cumsum(1)
     >>> pre = xr.DataArray(ground[:, 1:], dims=("y", "x"))
     >>> post = xr.DataArray(ground[:, :-1], dims=("y", "x"))  # moved one pixel right
-    >>> disp = xsubpix.correlate(pre, post, step=8)
+    >>> disp = xsubpix.correlate(pre, post, model="phase", step=8)
     >>> round(float(disp.east[3, 3]), 2)
     1.0
     """

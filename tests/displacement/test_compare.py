@@ -67,7 +67,7 @@ def test_finer_truth_is_read_at_the_centres(utm, step, flip):
 def test_finer_truth_without_coordinates(scene, image):
     """Else a field at a step is compared with the upper left corner of its truth."""
     pre, post = image(scene((64, 64))), image(scene((64, 64), (1.3, -0.7)))
-    disp = xsubpix.correlate(pre, post, window=16, step=8)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=8)
     column = np.arange(64.0) * np.ones((64, 1))
     truth = xr.Dataset({"east": image(1.3 + column), "north": image(0 * column - 0.7)})
     centres = np.arange(8) * 8 + 3.5
@@ -83,8 +83,8 @@ def test_rotated_grids(scene, image):
         return image(pixels).assign_coords(spatial_ref=xr.Variable((), 0, gt)).rio.write_crs(32611)
 
     pre, post = rotated(scene((48, 48))), rotated(scene((48, 48), (1.0, 0.0)))
-    disp = xsubpix.correlate(pre, post, window=16, step=4)
-    full = xsubpix.correlate(pre, post, window=16)
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=4)
+    full = xsubpix.correlate(pre, post, model="phase", window=16)
     error = xsubpix.epe(disp, full)
     assert error.shape == (12, 12)
     assert float(error[2:-2, 2:-2].max()) < 0.5

@@ -53,7 +53,9 @@ def test_a_real_second_date():
         with rasterio.open(path) as source:
             pixels = source.read(5)[300:500, 300:500].astype(np.float32)
         pair.append(xr.DataArray(pixels, dims=("y", "x")))
-    disp = xsubpix.correlate(*pair, window=32, step=8).isel(y=slice(2, -2), x=slice(2, -2))
+    disp = xsubpix.correlate(*pair, model="phase", window=32, step=8).isel(
+        y=slice(2, -2), x=slice(2, -2)
+    )
     error = np.hypot(disp.east, disp.north)
     assert float(error.mean()) < 0.6
     wrong = (error > 1) & ((disp.flags & UNSURE) == 0)

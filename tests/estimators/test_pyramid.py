@@ -72,18 +72,24 @@ def test_missing_pixels_stay_where_they_are(glacier):
     """Else holes are moved by the first guess, or grow beyond a window."""
     pre, post, _, _ = glacier
     holed = pre.where(~((pre.y > 100) & (pre.y < 150) & (pre.x > 90) & (pre.x < 140)))
-    disp = xsubpix.correlate(holed, post, step=8, search=40)
+    disp = xsubpix.correlate(holed, post, model="phase", step=8, search=40)
     missing = np.isnan(disp.east.values)
     assert missing[14:17, 13:16].all()
     assert not missing[4:10, 6:-6].any()
     assert not missing[21:26, 6:-6].any()
-    assert bool(np.isnan(xsubpix.correlate(holed * np.nan, post, search=40, step=16).east).all())
+    assert bool(
+        np.isnan(
+            xsubpix.correlate(holed * np.nan, post, model="phase", search=40, step=16).east
+        ).all()
+    )
 
 
 def test_flat_ground_has_no_guess(image):
     """Else constant images raise or move."""
     flat = image(np.full((150, 150), 3.0, np.float32))
-    assert bool(xsubpix.correlate(flat, flat, search=40, step=16).east.isnull().all())
+    assert bool(
+        xsubpix.correlate(flat, flat, model="phase", search=40, step=16).east.isnull().all()
+    )
 
 
 def test_metres_are_pixels_of_the_grid(scene, utm):
@@ -91,9 +97,9 @@ def test_metres_are_pixels_of_the_grid(scene, utm):
     full = scene((160, 200), seed=2)
     pre, post = utm(full[:, 20:180]), utm(full[:, :160])  # 20 px of 10 m
     options = {"step": 16, "window": 32}
-    pixels = xsubpix.correlate(pre, post, search=25, **options)
+    pixels = xsubpix.correlate(pre, post, model="phase", search=25, **options)
     for search in ("250 m", "0.25km", "25 px", " 246.5 m"):
-        disp = xsubpix.correlate(pre, post, search=search, **options)
+        disp = xsubpix.correlate(pre, post, model="phase", search=search, **options)
         np.testing.assert_array_equal(disp.east, pixels.east)
         assert "search=25" in disp.attrs["model_parameters"]
     assert abs(float(pixels.east[4:6, 4:6].mean()) - 200) < 0.1
@@ -103,13 +109,13 @@ def test_metres_are_pixels_of_the_grid(scene, utm):
 def test_lengths_that_are_none(pair, search):
     """Else a typing error searches in some other range."""
     with pytest.raises(ModelError, match="300 m"):
-        xsubpix.correlate(*pair, search=search)
+        xsubpix.correlate(*pair, model="phase", search=search)
 
 
 def test_metres_need_a_crs(pair):
     """Else metres are taken for pixels where nobody knows what a metre is."""
     with pytest.raises(ModelError, match="CRS"):
-        xsubpix.correlate(*pair, search="300 m")
+        xsubpix.correlate(*pair, model="phase", search="300 m")
 
 
 def test_who_gets_a_first_guess():

@@ -34,7 +34,7 @@ def test_chunks_never_matter(scene, rows, cols, data, window, step, search):
     pre = xr.DataArray(pixels[:rows, :cols], dims=("y", "x"))
     post = pre.copy(data=scene((60, 60), (0.6, -1.2))[:rows, :cols])
     step = min(step, rows, cols)
-    options = {"window": window, "step": step, "search": search}
+    options = {"model": "phase", "window": window, "step": step, "search": search}
     eager = xsubpix.correlate(pre, post, **options)
     assert eager.east.shape == (rows // step, cols // step)
     lazy = xsubpix.correlate(
@@ -54,7 +54,7 @@ def test_strips(scene, length, across, column):
     pixels = scene((3, 200))[:across, :length]
     pixels = pixels.T if column else pixels
     image = xr.DataArray(pixels, dims=("y", "x"))
-    disp = xsubpix.correlate(image, image, window=8)
+    disp = xsubpix.correlate(image, image, model="phase", window=8)
     assert disp.east.shape == pixels.shape
     assert bool(disp.east.isnull().all())
     assert bool((disp.flags & 1).all())
@@ -91,10 +91,10 @@ def test_data_type_byte_order_and_layout(scene, dtype, layout):
     arrays = [laid_out(v) for v in values]
     before = [a.copy() for a in arrays]
     images = [xr.DataArray(a, dims=("y", "x")) for a in arrays]
-    disp = xsubpix.correlate(*images, window=16, step=8)
+    disp = xsubpix.correlate(*images, model="phase", window=16, step=8)
     for name in plain.data_vars:
         np.testing.assert_array_equal(disp[name], plain[name], err_msg=name)
-    lazy = xsubpix.correlate(images[0].chunk(20), images[1], window=16, step=8)
+    lazy = xsubpix.correlate(images[0].chunk(20), images[1], model="phase", window=16, step=8)
     np.testing.assert_array_equal(lazy.east, plain.east)
     for a, b in zip(arrays, before, strict=True):
         assert a.dtype == b.dtype
@@ -111,7 +111,7 @@ def test_any_shift_is_found(scene, dx, dy, window, seed):
     pre, post = (
         xr.DataArray(scene((96, 96), s, seed), dims=("y", "x")) for s in ((0, 0), (dx, dy))
     )
-    disp = xsubpix.correlate(pre, post, window=window, step=16)
+    disp = xsubpix.correlate(pre, post, model="phase", window=window, step=16)
     error = np.hypot(disp.east - dx, disp.north - dy).values[1:-1, 1:-1]
     assert (error < 0.1).all()
     assert np.median(error) < 0.03
@@ -169,7 +169,7 @@ def test_missing_where_half_the_window_is(scene, fraction, seed, window, step):
     shape = (36, 40)
     gaps = rng.random((2, *shape)) < fraction * rng.random((2, 1, shape[1]))
     pre, post = (xr.DataArray(np.where(g, np.nan, scene(shape)), dims=("y", "x")) for g in gaps)
-    disp = xsubpix.correlate(pre, post, window=window, step=step, search=3)
+    disp = xsubpix.correlate(pre, post, model="phase", window=window, step=step, search=3)
     valid = np.pad(~gaps.any(0), window).astype(int)
     total = np.pad(valid.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
 
