@@ -126,7 +126,7 @@ def test_declared_nodata_is_as_good_as_nan(pixels, image, identical, dtype, key)
     values = [np.rint(p).astype(dtype) for p in pixels]
     expected = xsubpix.correlate(
         *(image(v.astype("f8")).where(~g) for v, g in zip(values, (one, two), strict=True)),
-        window=16, step=4,
+        model="phase", window=16, step=4,
     )  # fmt: skip
     pre, post = (
         image(np.where(g, np.asarray(fill, dtype), v))

@@ -51,7 +51,7 @@ def test_large_shifts_of_real_chips(chips):
             pre, post = pixels[64:320, 64:320], pixels[64 - dy : 320 - dy, 64 - dx : 320 - dx]
             disp = xsubpix.correlate(
                 *(xr.DataArray(p, dims=("y", "x")) for p in (pre, post)),
-                window=32, step=32, search=64,
+                model="phase", window=32, step=32, search=64,
             )  # fmt: skip
             inner = disp.isel(y=slice(3, -3), x=slice(3, -3))
             error = np.hypot(inner.east - dx, inner.north - dy).values

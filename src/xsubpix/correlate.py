@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -170,7 +171,7 @@ def _search_pixels(search: float | str | None, grid: Grid) -> float | None:
         )
     length = float(match[1]) * (1000.0 if match[2] == "km" else 1.0)
     if match[2] == "px":
-        return length
+        return math.ceil(length)
     if grid.crs is None:
         raise ModelError(
             f"search={search!r}, but the images have no CRS that says what a metre is: give "
@@ -179,7 +180,7 @@ def _search_pixels(search: float | str | None, grid: Grid) -> float | None:
     ends = [np.array([0, n - 1]) for n in grid.shape]
     # The shortest side of any pixel, so that no displacement is left out.
     side = np.linalg.norm(grid.jacobian(*ends), axis=0).min()
-    return float(np.ceil(length / side))
+    return math.ceil(length / side)
 
 
 @dataclasses.dataclass(frozen=True)

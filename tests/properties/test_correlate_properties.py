@@ -73,7 +73,7 @@ def test_data_type_byte_order_and_layout(scene, dtype, layout):
         pixels = (pixels > 100) if dtype == "?" else np.rint(pixels / (2 if dtype == "i1" else 1))
         values.append(pixels.clip(0, 127 if dtype == "i1" else 255).astype("f8"))
     plain = xsubpix.correlate(
-        *(xr.DataArray(v, dims=("y", "x")) for v in values), window=16, step=8
+        *(xr.DataArray(v, dims=("y", "x")) for v in values), model="phase", window=16, step=8
     )
 
     def laid_out(v):

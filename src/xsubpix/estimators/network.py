@@ -160,9 +160,9 @@ class Network(Estimator):
         """Measure two batches of tiles; see :meth:`Estimator.__call__`."""
         import torch
 
-        from .windows import one_thread
+        from .windows import one_thread, torch_device
 
-        place = _place(self.device)
+        place = torch_device(self.device)
         network = _loaded(self.weights, self.digest, str(place))
         cut, step = core_of_block(self.step, self.tile)
         inside = slice(cut, pre.shape[1] - cut)
@@ -259,20 +259,6 @@ def _loaded(weights: str, digest: str, place: str) -> FlowNetwork:
         )
     network = load_network(path).to(torch.device(place))
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _place(device: str) -> torch.device:
-    import torch
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    kind = device.split(":")[0]
-    there = {"cpu": True, "cuda": torch.cuda.is_available()}.get(kind)
-    if there is None:
-        there = torch.backends.mps.is_available()
-    if not there:
-        raise ModelError(f"device={device!r}: there is no such device here; give 'cpu' or 'auto'.")
-    return torch.device(device)
 
 
 @functools.lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from importlib import import_module
 
 from ..errors import ModelError
 from ..networks.cards import shipped_models
-from .base import Estimator
+from .base import Estimator, whole_number
 
 __all__ = ["available_models", "create", "create_searching"]
 
@@ -94,7 +94,10 @@ def create_searching(
     plain = create(model, **options)
     own = plain.own_search
     takes = any(f.name == "search" for f in dataclasses.fields(plain))
-    if search is None or (own is not None and search <= own and not takes):
+    if search is None:
+        return plain
+    if own is not None and search <= own and not takes:
+        whole_number("search", search, 1, 1024)
         return plain
     if own is None or search <= own:
         return create(model, search=search, **options)
