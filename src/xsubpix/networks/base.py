@@ -48,7 +48,7 @@ class FlowNetwork(nn.Module):
         Sides of the input are multiples of it, pixels.
     context : int
         Pixels beyond which other pixels change the result by less than 0.002 px,
-        measured (``benchmarks/bench_networks.py --seams``).
+        measured (``benchmarks/bench_networks.py``).
     """
 
     name: ClassVar[str] = ""
