@@ -181,6 +181,7 @@ def _draw(result: Evaluation, path: Path) -> bool:
 
 def _draw_worst(result: Evaluation, path: Path) -> None:
     from matplotlib.figure import Figure
+    from PIL import Image
 
     rows = len(result.worst)
     figure = Figure(figsize=(14, 2.9 * rows), layout="constrained")
@@ -210,3 +211,5 @@ def _draw_worst(result: Evaluation, path: Path) -> None:
         for panel in axes:
             panel.set(xticks=[], yticks=[])
     figure.savefig(path, dpi=70)
+    # Pages are kept with the code: 256 colours are a quarter of the bytes.
+    Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
