@@ -33,7 +33,7 @@ class BlockFile:
     Parameters
     ----------
     path : pathlib.Path
-        Of the raster, made by :meth:`create`; its journal has the suffix
+        Of the raster, made by :meth:`opened`; its journal has the suffix
         ``.journal`` instead of its own.
     token : str
         Of the work: a file of other work is not gone on with.
@@ -112,7 +112,6 @@ class BlockFile:
 
     def _create(self, profile: dict[str, Any]) -> None:
         import rasterio
-        import rasterio.errors
 
         count, height, width = (profile[k] for k in ("count", "height", "width"))
         need = 4 * count * height * width

@@ -49,8 +49,7 @@ def correlate_stack(
         The stacks have different lengths, or an image has both dimensions.
     """
     dims = [_stack_dim(image) for image in (pre, post)]
-    sizes = [1 if dim is None else image.sizes[dim] for image, dim in zip((pre, post), dims,
-                                                                          strict=True)]  # fmt: skip
+    sizes = [image.sizes.get(dim, 1) for image, dim in zip((pre, post), dims, strict=True)]
     if all(dims) and sizes[0] != sizes[1]:
         raise DimensionError(
             f"pre has {sizes[0]} images along {dims[0]!r}, and post {sizes[1]} along {dims[1]!r}: "

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from ..errors import DataError, FileError
+from ..estimators.windows import torch_device
 from ..networks import build_network
 from ..networks.base import FlowNetwork
 from ..networks.normalise import normalise
@@ -96,7 +97,7 @@ def train(
     """
     folder = Path(folder)
     rank, world = _join_group()
-    place = _device(device, rank)
+    place = _device(device)
     torch.manual_seed(config.seed)
     network = _begin(config, start).to(place)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -280,14 +281,14 @@ def _join_group() -> tuple[int, int]:
     return torch.distributed.get_rank(), world
 
 
-def _device(device: str, rank: int) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda":
+def _device(device: str) -> torch.device:
+    """The device that is asked for; of several GPUs, the one of this process."""
+    place = torch_device(device)
+    if place.type == "cuda" and place.index is None:
         index = int(os.environ.get("LOCAL_RANK", "0")) % max(1, torch.cuda.device_count())
         torch.cuda.set_device(index)
         return torch.device("cuda", index)
-    return torch.device(device)
+    return place
 
 
 def _card(config: TrainConfig, steps: int, found: Validation) -> dict[str, Any]:
