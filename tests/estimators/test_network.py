@@ -11,8 +11,9 @@ import xarray as xr
 import xsubpix
 from xsubpix.errors import ModelError
 from xsubpix.estimators import Flag, create
-from xsubpix.estimators.network import _VIEWS, Network
+from xsubpix.estimators.network import Network
 from xsubpix.networks import available_networks, build_network, shipped_models
+from xsubpix.networks.views import VIEWS
 from xsubpix.networks.weights import save_network
 
 
@@ -75,7 +76,7 @@ def test_gain_and_offset_do_not_matter(weights, scene, image):
     assert float(np.abs(one.east - two.east).max()) < 0.05
 
 
-@pytest.mark.parametrize("view", _VIEWS)
+@pytest.mark.parametrize("view", VIEWS)
 def test_views_keep_the_signs(view):
     """A view with a wrong sign would be averaged into a wrong field."""
     rng = np.random.default_rng(0)

@@ -7,6 +7,7 @@ from hypothesis import given
 from scipy import ndimage
 
 from xsubpix.errors import DataError
+from xsubpix.training.ruptures import Rupture, draw_rupture, put_rupture
 from xsubpix.training.samples import (
     Augmentation,
     Frame,
@@ -92,3 +93,45 @@ def test_small_frames_are_refused():
         draw_sample(MovedFrames(120), np.random.default_rng(0), 128, PLAIN)
     with pytest.raises(DataError, match="noise"):
         Augmentation(noise=-1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ruptures_keep_the_truth_true(seed):
+    """A wrong inverse or order of the two displacements teaches what is not in the images."""
+    sample = MovedFrames(160).draw(0, np.random.default_rng(0))
+    rupture = draw_rupture(np.random.default_rng(seed), 160)
+    post, flow = put_rupture(sample.post, sample.flow, rupture)
+    more = np.abs(flow - sample.flow).max()
+    assert 0.02 < more < 2.1
+    # Beside a sharp trace linear interpolation between both sides fits nothing.
+    slopes = np.abs(np.gradient(flow, axis=(1, 2))).max((0, 1))
+    calm = slopes < 0.1
+    rows, cols = np.indices(post.shape)
+    back = ndimage.map_coordinates(post, (rows + flow[1], cols + flow[0]), order=3)
+    calm = ndimage.binary_erosion(calm, iterations=6)
+    calm[:8] = calm[-8:] = calm[:, :8] = calm[:, -8:] = False
+    assert calm.mean() > 0.3
+    assert (back - sample.pre)[calm].std() < 0.03 * sample.pre.std()
+
+
+def test_a_rupture_has_its_offset():
+    """Offsets drawn and offsets seen must be the same ones."""
+    rupture = Rupture(
+        32, 32, strike=0.0, motion=0.0, wave=0.0, length=50.0, phase=0.0, offset=1.5,
+        zone=0.0, decay=np.inf, middle=0.0, half=np.inf,
+    )  # fmt: skip
+    post, flow = put_rupture(np.ones((64, 64), np.float32), np.zeros((2, 64, 64), "f4"), rupture)
+    np.testing.assert_allclose(flow[0, 40] - flow[0, 20], 1.5)
+    np.testing.assert_allclose(flow[1], 0, atol=1e-6)
+    np.testing.assert_allclose(post, 1, atol=1e-5)
+
+
+def test_ruptures_are_drawn_only_when_asked_for():
+    """Configurations of before would silently give other samples."""
+    frames = MovedFrames(160)
+    batches = [
+        draw_batch([frames], [1.0], range(3), 7, 96, Augmentation(rupture=share))
+        for share in (0.0, 0.0, 1.0)
+    ]
+    np.testing.assert_array_equal(batches[0].flow, batches[1].flow)
+    assert np.abs(batches[2].flow - batches[0].flow).max() > 0.02

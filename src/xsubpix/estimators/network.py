@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -295,6 +295,7 @@ def _measure(
     import torch.nn.functional as F
 
     from ..networks.normalise import normalise
+    from ..networks.views import mean_of_views
     from ..networks.warping import warp_back
 
     height, width = pre.shape
@@ -306,20 +307,9 @@ def _measure(
         images.append(values)
         known.append(valid)
     half = place.type == "cuda" or (place.type == "cpu" and _fast_bfloat16())
-    flows, logs = [], []
-    for view in _VIEWS[:ensemble]:
-        with torch.autocast(place.type, torch.bfloat16, enabled=half):
-            one, two = (view.apply(image) for image in images)
-            last = network.middle(one, two, view.inside(inside, images[0].shape))
-        signs = torch.tensor(view.signs, device=place).reshape(1, 2, 1, 1)
-        flow = view.undo(last.flow.float())
-        flows.append((flow.flip(1) if view.transpose else flow) * signs)
-        if last.log_spread is not None:
-            logs.append(view.undo(last.log_spread.float()))
-    flow = torch.stack(flows).mean(0)
-    spread = torch.full_like(flow[:, :1], torch.nan)
-    if logs:
-        spread = torch.stack(logs).mean(0).exp()
+    with torch.autocast(place.type, torch.bfloat16, enabled=half):
+        flow, log_spread = mean_of_views(network, images[0], images[1], inside, ensemble)
+    spread = torch.full_like(flow[:, :1], torch.nan) if log_spread is None else log_spread.exp()
     # The square of `quality` reaches a few pixels beyond.
     top, bottom, left, right = inside
     reach = _SQUARE // 2
@@ -338,46 +328,6 @@ def _measure(
     beyond = torch.cat((quality, _mean(both), told), 1)
     here = beyond[..., up : up + flow.shape[-2], ahead : ahead + flow.shape[-1]]
     return list(torch.cat((flow, spread, here), 1)[0].cpu().numpy())
-
-
-class _View(NamedTuple):
-    """A symmetry of the square: rows and columns swapped, then some reversed."""
-
-    transpose: bool
-    reverse: tuple[int, ...]
-    #: Of dx and dy, once they were swapped back.
-    signs: tuple[float, float]
-
-    def apply(self, image: torch.Tensor) -> torch.Tensor:
-        out = image.transpose(2, 3) if self.transpose else image
-        return (out.flip(self.reverse) if self.reverse else out).contiguous()
-
-    def inside(
-        self, part: tuple[int, int, int, int], shape: tuple[int, ...]
-    ) -> tuple[int, int, int, int]:
-        """Where a part (first and last row and column) of an image comes to lie."""
-        top, bottom, left, right = part
-        height, width = shape[-2:]
-        if self.transpose:
-            top, bottom, left, right = left, right, top, bottom
-            height, width = width, height
-        if 2 in self.reverse:
-            top, bottom = height - bottom, height - top
-        if 3 in self.reverse:
-            left, right = width - right, width - left
-        return top, bottom, left, right
-
-    def undo(self, field: torch.Tensor) -> torch.Tensor:
-        out = field.flip(self.reverse) if self.reverse else field
-        return out.transpose(2, 3) if self.transpose else out
-
-
-_VIEWS = (
-    _View(False, (), (1.0, 1.0)),
-    _View(False, (2, 3), (-1.0, -1.0)),
-    _View(True, (), (1.0, 1.0)),
-    _View(False, (3,), (-1.0, 1.0)),
-)
 
 
 def _correlation(

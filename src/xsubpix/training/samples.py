@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import DataError
+from .ruptures import draw_rupture, put_rupture
 
 __all__ = [
     "Augmentation",
@@ -145,6 +146,9 @@ class Augmentation:
         Share of images that are blurred, by a Gaussian of up to 0.8 px.
     missing : float
         Share of samples with a rectangle of missing pixels.
+    rupture : float
+        Share of samples that are ruptured once more, by 0.1 to 4 px; see
+        :mod:`xsubpix.training.ruptures`.
     """
 
     shift: int = 3
@@ -153,6 +157,7 @@ class Augmentation:
     invert: float = 0.05
     blur: float = 0.15
     missing: float = 0.1
+    rupture: float = 0.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -219,6 +224,9 @@ def draw_sample(
     flow = frame.flow[:, row : row + crop, col : col + crop] - np.array(
         [right, down], np.float32
     ).reshape(2, 1, 1)
+    # Nothing is drawn where it is not asked for: older runs keep their samples.
+    if augmentation.rupture and rng.random() < augmentation.rupture:
+        post, flow = put_rupture(post, flow, draw_rupture(rng, crop))
     sample = symmetry(Sample(pre, post, flow), int(rng.integers(8)))
     return _aged(sample, rng, augmentation)
 

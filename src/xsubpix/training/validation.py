@@ -13,6 +13,7 @@ import torch
 
 from ..networks.base import FlowNetwork
 from ..networks.normalise import normalise
+from ..networks.views import mean_of_views
 from .samples import Augmentation, DatabaseFrames, Frames, Sample, draw_batch
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ __all__ = ["Validation", "ValidationSamples", "draw_curves", "draw_samples", "va
 
 # Left out at the border of a sample, pixels: windows of correlators do not reach there.
 _BORDER = 32
+# Views that are averaged: as many as estimators average unless told otherwise, so that the
+# calibration of sigma is that of what they return.
+_VIEWS = 2
 # Away from the numbers that training draws.
 _FIRST_NUMBER = 2**40
 
@@ -85,10 +89,11 @@ class ValidationSamples:
         with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
             for pre, post in zip(self.samples.pre, self.samples.post, strict=True):
                 images = [normalise(torch.from_numpy(i[None]).to(place))[0] for i in (pre, post)]
-                last = network(*images)[-1]
-                flows.append(last.flow.float().cpu().numpy()[0])
-                if last.log_spread is not None:
-                    spreads.append(last.log_spread.float().cpu().numpy()[0, 0])
+                whole = (0, pre.shape[0], 0, pre.shape[1])
+                flow, log_spread = mean_of_views(network, *images, whole, _VIEWS)
+                flows.append(flow.cpu().numpy()[0])
+                if log_spread is not None:
+                    spreads.append(log_spread.cpu().numpy()[0, 0])
         return np.stack(flows), np.stack(spreads) if spreads else None
 
     def measure(self, network: FlowNetwork, place: torch.device, half: bool = True) -> Validation:
