@@ -146,7 +146,7 @@ def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: b
                     out.set_band_description(k, name)
                     if tiff:
                         out.set_band_unit(k, "1" if k == 3 else field.grid.units)
-                _store(out, arrays)
+                _store(out, arrays, target)
             if header.exists():
                 os.replace(header, target.with_suffix(".hdr"))
             os.replace(part, target)

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from .errors import DataError, FileError
 from .grid import Grid
 
 if TYPE_CHECKING:
+    import dask.array
     import rasterio.io
 
 __all__ = ["open_image", "to_cog"]
@@ -25,6 +26,8 @@ __all__ = ["open_image", "to_cog"]
 # GDAL's own block cache; its default, a twentieth of the machine's memory, is
 # more than all else we use.
 CACHE_BYTES = 64 * 2**20
+# Side of what is read at once, pixels.
+CHUNK = 2048
 
 
 def open_image(path: str | os.PathLike[str], band: int | None = None) -> xr.DataArray:
@@ -52,8 +55,7 @@ def open_image(path: str | os.PathLike[str], band: int | None = None) -> xr.Data
     import rioxarray
 
     try:
-        # The "auto" chunks follow the file's own blocks.
-        opened = rioxarray.open_rasterio(path, chunks={"x": 2048, "y": 2048}, lock=False)
+        opened = rioxarray.open_rasterio(path, cache=False, lock=False)
     except (rasterio.errors.RasterioError, OSError, ValueError) as error:
         raise FileError(f"cannot read {os.fspath(path)}: {error}") from error
     if not isinstance(opened, xr.DataArray):
@@ -67,7 +69,54 @@ def open_image(path: str | os.PathLike[str], band: int | None = None) -> xr.Data
         )
     if band is not None and (not isinstance(band, int) or not 1 <= band <= count):
         raise FileError(f"{os.fspath(path)} has no band {band!r}; it has 1 to {count}.")
-    return opened.isel(band=(band or 1) - 1, drop=True)
+    image = opened.isel(band=(band or 1) - 1, drop=True)
+    return image.copy(data=_lazy_pixels(image.variable, os.fspath(path), band or 1))
+
+
+def _lazy_pixels(image: xr.Variable, path: str, band: int) -> dask.array.Array:
+    import dask.array as da
+    from dask.base import tokenize
+
+    try:
+        changed = os.stat(path).st_mtime_ns
+    except OSError:  # not a file of this machine
+        changed = None
+    sizes: tuple[int, ...] = image.shape
+    return da.from_array(
+        _Pixels(image, path), chunks=tuple(min(n, CHUNK) for n in sizes), lock=False,
+        name=f"open_image-{tokenize(path, changed, band, sizes)}",
+        meta=np.empty((0, 0), image.dtype),
+    )  # fmt: skip
+
+
+class _Pixels:
+    """The pixels of a file, read where they are asked for; errors name the file."""
+
+    ndim = 2
+
+    def __init__(self, image: xr.Variable, path: str) -> None:
+        self.image, self.path = image, path
+        self.shape, self.dtype = image.shape, image.dtype
+
+    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
+        import rasterio.errors
+
+        try:
+            return np.asarray(self.image[key])
+        except (rasterio.errors.RasterioError, OSError) as error:
+            rows, cols = (range(n)[part] for n, part in zip(self.shape, key, strict=True))
+            raise FileError(
+                f"cannot read {self.path} in rows {rows.start} to {rows.stop - 1}, columns "
+                f"{cols.start} to {cols.stop - 1}: {_first_cause(error)}. The file is damaged or "
+                "out of reach: get it anew."
+            ) from error
+
+
+def _first_cause(error: BaseException) -> str:
+    """What GDAL said first, in a line; what comes last is 'see previous exception'."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def to_cog(
@@ -82,8 +131,11 @@ def to_cog(
     Bands, all float32 with nodata NaN: the Dataset's two-dimensional variables
     in order (east, north, sigma, quality, flags), each with its name as
     description, and units, long name and comment as tags. A lazy Dataset is
-    computed and written block by block. The file appears under its name only
-    when it is whole; whatever stops the writing leaves an earlier file as it was.
+    computed and written block by block: on threads of this process or, where a
+    :class:`distributed.Client` is current, on its cluster, from which this process
+    gets a bounded number of blocks at a time and writes them. The file appears under
+    its name only when it is whole; whatever stops the writing leaves an earlier file
+    as it was.
 
     Parameters
     ----------
@@ -103,12 +155,11 @@ def to_cog(
     ------
     FileError
         The folder is not there, the file exists, it cannot be written, there is no
-        room, or another process is writing it.
+        room, another process is writing it, or an image cannot be read.
     DataError
         There is nothing to write, or it does not fit one file of real numbers.
     """
     import rasterio
-    import rasterio.errors
 
     target = Path(path)
     if not target.parent.is_dir():
@@ -130,18 +181,20 @@ def to_cog(
         return
     stem = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     raw, cog = Path(f"{stem}.partial"), Path(f"{stem}.cog")
-    try:
-        with (
-            _removed_at_exit(raw, cog, Path(f"{raw}.aux.xml"), Path(f"{cog}.aux.xml")),
-            rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
-        ):
-            with _quiet_about_placelessness(grid), rasterio.open(raw, "w", **profile) as out:
-                _tag(out, disp, names)
-                _store(out, arrays)
-            _optimise(raw, cog)
-            os.replace(cog, target)
-    except (rasterio.errors.RasterioError, OSError) as error:
-        raise FileError(f"cannot write {target}: {error}") from error
+    with (
+        _errors_named(target),
+        _removed_at_exit(raw, cog, Path(f"{raw}.aux.xml"), Path(f"{cog}.aux.xml")),
+        rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
+        _quiet_about_placelessness(grid),
+    ):
+        with rasterio.open(raw, "w", **profile) as out:
+            _tag(out, disp, names)
+            _store(out, arrays, target)
+        _optimise(raw, cog)
+        os.replace(cog, target)
+
+
+_KEPT = " What is finished is kept beside it; the same call goes on from there."
 
 
 def _write_resumable(
@@ -154,33 +207,58 @@ def _write_resumable(
 ) -> None:
     """Write lazy arrays through a file with a journal, then make that the COG."""
     import rasterio
-    import rasterio.errors
     from dask.base import tokenize
 
-    from .journal import BlockFile, store_blocks
+    from .blocks import compute_blocks
+    from .journal import BlockFile
 
     arrays = [array.rechunk(arrays[0].chunks) for array in arrays]
     # The names of dask's arrays say what is computed from what.
     token = tokenize([array.name for array in arrays], arrays[0].chunks, list(map(str, names)))
     file = BlockFile(target.parent / f".{target.name}.partial", token)
     cog = target.parent / f".{target.name}.cog"
+
+    def put(key: tuple[int, int], row: int, col: int, blocks: Sequence[np.ndarray]) -> None:
+        with _errors_named(target, _KEPT):
+            file.put(key, row, col, blocks)
+
+    with (
+        _errors_named(target, _KEPT),
+        rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
+        _quiet_about_placelessness(grid),
+        file.opened(profile),
+    ):
+        with _reading_errors_named(_KEPT):
+            compute_blocks(arrays, put, done=file.done)
+        with _removed_at_exit(cog, Path(f"{cog}.aux.xml")):
+            with rasterio.open(file.path, "r+") as out:
+                _tag(out, disp, names)
+            _optimise(file.path, cog)
+            os.replace(cog, target)
+        file.remove()
+
+
+@contextlib.contextmanager
+def _errors_named(target: Path, goes_on: str = "") -> Iterator[None]:
+    """Turn the errors of writing into ours."""
+    import rasterio.errors
+
     try:
-        with (
-            rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
-            _quiet_about_placelessness(grid),
-            file.opened(profile),
-        ):
-            store_blocks(arrays, file)
-            with _removed_at_exit(cog, Path(f"{cog}.aux.xml")):
-                with rasterio.open(file.path, "r+") as out:
-                    _tag(out, disp, names)
-                _optimise(file.path, cog)
-                os.replace(cog, target)
-            file.remove()
+        yield
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise FileError(f"cannot write {target}: {_first_cause(error)}.{goes_on}") from error
+
+
+@contextlib.contextmanager
+def _reading_errors_named(goes_on: str = "") -> Iterator[None]:
+    """Turn the errors of reading what a field is computed from into ours."""
+    import rasterio.errors
+
+    try:
+        yield
     except (rasterio.errors.RasterioError, OSError) as error:
         raise FileError(
-            f"cannot write {target}: {error}. What is finished is kept beside it; the same call "
-            "goes on from there."
+            f"cannot read what the field is computed from: {_first_cause(error)}.{goes_on}"
         ) from error
 
 
@@ -235,34 +313,31 @@ def _tag(out: rasterio.io.DatasetWriter, disp: xr.Dataset, names: list[Hashable]
         out.update_tags(k, **kept)
 
 
-class _Band:
-    """A band as a target of ``dask.array.store``."""
+def _store(out: rasterio.io.DatasetWriter, arrays: list[Any], target: Path) -> None:
+    """Write the bands: those in memory at once, the lazy ones block by block."""
+    from rasterio.windows import Window
 
-    def __init__(self, out: rasterio.io.DatasetWriter, band: int, lock: Any) -> None:
-        self.out, self.band, self.lock = out, band, lock
+    from .blocks import compute_blocks
 
-    def __setitem__(self, key: tuple[slice, slice], value: np.ndarray) -> None:
-        from rasterio.windows import Window
-
-        rows, cols = key
-        window = Window.from_slices(rows, cols, height=self.out.height, width=self.out.width)
-        with self.lock:
-            self.out.write(np.asarray(value, np.float32), self.band, window=window)
-
-
-def _store(out: rasterio.io.DatasetWriter, arrays: list[Any]) -> None:
+    lazy = []
+    for band, array in enumerate(arrays, 1):
+        if hasattr(array, "dask"):
+            lazy.append((band, array))
+        else:
+            out.write(np.asarray(array, np.float32), band)
+    if not lazy:
+        return
     lock = threading.Lock()
-    bands = [_Band(out, k, lock) for k in range(1, len(arrays) + 1)]
-    lazy = [(a, b) for a, b in zip(arrays, bands, strict=True) if hasattr(a, "dask")]
-    for array, band in zip(arrays, bands, strict=True):
-        if not hasattr(array, "dask"):
-            out.write(np.asarray(array, np.float32), band.band)
-    if lazy:
-        import dask.array as da
 
-        # One call, so that a block's bands are computed together, once. GDAL's
-        # handles do not leave this process: no other scheduler than threads.
-        da.store([a for a, _ in lazy], [b for _, b in lazy], lock=False, scheduler="threads")
+    def put(key: tuple[int, int], row: int, col: int, blocks: Sequence[np.ndarray]) -> None:
+        with _errors_named(target), lock:
+            for (band, _), block in zip(lazy, blocks, strict=True):
+                window = Window(col, row, block.shape[1], block.shape[0])
+                out.write(np.asarray(block, np.float32), band, window=window)
+
+    first = lazy[0][1]
+    with _reading_errors_named():
+        compute_blocks([array.rechunk(first.chunks) for _, array in lazy], put)
 
 
 @contextlib.contextmanager

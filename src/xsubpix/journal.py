@@ -11,18 +11,15 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .errors import FileError
 
-if TYPE_CHECKING:
-    import dask.array
-
-__all__ = ["BlockFile", "store_blocks"]
+__all__ = ["BlockFile"]
 
 _HEADER = "xsubpix journal 1"
 
@@ -148,46 +145,6 @@ class BlockFile:
         self._shape, self._offset = (count, height, width), int(first)
         if int(last) - int(first) != 4 * width * (count * height - 1):
             raise FileError(f"{self.path} is not laid out row by row; remove it and begin again.")
-
-
-def store_blocks(arrays: Sequence[dask.array.Array], file: BlockFile) -> None:
-    """Compute the blocks that a file lacks and write each as soon as it is there.
-
-    Parameters
-    ----------
-    arrays : sequence of dask.array.Array
-        One a band, on the same chunks.
-    file : BlockFile
-        Open.
-    """
-    import dask.threaded
-    from dask.highlevelgraph import HighLevelGraph
-
-    first = arrays[0]
-    starts = [np.concatenate(([0], np.cumsum(chunks))) for chunks in first.chunks]
-    todo = [
-        (i, j)
-        for i in range(len(first.chunks[0]))
-        for j in range(len(first.chunks[1]))
-        if (i, j) not in file.done
-    ]
-    layer: dict[Hashable, Any] = {
-        ("store", i, j): (
-            _put, file, (i, j), int(starts[0][i]), int(starts[1][j]),
-            *((array.name, i, j) for array in arrays),
-        )
-        for i, j in todo
-    }  # fmt: skip
-    if not layer:
-        return
-    graph = HighLevelGraph.from_collections("store", layer, dependencies=list(arrays))
-    keys = list(layer)
-    # One file handle: no other scheduler than threads.
-    dask.threaded.get(graph.cull(set(keys)), keys)
-
-
-def _put(file: BlockFile, key: tuple[int, int], row: int, col: int, *bands: np.ndarray) -> None:
-    file.put(key, row, col, bands)
 
 
 def _lock_or_refuse(log: Any, path: Path) -> None:

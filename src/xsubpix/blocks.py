@@ -1,0 +1,192 @@
+"""Blocks of lazy arrays, computed on threads or on a cluster, handed on as they arrive."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import dask.array
+    from dask.highlevelgraph import HighLevelGraph
+    from distributed import Client
+
+__all__ = ["Put", "compute_blocks", "current_client"]
+
+#: ``put(key, row, col, blocks)``: number of a block, its first row and column, and
+#: its part of every array.
+Put: TypeAlias = Callable[[tuple[int, int], int, int, Sequence[np.ndarray]], None]
+
+# Blocks along each side of a patch, at least: what neighbouring blocks share is made
+# once a patch, and two patches are in flight at most.
+PATCH = 6
+
+
+def compute_blocks(
+    arrays: Sequence[dask.array.Array],
+    put: Put,
+    *,
+    done: frozenset[tuple[int, int]] | set[tuple[int, int]] = frozenset(),
+) -> None:
+    """Compute two-dimensional arrays block by block, and hand each block on.
+
+    Where a :class:`distributed.Client` is current, blocks are computed on its cluster,
+    a patch of neighbours at a time, so that neither the scheduler nor this process
+    holds more than two patches; what a lost worker had is computed again. Otherwise
+    they are computed on threads of this process. `put` runs in this process.
+
+    Parameters
+    ----------
+    arrays : sequence of dask.array.Array
+        On the same chunks. Their blocks at one place are computed together, once.
+    put : callable
+        Takes what was computed, see :data:`Put`; on threads, several at a time.
+    done : set of (int, int)
+        Blocks to leave out.
+    """
+    from dask.highlevelgraph import HighLevelGraph
+
+    rows, cols = ([0, *np.cumsum(chunks).tolist()] for chunks in arrays[0].chunks)
+    todo = [
+        (i, j) for i in range(len(rows) - 1) for j in range(len(cols) - 1) if (i, j) not in done
+    ]
+    if not todo:
+        return
+    client = current_client()
+
+    def hand_on(i: int, j: int, *blocks: np.ndarray) -> None:
+        put((i, j), rows[i], cols[j], blocks)
+
+    gather: Callable[..., Any] = _together if client is not None else hand_on
+    name = f"subpix-block-{arrays[0].name}"
+    layer: dict[Hashable, Any] = {
+        (name, i, j): (gather, i, j, *((array.name, i, j) for array in arrays)) for i, j in todo
+    }
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=list(arrays))
+    if client is None:
+        import dask.threaded
+
+        keys = list(layer)
+        dask.threaded.get(graph.cull(set(keys)), keys)
+    else:
+        _on_cluster(client, graph, name, todo, hand_on)
+
+
+def current_client() -> Client | None:
+    """The client of dask.distributed that computations go to, if there is one."""
+    import dask
+
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import Client
+
+    chosen = dask.config.get("scheduler", None)
+    if isinstance(chosen, Client):
+        client = chosen
+    elif chosen in (None, "distributed", "dask.distributed"):
+        try:
+            client = Client.current(allow_global=True)
+        except ValueError:
+            return None
+    else:
+        return None
+    # One that is awaited cannot be waited for.
+    return None if client.asynchronous else client
+
+
+def _together(row: int, col: int, *blocks: np.ndarray) -> tuple[np.ndarray, ...]:
+    return blocks
+
+
+def _on_cluster(
+    client: Client,
+    graph: HighLevelGraph,
+    name: str,
+    todo: Sequence[tuple[int, int]],
+    hand_on: Callable[..., None],
+) -> None:
+    from distributed import as_completed
+
+    patches = _patches(todo, max(PATCH, math.ceil(math.sqrt(sum(client.nthreads().values())))))
+    most = max(map(len, patches))
+    waiting = iter(patches)
+    places: dict[Hashable, tuple[int, int]] = {}
+    arriving = as_completed(loop=client.loop)
+    with _Told(todo) as told:
+        try:
+            while True:
+                if len(places) <= most and (patch := next(waiting, None)) is not None:
+                    futures = _submitted(client, graph, name, patch)
+                    places.update({f.key: place for f, place in zip(futures, patch, strict=True)})
+                    arriving.update(futures)
+                    del futures
+                    continue
+                if not places:
+                    return
+                future = next(arriving)
+                place = places.pop(future.key)
+                hand_on(*place, *future.result())
+                future.release()
+                told.of(place)
+        finally:
+            arriving.clear()
+
+
+def _submitted(
+    client: Client, graph: HighLevelGraph, name: str, patch: Sequence[tuple[int, int]]
+) -> list[Any]:
+    """Futures of some blocks: the scheduler gets what these need, and no more."""
+    from dask.delayed import Delayed
+
+    keys = [(name, i, j) for i, j in patch]
+    part = graph.cull(set(keys))
+    wanted = [Delayed(key, part, layer=name) for key in keys]
+    return list(client.compute(wanted, optimize_graph=False))
+
+
+def _patches(todo: Sequence[tuple[int, int]], side: int) -> list[list[tuple[int, int]]]:
+    """Blocks in squares of `side` blocks, row by row of squares."""
+    patches: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for i, j in todo:
+        patches.setdefault((i // side, j // side), []).append((i, j))
+    return [patches[key] for key in sorted(patches)]
+
+
+class _Told:
+    """Tells dask's callbacks, such as ``ProgressBar``, what they are told on threads."""
+
+    def __init__(self, todo: Sequence[tuple[int, int]]) -> None:
+        self.state: dict[str, set[tuple[int, int]]] = {
+            "waiting": set(todo), "ready": set(), "running": set(), "finished": set(),
+        }  # fmt: skip
+        self._context: Any = None
+        self._callbacks: list[Any] = []
+
+    def __enter__(self) -> _Told:
+        from dask.callbacks import local_callbacks
+
+        self._context = local_callbacks()
+        self._callbacks = list(self._context.__enter__())
+        for start, start_state, *_ in self._callbacks:
+            if start:
+                start({})
+            if start_state:
+                start_state({}, self.state)
+        return self
+
+    def of(self, place: tuple[int, int]) -> None:
+        """A block is done."""
+        self.state["waiting"].discard(place)
+        self.state["finished"].add(place)
+        for *_, posttask, _finish in self._callbacks:
+            if posttask:
+                posttask(place, None, {}, self.state, None)
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        for *_, finish in self._callbacks:
+            if finish:
+                finish({}, self.state, kind is not None)
+        self._context.__exit__(None, None, None)
