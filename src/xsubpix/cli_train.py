@@ -45,8 +45,9 @@ def add_parsers(commands: Any) -> None:
     )
     test.add_argument(
         "models", nargs="*", metavar="MODEL",
-        help="names, files of weights, with parameters as in cosi-corr:window=64 (default: the "
-        f"networks of the package, {', '.join(_COMPARED)})",
+        help="names, files of weights, with parameters as in cosi-corr:window=64, or methods of "
+        "other packages as FILE.py:NAME, NAME a function there that returns a function of two "
+        f"images (default: the networks of the package, {', '.join(_COMPARED)})",
     )  # fmt: skip
     test.add_argument("--data", type=Path, metavar="DB.zarr", help="database; its test split")
     test.add_argument("--samples", type=int, default=100, help="of the database (100)")
@@ -57,6 +58,7 @@ def add_parsers(commands: Any) -> None:
         help="real pairs (default: the folder XSUBPIX_DATA, where it is set)",
     )  # fmt: skip
     test.add_argument("--out", type=Path, metavar="FOLDER", help="write networks.rst and figures")
+    test.add_argument("--workers", type=int, default=1, help="processes that measure (1)")
     test.add_argument("--seed", type=int, default=0, help="of samples and ruptures (0)")
     test.add_argument("--quiet", action="store_true", help="no lines of progress")
     test.set_defaults(run=_evaluate)
@@ -119,6 +121,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         itertools.chain.from_iterable(cases),
         options.out,
         border=options.border,
+        workers=max(1, options.workers),
         report=say,
     )
     print(text_table(result))

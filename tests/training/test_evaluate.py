@@ -131,3 +131,55 @@ def test_bad_requests_are_refused(capsys):
         evaluate({"zero": zero_predictor}, [fault_case()], border=64)
     assert main(["evaluate", "phase", "--data", "absent.zarr"]) == 2
     assert "absent.zarr" in capsys.readouterr().err
+
+
+MAKER = """
+import numpy as np
+
+def still():
+    def run(pre, post):
+        rows, cols = (np.arange(n) for n in pre.shape)
+        return rows, cols, np.zeros(pre.shape), np.full(pre.shape, 0.25)
+    return run
+"""
+
+
+def test_methods_of_other_packages(tmp_path):
+    """A geoscientist's own correlator could not be compared on the same cases."""
+    file = tmp_path / "mine.py"
+    file.write_text(MAKER)
+    image = scene(96)
+    cases = list(null_cases("still", [Pair("scene", image, image)]))
+    method = model_method(f"{file}:still")
+    scores = evaluate({"still": method}, cases, border=8).scores["still"]["still"]
+    assert scores.mean == pytest.approx(0.25, abs=1e-6)
+    for wrong in (f"{file}:absent", f"{tmp_path}/none.py:still"):
+        with pytest.raises(ModelError, match=r"Give FILE\.py:NAME"):
+            model_method(wrong)
+
+
+def test_processes_change_nothing(tmp_path):
+    """Scores would depend on how many cores a machine has."""
+    file = tmp_path / "mine.py"
+    file.write_text(MAKER)
+    cases = [*real_cases([Pair("scene", scene(128), scene(128))], [1.0, 3.0], seed=4),
+             *null_cases("still", [Pair("scene", scene(128), scene(128))])]  # fmt: skip
+    methods = {"phase": model_method("phase:window=16"), "still": model_method(f"{file}:still")}
+    one, two = (evaluate(methods, cases, border=16, workers=n) for n in (1, 2))
+    assert repr(one.scores) == repr(two.scores)
+    assert one.counts == two.counts
+    assert [w.case.label for w in one.worst] == [w.case.label for w in two.worst]
+
+
+def test_offset_by_part_and_size():
+    """A blur at the fault must show in the nearest fit and not in the farthest."""
+    from scipy import ndimage
+
+    case = fault_case()
+    tally = Tally(2)
+    tally.add(case, dense(ndimage.gaussian_filter(case.flow, (0, 6, 6))), case.correlation())
+    scores = tally.scores()
+    assert scores.offset_by_size == {"2": scores.offset}
+    parts = list(scores.offset_by_fit.values())
+    assert parts[0] == scores.offset < 0.8
+    assert parts[2] == pytest.approx(1, abs=0.03)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import functools
+import importlib.util
 import math
+import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, ModelError
 from .cases import Case
 from .scores import Found, GroupScores, Tally
 
@@ -67,35 +72,55 @@ def zero_predictor(pre: np.ndarray, post: np.ndarray) -> Found:
 
 
 def model_method(text: str) -> Method:
-    """A model of this package, by name or file, with options: ``cosi-corr:window=64,step=4``.
+    """A method by its name.
 
     Parameters
     ----------
     text : str
-        What ``model=`` takes, then a colon and parameters. Window correlators
-        are run at every fourth pixel unless `step` is given.
+        What ``model=`` takes, then a colon and parameters, such as
+        ``cosi-corr:window=64,step=4``. Window correlators are run at every fourth
+        pixel unless `step` is given. Or a method of another package:
+        ``FILE.py:NAME``, where NAME in that file is a function without arguments
+        that returns a function of two images; this one returns the rows and the
+        columns of its values (1-D) and dy and dx there (2-D), pixels.
 
     Raises
     ------
     ModelError
-        Unknown model or parameter.
+        Unknown model or parameter, or the file has no such function.
     DataError
         Parameters that cannot be read.
     """
-    import xarray as xr
-
-    from ..correlate import correlate
     from ..estimators import create
 
+    path, _, function = text.partition(":")
+    if path.endswith(".py"):
+        method = _External(path, function)
+        method.load()
+        return method
     name, options = _parsed(text)
     if name in ("phase", "cosi-corr"):
         options.setdefault("step", _STEP)
     create(name, **options)
+    return _Model(name, tuple(options.items()))
 
-    def run(pre: np.ndarray, post: np.ndarray) -> Found:
+
+@dataclasses.dataclass(frozen=True)
+class _Model:
+    """A model of this package."""
+
+    name: str
+    options: tuple[tuple[str, Any], ...]
+
+    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Found:
+        import xarray as xr
+
+        from ..correlate import correlate
+
+        options = dict(self.options)
         # Rows downwards and no unit: displacement in pixels, north along the rows.
         one, two = (xr.DataArray(i.astype(np.float32), dims=("y", "x")) for i in (pre, post))
-        disp = correlate(one, two, model=name, **options)
+        disp = correlate(one, two, model=self.name, **options)
         step = int(options.get("step", 1))
         rows, cols = (step * np.arange(n) + (step - 1) / 2 for n in disp.east.shape)
         sigma = disp.sigma.values
@@ -107,7 +132,38 @@ def model_method(text: str) -> Method:
             sigma if np.isfinite(sigma).any() else None,
         )
 
-    return run
+
+@dataclasses.dataclass(frozen=True)
+class _External:
+    """A method that a Python file makes."""
+
+    path: str
+    name: str
+
+    def load(self) -> Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]]:
+        """The function of two images."""
+        try:
+            return _maker(self.path, self.name)()
+        except (OSError, ImportError, AttributeError, SyntaxError) as error:
+            raise ModelError(
+                f"{self.path}:{self.name}: {error}. Give FILE.py:NAME, NAME a function in it "
+                "without arguments that returns a function of two images."
+            ) from error
+
+    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Found:
+        rows, cols, dy, dx = self.load()(pre, post)
+        return Found(np.asarray(rows, float), np.asarray(cols, float), dx, dy)
+
+
+@functools.lru_cache(maxsize=32)
+def _maker(path: str, name: str) -> Callable[[], Any]:
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Callable[[], Any] = getattr(module, name)
+    return found
 
 
 def evaluate(
@@ -116,6 +172,7 @@ def evaluate(
     *,
     border: int = 32,
     worst: int = 5,
+    workers: int = 1,
     report: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Run methods on cases.
@@ -132,6 +189,9 @@ def evaluate(
         largest window of all methods.
     worst : int
         Worst cases to keep.
+    workers : int
+        Processes that measure, one case each at a time; more than one needs
+        methods that can be pickled, as those of :func:`model_method`.
     report : callable, optional
         Called with a line of text for each case.
 
@@ -145,20 +205,13 @@ def evaluate(
     seconds, pixels = dict.fromkeys(methods, 0.0), 0
     counts: dict[str, int] = {}
     kept: list[Worst] = []
-    for case in cases:
-        if min(case.pre.shape) <= 2 * border + 8:
-            raise DataError(
-                f"{case.label} has {case.pre.shape[0]} x {case.pre.shape[1]} px, and border="
-                f"{border} leaves nothing of it: give a smaller border."
-            )
+    for case, results in _measured(methods, _checked(cases, border), workers):
         counts[case.group] = counts.get(case.group, 0) + 1
         correlation = case.correlation()
         pixels += case.pre.size
         line = []
-        for k, (name, method) in enumerate(methods.items()):
-            start = time.process_time()
-            found = method(case.pre, case.post)
-            seconds[name] += time.process_time() - start
+        for k, (name, (found, spent)) in enumerate(zip(methods, results, strict=True)):
+            seconds[name] += spent
             tally = tallies[name].setdefault(case.group, Tally(border))
             error = tally.add(case, found, correlation)
             line.append(f"{name} {error:.3f}")
@@ -182,21 +235,73 @@ def evaluate(
     )
 
 
+def _checked(cases: Iterable[Case], border: int) -> Iterator[Case]:
+    for case in cases:
+        if min(case.pre.shape) <= 2 * border + 8:
+            raise DataError(
+                f"{case.label} has {case.pre.shape[0]} x {case.pre.shape[1]} px, and border="
+                f"{border} leaves nothing of it: give a smaller border."
+            )
+        yield case
+
+
+_Timed: TypeAlias = list[tuple[Found, float]]
+
+
+def _measured(
+    methods: dict[str, Method], cases: Iterator[Case], workers: int
+) -> Iterator[tuple[Case, _Timed]]:
+    """Each case with what every method found and the CPU seconds that it took, in order."""
+    run = list(methods.values())
+    if workers == 1:
+        for case in cases:
+            yield case, _run_methods(run, case.pre, case.post)
+        return
+    # A fresh interpreter each: threads of torch and OpenCV do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        ahead: deque[tuple[Case, concurrent.futures.Future[_Timed]]] = deque()
+        for case in cases:
+            ahead.append((case, pool.submit(_run_methods, run, case.pre, case.post)))
+            while len(ahead) > workers:
+                first, future = ahead.popleft()
+                yield first, future.result()
+        for first, future in ahead:
+            yield first, future.result()
+
+
+def _run_methods(methods: list[Method], pre: np.ndarray, post: np.ndarray) -> _Timed:
+    out = []
+    for method in methods:
+        start = time.process_time()
+        found = method(pre, post)
+        out.append((found, time.process_time() - start))
+    return out
+
+
 def evaluate_models(
     models: Sequence[str],
     cases: Iterable[Case],
     folder: str | os.PathLike[str] | None = None,
     *,
     border: int = 32,
+    workers: int = 1,
     report: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Evaluate models by name and write the page; see :func:`evaluate` and :func:`write_page`."""
     from .report import write_page
 
-    result = evaluate({m: model_method(m) for m in models}, cases, border=border, report=report)
+    methods = {_shown(model): model_method(model) for model in models}
+    result = evaluate(methods, cases, border=border, workers=workers, report=report)
     if folder is not None:
         write_page(result, Path(folder))
     return result
+
+
+def _shown(model: str) -> str:
+    """Name in the tables: of a file, what it is called."""
+    path, _, function = model.partition(":")
+    return function if path.endswith(".py") else model
 
 
 def _parsed(text: str) -> tuple[str, dict[str, Any]]:

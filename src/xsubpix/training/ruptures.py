@@ -137,7 +137,7 @@ def put_rupture(
         from_cols, from_rows = cols - back_x, rows - back_y
     # Within half the offset of the border the ground comes from outside: continued, so that
     # no rim of missing pixels tells where a rupture is.
-    moved = sample_quintic(
-        post, np.clip(from_rows, 0, height - 1), np.clip(from_cols, 0, width - 1)
-    )
+    at_rows = np.asarray(np.clip(from_rows, 0, height - 1))
+    at_cols = np.asarray(np.clip(from_cols, 0, width - 1))
+    moved = sample_quintic(post, at_rows, at_cols)
     return moved, flow + np.stack((dx, dy)).astype(np.float32)

@@ -18,8 +18,10 @@ __all__ = ["DISTANCES", "Found", "GroupScores", "Tally"]
 DISTANCES = (0, 2, 4, 8, 16, 32, math.inf)
 #: Edges of the classes of local correlation.
 CORRELATIONS = (-1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.01)
-# Stacked profiles: straight lines are fitted from `_FIRST` to `_LAST` px from the trace.
-_FIRST, _LAST = 2.0, 24.0
+#: Stacked profiles: straight lines are fitted from the first to the last of these distances
+#: from the trace, pixels. The nearest part shows what is blurred at the fault itself, the
+#: farther ones what is left to who leaves a gap there, as one does with window correlators.
+FITS = ((2.0, 24.0), (8.0, 48.0), (16.0, 64.0))
 # Profiles of smaller offsets say nothing of a bias in per cent, pixels.
 _SMALLEST_OFFSET = 0.1
 
@@ -62,7 +64,11 @@ class GroupScores:
     by_distance, by_correlation, by_size : dict
         Class to mean end-point error.
     offset : float
-        Mean ratio of the offset found to the true one, by stacked profiles.
+        Mean ratio of the offset found to the true one, by stacked profiles, the
+        lines fitted within 24 px of the trace.
+    offset_by_fit, offset_by_size : dict
+        The same by what part of the profiles is fitted, and (within 24 px) by the
+        displacement's size.
     inside_68, inside_95 : float
         Share of components' errors within 1 and 1.96 sigma; NaN without sigma.
     """
@@ -76,6 +82,8 @@ class GroupScores:
     by_correlation: dict[str, float]
     by_size: dict[str, float]
     offset: float
+    offset_by_fit: dict[str, float]
+    offset_by_size: dict[str, float]
     inside_68: float
     inside_95: float
 
@@ -98,7 +106,7 @@ class Tally:
         self._sizes: dict[str, list[float]] = {}
         self._squares: list[float] = []
         self._missing: list[float] = []
-        self._offsets: list[float] = []
+        self._offsets: dict[tuple[float, float], list[tuple[str, float]]] = {f: [] for f in FITS}
         self._ratios: list[np.ndarray] = []
 
     def add(self, case: Case, found: Found, correlation: np.ndarray) -> float:
@@ -133,9 +141,10 @@ class Tally:
             for wrong in (wrong_x, wrong_y):
                 self._ratios.append(_ratio(wrong[known], sigma))
         if case.trace is not None:
-            ratio = _offset_ratio(case, found, inner, at)
-            if ratio is not None:
-                self._offsets.append(ratio)
+            for fit, ratios in self._offsets.items():
+                ratio = _offset_ratio(case, found, inner, at, fit)
+                if ratio is not None:
+                    ratios.append((case.size, ratio))
         return float(error.mean())
 
     def scores(self) -> GroupScores:
@@ -145,6 +154,7 @@ class Tally:
         correlation = np.concatenate(self._correlations)
         ratio = np.concatenate(self._ratios) if self._ratios else np.array([np.nan])
         told = np.isfinite(ratio)
+        near = self._offsets[FITS[0]]
         return GroupScores(
             mean=float(error.mean()),
             median=float(np.median(error)),
@@ -154,7 +164,15 @@ class Tally:
             by_distance=_classes(error, distance, DISTANCES, "{0:g}-{1:g} px"),
             by_correlation=_classes(error, correlation, CORRELATIONS, "{0:g}-{1:g}"),
             by_size={size: float(np.mean(v)) for size, v in sorted(self._sizes.items())},
-            offset=_mean(np.array(self._offsets)),
+            offset=_mean(np.array([value for _, value in near])),
+            offset_by_fit={
+                f"{first:g}-{last:g} px": _mean(np.array([value for _, value in values]))
+                for (first, last), values in self._offsets.items()
+            },
+            offset_by_size={
+                size: _mean(np.array([value for s, value in near if s == size]))
+                for size in sorted({s for s, _ in near}, key=float)
+            },
             inside_68=float((ratio[told] <= 1).mean()) if told.any() else math.nan,
             inside_95=float((ratio[told] <= 1.96).mean()) if told.any() else math.nan,
         )
@@ -167,7 +185,9 @@ def _ratio(wrong: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     return np.minimum(ratio, 1e6).astype(np.float32)
 
 
-def _offset_ratio(case: Case, found: Found, inner: tuple, at: object) -> float | None:
+def _offset_ratio(
+    case: Case, found: Found, inner: tuple, at: object, fit: tuple[float, float]
+) -> float | None:
     """Offset found over true offset, both from lines through stacked profiles."""
     trace = case.trace
     assert trace is not None
@@ -182,7 +202,7 @@ def _offset_ratio(case: Case, found: Found, inner: tuple, at: object) -> float |
     for field in (true, seen):
         ends = []
         for sign in (1, -1):
-            part = usable & (sign * side >= _FIRST) & (sign * side <= _LAST)
+            part = usable & (sign * side >= fit[0]) & (sign * side <= fit[1])
             if part.sum() < 200:
                 return None
             _slope, value = np.polyfit(side[part], field[part], 1)

@@ -88,9 +88,9 @@ class ValidationSamples:
         flows, spreads = [], []
         with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
             for pre, post in zip(self.samples.pre, self.samples.post, strict=True):
-                images = [normalise(torch.from_numpy(i[None]).to(place))[0] for i in (pre, post)]
+                one, two = (normalise(torch.from_numpy(i[None]).to(place))[0] for i in (pre, post))
                 whole = (0, pre.shape[0], 0, pre.shape[1])
-                flow, log_spread = mean_of_views(network, *images, whole, _VIEWS)
+                flow, log_spread = mean_of_views(network, one, two, whole, _VIEWS)
                 flows.append(flow.cpu().numpy()[0])
                 if log_spread is not None:
                     spreads.append(log_spread.cpu().numpy()[0, 0])
