@@ -128,7 +128,8 @@ def put_rupture(
         The image moved (quintic splines), and the sum of both displacements, at
         the pixels of the first image.
     """
-    rows, cols = np.indices(post.shape, dtype=np.float64)
+    places = np.indices(post.shape, dtype=np.float64)
+    rows, cols = places[0], places[1]
     height, width = post.shape
     dx, dy = rupture.at(cols + flow[0], rows + flow[1])
     from_cols, from_rows = cols, rows
@@ -137,7 +138,6 @@ def put_rupture(
         from_cols, from_rows = cols - back_x, rows - back_y
     # Within half the offset of the border the ground comes from outside: continued, so that
     # no rim of missing pixels tells where a rupture is.
-    at_rows = np.asarray(np.clip(from_rows, 0, height - 1))
-    at_cols = np.asarray(np.clip(from_cols, 0, width - 1))
-    moved = sample_quintic(post, at_rows, at_cols)
+    from_rows, from_cols = from_rows.clip(0, height - 1), from_cols.clip(0, width - 1)
+    moved = sample_quintic(post, from_rows, from_cols)
     return moved, flow + np.stack((dx, dy)).astype(np.float32)
