@@ -139,12 +139,10 @@ def _submitted(
     client: Client, graph: HighLevelGraph, name: str, patch: Sequence[tuple[int, int]]
 ) -> list[Any]:
     """Futures of some blocks: the scheduler gets what these need, and no more."""
-    from dask.delayed import Delayed
-
     keys = [(name, i, j) for i, j in patch]
+    # A patch before the next: by default, what is sent within a minute has the same rank.
     part = graph.cull(set(keys))
-    wanted = [Delayed(key, part, layer=name) for key in keys]
-    return list(client.compute(wanted, optimize_graph=False))
+    return list(client.get(part, keys, sync=False, fifo_timeout="0s"))
 
 
 def _patches(todo: Sequence[tuple[int, int]], side: int) -> list[list[tuple[int, int]]]:

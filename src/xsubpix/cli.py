@@ -6,9 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import __version__, cli_database, cli_train
 from .errors import SubpixError
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["main"]
 
@@ -64,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         help="largest displacement looked for: pixels, 20, or a length, 300m, '0.3 km'",
     )  # fmt: skip
     measure.add_argument("--device", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    measure.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="compute on a cluster of dask.distributed: tcp://host:8786, or the scheduler's "
+        "file, *.json (default: threads of this process)",
+    )  # fmt: skip
     measure.add_argument("--quiet", action="store_true", help="no progress bar")
     measure.set_defaults(run=_correlate)
     cli_database.add_parser(commands)
@@ -99,6 +108,23 @@ def _correlate(options: argparse.Namespace) -> int:
         pre, post, model=options.model, window=options.window, step=options.step,
         search=options.search, device=options.device,
     )  # fmt: skip
-    with contextlib.nullcontext() if options.quiet else progress():
+    with (
+        contextlib.nullcontext() if options.scheduler is None else _cluster(options.scheduler),
+        contextlib.nullcontext() if options.quiet else progress(),
+    ):
         to_cog(disp, options.out, resume=True)
     return 0
+
+
+def _cluster(address: str) -> Client:
+    """Connect to a scheduler; computations then go there."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SubpixError("--scheduler needs distributed: pip install distributed.") from error
+    try:
+        if address.endswith(".json"):
+            return Client(scheduler_file=address)
+        return Client(address)
+    except (OSError, ValueError) as error:
+        raise SubpixError(f"no scheduler at {address}: {error}.") from error

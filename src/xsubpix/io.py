@@ -54,6 +54,9 @@ def open_image(path: str | os.PathLike[str], band: int | None = None) -> xr.Data
     import rasterio.errors
     import rioxarray
 
+    if os.path.exists(path):
+        # Workers of a cluster have working directories of their own.
+        path = os.path.abspath(path)
     try:
         opened = rioxarray.open_rasterio(path, cache=False, lock=False)
     except (rasterio.errors.RasterioError, OSError, ValueError) as error:
