@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import DataError, ModelError
 from .cases import Case
@@ -82,7 +83,8 @@ def model_method(text: str) -> Method:
         pixel unless `step` is given. Or a method of another package:
         ``FILE.py:NAME``, where NAME in that file is a function without arguments
         that returns a function of two images; this one returns the rows and the
-        columns of its values (1-D) and dy and dx there (2-D), pixels.
+        columns of its values (1-D) and dy and dx there (2-D), pixels. It gets images
+        in which missing pixels have the nearest value.
 
     Raises
     ------
@@ -135,7 +137,7 @@ class _Model:
 
 @dataclasses.dataclass(frozen=True)
 class _External:
-    """A method that a Python file makes."""
+    """A method that a Python file makes; missing pixels are filled with the nearest value."""
 
     path: str
     name: str
@@ -151,8 +153,16 @@ class _External:
             ) from error
 
     def __call__(self, pre: np.ndarray, post: np.ndarray) -> Found:
-        rows, cols, dy, dx = self.load()(pre, post)
+        rows, cols, dy, dx = self.load()(*(_filled(image) for image in (pre, post)))
         return Found(np.asarray(rows, float), np.asarray(cols, float), dx, dy)
+
+
+def _filled(image: np.ndarray) -> np.ndarray:
+    missing = ~np.isfinite(image)
+    if not missing.any() or missing.all():
+        return image
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return np.asarray(image[tuple(nearest)])
 
 
 @functools.lru_cache(maxsize=32)

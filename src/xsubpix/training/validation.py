@@ -158,24 +158,19 @@ def draw_curves(path: Path, log: Path) -> None:
     """Draw the table of progress, where matplotlib is installed."""
     if importlib.util.find_spec("matplotlib") is None:
         return
-    from matplotlib.figure import Figure
+    from ..plot import plot_training
 
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows:
         return
-    steps = [int(row["step"]) for row in rows]
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for name, label in (
-        ("training", "training"), ("mean", "validation, mean"), ("median", "validation, median"),
-        ("sharp", "validation, near faults"), ("zero", "measuring nothing"),
-    ):  # fmt: skip
-        axes.plot(steps, [float(row[name]) for row in rows], ".-", label=label)
-    axes.set(xlabel="step", ylabel="end-point error (px)", yscale="log")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    shown = {
+        "step": "step", "training": "training", "mean": "validation, mean",
+        "median": "validation, median", "sharp": "validation, near faults",
+        "zero": "measuring nothing",
+    }  # fmt: skip
+    history = {label: [float(row[name]) for row in rows] for name, label in shown.items()}
+    plot_training(history, title="End-point error (px)").savefig(path, dpi=120)
 
 
 def draw_samples(
