@@ -17,7 +17,6 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 import argparse
-import itertools
 import multiprocessing
 import re
 import time
@@ -33,6 +32,7 @@ from common import DATA, chips_of_test_split, fourier_shift, noise_for
 
 import xsubpix
 from xsubpix.estimators import Flag, create
+from xsubpix.training.cases import Trace
 
 BORDER, NEAR = 32, 16
 JUMPS = (0.3, 1.0, 3.0)
@@ -82,14 +82,7 @@ def rupture(side: int, jump: float, seed: int) -> tuple[np.ndarray, np.ndarray, 
     scale = jump / 2 / np.quantile(np.hypot(dx, dy), 0.999)
     numbers = [float(v) for v in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", truth.attrs["fault_trace"])]
     trace = np.reshape(numbers, (-1, 2)) / size * (1, -1) - 0.5
-    rows, cols = np.mgrid[:side, :side]
-    distance = np.full((side, side), np.inf)
-    for a, b in itertools.pairwise(trace):
-        along = (b - a) / max(float((b - a) @ (b - a)), 1e-9)
-        t = np.clip((cols - a[0]) * along[0] + (rows - a[1]) * along[1], 0, 1)
-        away = np.hypot(cols - a[0] - t * (b - a)[0], rows - a[1] - t * (b - a)[1])
-        distance = np.minimum(distance, away)
-    return scale * dy, scale * dx, distance
+    return scale * dy, scale * dx, np.abs(Trace.of_lines([trace], (side, side)).distance)
 
 
 def cases(full: bool) -> list[tuple[str, float, tuple[np.ndarray, ...]]]:
