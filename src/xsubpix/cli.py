@@ -124,6 +124,8 @@ def _cluster(address: str) -> Client:
         raise SubpixError("--scheduler needs distributed: pip install distributed.") from error
     try:
         if address.endswith(".json"):
+            if not Path(address).is_file():  # Client would wait for it, without end
+                raise FileNotFoundError("there is no such file")
             return Client(scheduler_file=address)
         return Client(address)
     except (OSError, ValueError) as error:

@@ -86,7 +86,8 @@ def _lazy_pixels(image: xr.Variable, path: str, band: int) -> dask.array.Array:
         changed = None
     sizes: tuple[int, ...] = image.shape
     return da.from_array(
-        _Pixels(image, path), chunks=tuple(min(n, CHUNK) for n in sizes), lock=False,
+        _Pixels(image, path, 0 if changed is None else band),
+        chunks=tuple(min(n, CHUNK) for n in sizes), lock=False,
         name=f"open_image-{tokenize(path, changed, band, sizes)}",
         meta=np.empty((0, 0), image.dtype),
     )  # fmt: skip
@@ -97,17 +98,22 @@ class _Pixels:
 
     ndim = 2
 
-    def __init__(self, image: xr.Variable, path: str) -> None:
-        self.image, self.path = image, path
+    def __init__(self, image: xr.Variable, path: str, band: int) -> None:
+        # No band: a file whose bytes are out of our reach.
+        self.image, self.path, self.band = image, path, band
         self.shape, self.dtype = image.shape, image.dtype
 
     def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
         import rasterio.errors
 
+        from .checksums import check_tiles
+
+        rows, cols = (range(n)[part] for n, part in zip(self.shape, key, strict=True))
         try:
+            if self.band:
+                check_tiles(self.path, self.band, rows, cols)
             return np.asarray(self.image[key])
         except (rasterio.errors.RasterioError, OSError) as error:
-            rows, cols = (range(n)[part] for n, part in zip(self.shape, key, strict=True))
             raise FileError(
                 f"cannot read {self.path} in rows {rows.start} to {rows.stop - 1}, columns "
                 f"{cols.start} to {cols.stop - 1}: {_first_cause(error)}. The file is damaged or "
@@ -229,13 +235,11 @@ def _write_resumable(
         _errors_named(target, _KEPT),
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
         _quiet_about_placelessness(grid),
-        file.opened(profile),
+        file.opened(profile, lambda out: _tag(out, disp, names)),
     ):
         with _reading_errors_named(_KEPT):
             compute_blocks(arrays, put, done=file.done)
         with _removed_at_exit(cog, Path(f"{cog}.aux.xml")):
-            with rasterio.open(file.path, "r+") as out:
-                _tag(out, disp, names)
             _optimise(file.path, cog)
             os.replace(cog, target)
         file.remove()
@@ -269,10 +273,13 @@ def _optimise(raw: Path, cog: Path) -> None:
     """Copy a GeoTIFF to a Cloud Optimized one, with overviews."""
     import rasterio.shutil
 
-    rasterio.shutil.copy(
-        raw, cog, driver="COG", compress="deflate", predictor="3", bigtiff="if_safer",
-        overview_resampling="nearest",
-    )  # fmt: skip
+    try:
+        rasterio.shutil.copy(
+            raw, cog, driver="COG", compress="deflate", predictor="3", bigtiff="if_safer",
+            overview_resampling="nearest",
+        )  # fmt: skip
+    except Exception as error:  # GDAL's own, of classes that rasterio keeps to itself
+        raise OSError(_first_cause(error)) from error
 
 
 def _writable(disp: xr.Dataset) -> list[Hashable]:

@@ -9,9 +9,10 @@ after it: whatever stops the process, what the journal names is in the file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,18 @@ class BlockFile:
         self._shape = (0, 0, 0)
 
     @contextlib.contextmanager
-    def opened(self, profile: dict[str, Any]) -> Iterator[BlockFile]:
+    def opened(
+        self, profile: dict[str, Any], describe: Callable[[Any], None] = lambda out: None
+    ) -> Iterator[BlockFile]:
         """Open the file, going on with what an earlier process left of the same work.
+
+        Parameters
+        ----------
+        profile : dict
+            For ``rasterio.open``.
+        describe : callable
+            Writes tags into the open raster. They are in the file from the first: a
+            directory that is written anew at the end may not fit on the disk any more.
 
         Raises
         ------
@@ -73,7 +84,7 @@ class BlockFile:
                 log.seek(0)
                 log.truncate()
                 log.flush()
-                self._create(profile)
+                self._create(profile, describe)
                 log.write(f"{_HEADER}\n{self.token}\n")
                 log.flush()
             self._find_places()
@@ -107,7 +118,7 @@ class BlockFile:
         for path in (self.path, Path(f"{self.path}.aux.xml"), self.journal):
             path.unlink(missing_ok=True)
 
-    def _create(self, profile: dict[str, Any]) -> None:
+    def _create(self, profile: dict[str, Any], describe: Callable[[Any], None]) -> None:
         import rasterio
 
         count, height, width = (profile[k] for k in ("count", "height", "width"))
@@ -125,8 +136,15 @@ class BlockFile:
         }  # fmt: skip
         plain.pop("blockxsize", None)
         self.path.unlink(missing_ok=True)
-        with rasterio.open(self.path, "w", **plain):
-            pass
+        with rasterio.open(self.path, "w", **plain) as out:
+            describe(out)
+        # GDAL closes a file that found no room without a word.
+        if (size := self.path.stat().st_size) < need:
+            self.remove()
+            raise OSError(
+                errno.ENOSPC, f"room for {size} bytes only, and {need} are needed while the "
+                "result is written",
+            )  # fmt: skip
         # Room for all of it, or an error now.
         with self.path.open("r+b") as file:
             if hasattr(os, "posix_fallocate"):
