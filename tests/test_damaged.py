@@ -179,13 +179,13 @@ def test_no_room_for_the_copy(files, tmp_path, monkeypatch, capsys):
     def full(*arguments, **options):
         raise Exception("TIFFAppendToStrip:Write error at scanline 0")
 
-    monkeypatch.setattr("rasterio.shutil.copy", full)
-    assert main(["correlate", *files, *OPTIONS]) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr("rasterio.shutil.copy", full)
+        assert main(["correlate", *files, *OPTIONS]) == 2
     message = capsys.readouterr().err
     assert f"cannot write {files[2]}: TIFFAppendToStrip" in message
     assert "goes on from there" in message
     assert not os.path.exists(files[2])
-    monkeypatch.undo()
     # Nothing is measured again.
     monkeypatch.setattr(sys.modules["xsubpix.correlate"]._Measure, "__call__", None)
     assert main(["correlate", *files, *OPTIONS]) == 0
