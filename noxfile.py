@@ -1,5 +1,6 @@
-"""Sessions: demo, tests, lint, typecheck, docs, bench, build."""
+"""Sessions: demo, tests, lint, typecheck, docs, bench, evaluate, build."""
 
+import glob
 import os
 import shutil
 
@@ -58,12 +59,16 @@ def docs(session: nox.Session) -> None:
     )  # fmt: skip
 
 
-@nox.session
-def bench(session: nox.Session) -> None:
+def install_peers(session: nox.Session) -> None:
     install(session, "bench")
     # With its dependencies pyxel brings opencv-python, over the modules of the opencv extra.
     session.install("--constraint", CONSTRAINTS, "gmsh", "meshio")
     session.install("--no-deps", "pyxel-dic", "interpylate")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    install_peers(session)
     scripts = session.posargs or [
         os.path.join("benchmarks", name)
         for name in sorted(os.listdir("benchmarks"))
@@ -71,6 +76,29 @@ def bench(session: nox.Session) -> None:
     ]
     for script in scripts:
         session.run("python", script)
+
+
+@nox.session
+def evaluate(session: nox.Session) -> None:
+    """Print and write the table of networks and correlators; XSUBPIX_DATA holds the images."""
+    install_peers(session)
+    folder = os.path.join(os.environ["XSUBPIX_DATA"], "landsat7")
+    database = os.path.join(session.create_tmp(), "test.zarr")
+    # Frames of a split do not depend on how many the others have: the test frames alone.
+    session.run(
+        "xsubpix", "database", "build", *sorted(glob.glob(os.path.join(folder, "*_pan.tif"))),
+        "--multispectral", "_pan:_ms", "--location", r"P\d+R\d+", "--validation", "P091R083",
+        "--test", "P090R083", "--faults", "1,1,60", "--frame", "512", "--window", "256",
+        "--out", database, env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    session.run(
+        "xsubpix", "evaluate",
+        "unet", "geoflownet", "flownet-sd", "window-cnn",
+        "cosi-corr:window=32", "cosi-corr:window=64", "micmac", "deepflow", "dis", "tvl1",
+        "benchmarks/peers.py:openpiv", "benchmarks/peers.py:pyxel",
+        "--data", database, "--workers", str(os.cpu_count() or 1),
+        *(session.posargs or ["--out", "docs/benchmarks"]), env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
 
 
 @nox.session
