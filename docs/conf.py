@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 import xsubpix  # noqa: F401  (registers the accessors)
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # mathml.py
+sys.path.insert(0, str(HERE))  # mathml.py, gallery_order.py
 
 project = "xsubpix"
 author = "The xsubpix developers"
@@ -50,7 +50,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
-    "within_subsection_order": "ExampleTitleSortKey",
+    "within_subsection_order": "gallery_order.GalleryOrder",
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
@@ -81,7 +81,7 @@ html_theme_options = {
 html_sidebars = {
     page: []
     for page in (
-        "index", "quickstart", "conventions", "theory", "changes", "citing", "contributing",
+        "index", "quickstart", "conventions", "theory", "compares", "changes", "citing", "contributing",
         "references", "search", "genindex", "gallery/*",
     )
 }  # fmt: skip

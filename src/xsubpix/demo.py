@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from .correlate import correlate
-from .displacement import epe
+from .displacement import epe, rotate
 from .errors import FileError
 from .estimators import Flag
 from .io import to_cog
 from .plot import plot_comparison
+from .rupture import Fault
 from .tutorial import example_earthquake, open_scene
 
 __all__ = ["run_demo"]
@@ -112,7 +112,9 @@ def say(text: str) -> None:
 def _errors(disp: xr.Dataset, truth: xr.Dataset) -> tuple[float, float, float, float]:
     """Mean and median end-point error, the mean near the trace, and the share of values."""
     error = epe(disp, truth)
-    trace = _distance_to_trace(truth).interp(y=error.y, x=error.x)
+    pixel = float(abs(truth.x[1] - truth.x[0]))
+    distance = rotate(disp, Fault.from_json(truth.attrs["fault"])).distance
+    trace = abs(distance).transpose(*error.dims) / pixel
     border = round(BORDER * error.sizes["y"] / truth.sizes["y"])
     inner = {"y": slice(border, -border), "x": slice(border, -border)}
     error, trace = error.isel(inner), trace.isel(inner)
@@ -123,23 +125,3 @@ def _errors(disp: xr.Dataset, truth: xr.Dataset) -> tuple[float, float, float, f
         float(near.mean()),
         float(error.notnull().mean()),
     )
-
-
-def _distance_to_trace(truth: xr.Dataset) -> xr.DataArray:
-    """Distance of each pixel from the fault's trace, pixels."""
-    from scipy.spatial import cKDTree
-
-    from .rupture import Fault
-
-    fault = Fault.from_json(truth.attrs["fault"])
-    pixel = float(abs(truth.x[1] - truth.x[0]))
-    points = np.concatenate([_densified(trace, pixel / 2) for trace in fault.traces])
-    places = np.stack(np.meshgrid(truth.x.values, truth.y.values), -1).reshape(-1, 2)
-    distance = cKDTree(points).query(places)[0].reshape(truth["east"].shape) / pixel
-    return truth["east"].copy(data=distance)
-
-
-def _densified(line: np.ndarray, spacing: float) -> np.ndarray:
-    along = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
-    at = np.linspace(0.0, along[-1], max(2, int(along[-1] / spacing) + 1))
-    return np.stack([np.interp(at, along, line[:, k]) for k in range(2)], 1)

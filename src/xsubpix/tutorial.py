@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import xarray as xr
 from .errors import DataError
 from .grid import Grid, labelled
 
-__all__ = ["example_earthquake", "open_scene", "procedural_scene"]
+__all__ = ["example_earthquake", "open_scene", "procedural_scene", "two_dates"]
 
 
 def open_scene(size: int = 512, *, origin: tuple[int, int] = (192, 192)) -> xr.DataArray:
@@ -160,3 +161,39 @@ def example_earthquake(
     changed = pre.copy(data=date.change_surface(pre.values))
     moved = warp_quintic(changed, truth)
     return moved.copy(data=date.acquire(moved.values)), truth
+
+
+def two_dates(size: int = 384, *, origin: tuple[int, int] = (144, 144)) -> tuple[xr.DataArray, ...]:
+    """Two images of ground that did not move, seen in two years.
+
+    Parameters
+    ----------
+    size : int
+        Rows and columns.
+    origin : (int, int)
+        First row and column in the real images.
+
+    Returns
+    -------
+    pre, post : xarray.DataArray of float32
+        Where the environment variable ``XSUBPIX_DATA`` names a folder that has
+        them, Landsat-5 images of Nanjing (short-wave infrared, 30 m, May 2000 and
+        July 2002; U.S. Geological Survey, by way of ChangeDetectionRepository, MIT),
+        registered to 0.03 px. Elsewhere :func:`open_scene` and a simulated second date
+        of it (:class:`xsubpix.training.radiometry.SecondDate`).
+    """
+    folder = Path(os.environ.get("XSUBPIX_DATA") or "no folder") / "two_dates"
+    paths = [folder / f"nanjing_{date}.tif" for date in ("20000503", "20020712")]
+    if all(path.exists() for path in paths):
+        from .io import open_image
+
+        part = {"y": slice(origin[0], origin[0] + size), "x": slice(origin[1], origin[1] + size)}
+        dates = [open_image(path, band=5).isel(part).astype(np.float32).load() for path in paths]
+        for image in dates:
+            image.attrs = {"long_name": "Landsat-5 band 5", "source": "USGS"}
+        return tuple(dates)
+    from .training.radiometry import SecondDate
+
+    pre = open_scene(size)
+    date = SecondDate.random(np.random.default_rng(1), correlation=(0.75, 0.75), cloudy=0.0)
+    return pre, pre.copy(data=date.acquire(date.change_surface(pre.values)))

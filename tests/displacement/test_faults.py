@@ -216,6 +216,17 @@ def test_the_gap_follows_the_window(field):
     np.testing.assert_allclose(got.parallel, 2.0, rtol=0.01)
 
 
+def test_the_window_of_a_network_blurs_nothing(field):
+    """Else fields of the default model, whose windows have 512 px, leave nothing to fit to."""
+    disp = field(0 * step(), step())
+    disp.attrs["model_parameters"] = "step=2, weights=unet, window=512, digest=0"
+    got = xsubpix.offsets(disp, NORTHWARD, spacing=800.0, half_length=1200.0)
+    assert got.attrs["gap"] == 8 * PIXEL
+    np.testing.assert_allclose(got.parallel, 2.0, rtol=0.01)
+    line = xsubpix.profile(disp, [[5e5 + 200, 3.9984e6], [5e5 + 3000, 3.9984e6]], width=800.0)
+    assert line.attrs["error_correlation_pixels"] == 20.0
+
+
 def test_offsets_refuse(field):
     """Else nonsense parameters give numbers."""
     disp = field(0 * step(), step())

@@ -51,8 +51,8 @@ def offsets(
         by default, so that stations share no values. The strike is averaged over it.
     gap : float, optional
         Ground nearer to the trace than this, metres, is not fitted to. None: half of
-        the correlation window, which blurs the fault, and at least one and a half
-        pixels.
+        the correlation window, which blurs the fault (16 pixels of the images where a
+        network measured), and at least one and a half pixels.
     order : int
         Of the polynomial in the distance from the trace on each side: 0, 1 or 2.
     confidence : float
@@ -116,7 +116,7 @@ def offsets(
     pixel = field.plane.pixel
     spacing = number("spacing", spacing, 0.0, above=True)
     width = spacing if width is None else number("width", width, 0.0, above=True)
-    blur = field.correlation_pixels * pixel
+    blur = field.blur_pixels * pixel
     gap = max(1.5 * pixel, blur) if gap is None else number("gap", gap, 0.0)
     half_length = number("half_length", half_length, 0.0, above=True)
     if half_length < gap + 4 * pixel:

@@ -13,6 +13,7 @@ from ..estimators.base import whole_number
 from ..estimators.coherence import local_median, normalised_deviation
 from ..grid import Grid
 from ..lattice import Lattice, map_blocks
+from .field import Field
 
 __all__ = ["filter_outliers"]
 
@@ -53,7 +54,8 @@ def filter_outliers(
     xarray.Dataset
         `disp` with ``east``, ``north`` and ``sigma`` missing where a value was
         taken out; ``quality``, ``flags`` and all else as they were. Lazy if `disp`
-        is. The attribute ``outlier_filter`` says what was done.
+        is. The attribute ``outlier_filter`` says what was done; of an eager field also
+        the share that was left out, and RMS and NMAD before and after.
 
     Raises
     ------
@@ -117,7 +119,15 @@ def filter_outliers(
             kept = field.variable.where(mask.variable.transpose(*field.dims))
             out[name] = xr.Variable(field.dims, kept.data, field.attrs, field.encoding)
     asked = {"quality": quality, "deviation": deviation, "radius": radius, "noise": noise}
-    out.attrs["outlier_filter"] = ", ".join(f"{k}={v}" for k, v in asked.items() if v is not None)
+    text = ", ".join(f"{k}={v}" for k, v in asked.items() if v is not None)
+    whole = Field(disp, grid)
+    if not whole.lazy:
+        before, after = ({k: d[k].values for k in ("east", "north")} for d in (disp, out))
+        had = np.isfinite(before["east"])
+        gone = had & ~np.isfinite(after["east"])
+        text += f"; left out {gone.sum() / max(had.sum(), 1):.2%} of values"
+        text += whole.removed(before, after)
+    out.attrs["outlier_filter"] = text
     return out
 
 

@@ -1,0 +1,88 @@
+"""
+A full scene, on a cluster
+==========================
+
+A Landsat scene has 15,000 pixels a side. It is never in memory: blocks are read,
+measured and written, by one machine or by many. The code is the same; only the client
+differs. Here a small scene and one worker, so that it runs in seconds.
+"""
+
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import rioxarray
+from distributed import Client, LocalCluster
+
+import xsubpix
+from xsubpix.tutorial import example_earthquake, open_scene
+
+folder = Path(tempfile.mkdtemp())
+pre = open_scene(512)
+post, truth = example_earthquake(pre)
+for name, image in (("pre", pre), ("post", post)):
+    image.rio.to_raster(folder / f"{name}.tif", tiled=True, blockxsize=128, blockysize=128)
+
+# %%
+# Start it
+# --------
+# Workers in processes of their own serve best on one machine (``processes=True``, the
+# default, under ``if __name__ == "__main__":`` in a script); this page keeps them in its
+# own process. One thread a worker where the model is a network: torch uses the cores.
+
+client = Client(LocalCluster(n_workers=1, threads_per_worker=2, processes=False,
+                             dashboard_address=None))  # fmt: skip
+
+# %%
+# Open, measure, write
+# --------------------
+# Nothing is read before ``to_cog``; then each block is written as soon as it is there.
+# The pixels do not depend on chunks nor on how many workers there are, bit for bit on
+# the CPU.
+
+images = [
+    rioxarray.open_rasterio(folder / f"{name}.tif", chunks={"y": 256, "x": 256}).squeeze(drop=True)
+    for name in ("pre", "post")
+]
+disp = images[0].subpix.correlate(images[1], step=4)
+disp.subpix.to_cog(folder / "disp.tif")
+disp
+
+# %%
+# The graph that the scheduler holds has a few tasks a block, and no pixels.
+
+tasks, pixels = len(disp.east.__dask_graph__()), images[0].size
+size = (folder / "disp.tif").stat().st_size
+print(f"{tasks} tasks for {pixels / 1e6:.1f} million pixels; {size / 1e6:.1f} MB written")
+alone = xsubpix.correlate(*(image.compute() for image in images), step=4)
+there = disp.persist()
+print("same pixels without a cluster:", there.east.compute().equals(alone.east))
+
+# %%
+# Products that can be lazy stay so: cleaning and rotating a scene needs no more memory than
+# measuring it.
+
+fault = xsubpix.Fault.from_json(truth.attrs["fault"])
+products = there.subpix.filter_outliers().subpix.rotate(fault, smoothing=1000.0)
+print(type(products.parallel.data))
+products.subpix.plot(trace=fault, figure=plt.figure())
+client.close()
+
+# %%
+# Elsewhere
+# ---------
+# On Slurm, with ``dask-jobqueue``; the rest of the script is as above:
+#
+# .. code-block:: python
+#
+#    from dask_jobqueue import SLURMCluster
+#
+#    cluster = SLURMCluster(cores=8, processes=1, memory="16GB", walltime="01:00:00")
+#    cluster.scale(jobs=20)
+#    client = Client(cluster)
+#
+# Give files that every node can read. One GPU a worker is found by itself
+# (``device="auto"``). From a shell on one machine, without a line of Python, and to be
+# resumed where it was stopped::
+#
+#    xsubpix correlate pre.tif post.tif disp.tif --step 4

@@ -1,0 +1,135 @@
+"""
+How sure is a field?
+====================
+
+``sigma``, ``quality`` and ``flags``: what they say, whether it is true, and how to find
+out on images of one's own, where nobody knows the truth. Then what is left of it all in
+the offset across a fault.
+"""
+
+import itertools
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.special import erf
+
+import xsubpix
+from xsubpix.tutorial import example_earthquake, procedural_scene, two_dates
+
+UNSURE = ("low_texture", "not_converged", "out_of_range")
+MODELS = {"unet": {"step": 4}, "phase": {"model": "phase", "window": 32, "step": 4}}
+
+
+def scores(disp, truth, where=True):
+    """Errors of both components over their sigma, away from the border."""
+    kept = disp.subpix.mask(flags=UNSURE).where(where)[{"y": slice(8, -8), "x": slice(8, -8)}]
+    values = np.stack([(kept[name] - truth[name]) / kept.sigma for name in ("east", "north")])
+    return abs(values[np.isfinite(values)])
+
+
+# %%
+# On a known earthquake
+# ---------------------
+# An error over its ``sigma`` should scatter like a unit normal variable: 68 % within one,
+# 95 % within 1.96.
+
+pre = procedural_scene((384, 384))
+post, truth = example_earthquake(pre)
+fault = xsubpix.Fault.from_json(truth.attrs["fault"])
+fields = {name: pre.subpix.correlate(post, **options) for name, options in MODELS.items()}
+
+levels = np.linspace(0.05, 4, 60)
+fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+for k, (name, disp) in enumerate(fields.items()):
+    true = truth.interp(x=disp.x, y=disp.y)
+    far = abs(disp.subpix.rotate(fault).distance) > 160
+    for label, style, where in (("far", "-", far), ("near", ":", ~far)):
+        z = scores(disp, true, where)
+        left.plot(erf(levels / 2**0.5), [(z <= a).mean() for a in levels], f"C{k}{style}",
+                  label=f"{name}, {label}")  # fmt: skip
+        print(f"{name}, {label}: {(z <= 1).mean():.0%} and {(z <= 1.96).mean():.0%}")
+
+    kept = disp.subpix.mask(flags=UNSURE)
+    sigma = kept.sigma.values.ravel()
+    error = (kept.east - true.east).values.ravel()
+    tenths = np.nanquantile(sigma, np.linspace(0, 1, 11))
+    inside = [(sigma >= a) & (sigma <= b) for a, b in itertools.pairwise(tenths)]
+    right.plot([np.nanmedian(sigma[i]) for i in inside],
+               [np.nanquantile(abs(error[i]), 0.683) for i in inside], f"C{k}o-")  # fmt: skip
+left.axline((0, 0), slope=1, color="0.6", zorder=0)
+left.set(xlabel="share of errors that should lie within", ylabel="share that does")
+left.legend(title="of the trace (160 m)")
+right.axline((0, 0), slope=1, color="0.6", zorder=0)
+right.set(xlabel="stated sigma (m)", ylabel="error that 68 % stay below (m)", xlim=0, ylim=0)
+
+# %%
+# Left: above the grey line ``sigma`` is cautious, below it too small. Right, a tenth of the
+# values a point: it tells good values from bad ones. It knows noise and lack of texture. It
+# does not know that a window lies across a fault: near the trace it is too small, for
+# windows more so than for the network. How a network's sigma does on unseen real pairs is
+# in :doc:`/benchmarks/networks`.
+#
+# On ground that did not move
+# ---------------------------
+# On images of one's own, stable ground is the test: whatever is measured there is
+# error. Take a trend away, which is not noise, and compare the scatter with what
+# ``sigma`` says. Where it is too small, multiply it.
+
+first, second = two_dates(384)
+fig, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
+for ax, (name, options) in zip(axes, MODELS.items(), strict=True):
+    still = first.subpix.correlate(second, **options).subpix.detrend()
+    z = scores(still, {"east": 0.0, "north": 0.0})
+    factor = np.quantile(z, 0.683)
+    ax.hist(z, np.linspace(0, 6, 61), density=True, color="0.75", label="as stated")
+    ax.hist(z / factor, np.linspace(0, 6, 61), density=True, histtype="step", color="C1",
+            label=f"sigma times {factor:.2f}")  # fmt: skip
+    ax.plot(levels, np.sqrt(2 / np.pi) * np.exp(-(levels**2) / 2), "k", lw=1, label="normal")
+    ax.set(title=f"{name}, two dates of stable ground", xlabel="error over sigma")
+    ax.legend()
+
+# %%
+# Two dates are more than noise: fields are ploughed, leaves come and go, and no match
+# knows of it. The errors have longer tails than a normal variable's, and they are alike
+# over a window's reach. Never divide ``sigma`` by the root of a number of pixels.
+#
+# Masks
+# -----
+# What flags, quality and neighbours say, one after the other: each takes outliers away,
+# and says in the attributes what it did.
+
+disp = fields["phase"]
+true = truth.interp(x=disp.x, y=disp.y)
+steps = {
+    "all": disp,
+    "flags": disp.subpix.mask(flags=UNSURE),
+    "and quality": disp.subpix.mask(flags=UNSURE, quality=0.6),
+    "and neighbours": disp.subpix.mask(flags=UNSURE, quality=0.6).subpix.filter_outliers(),
+}
+for name, field in steps.items():
+    error = field.subpix.epe(true)
+    kept, mean, most = error.notnull().mean(), error.mean(), error.quantile(0.99)
+    print(f"{name:<15} {kept:4.0%} kept, mean error {mean:.2f} m, 99 % below {most:.2f} m")
+print(steps["and quality"].attrs["mask"])
+
+# %%
+# What reaches the offset
+# -----------------------
+# :func:`xsubpix.offsets` does not trust ``sigma``: the residuals of its fits tell how large
+# the errors are and how far they hang together. Its intervals were tried on many faults
+# of known slip (``benchmarks/bench_products.py``). Here is one.
+
+options = {"spacing": 400.0, "half_length": 1500.0}
+known = truth.subpix.offsets(fault, **options)
+for name, disp in fields.items():
+    found = disp.subpix.mask(flags=UNSURE).subpix.filter_outliers().subpix.offsets(fault, **options)
+    inside = (found.parallel_low <= known.parallel) & (known.parallel <= found.parallel_high)
+    count = int((found.parallel.notnull() & known.parallel.notnull()).sum())
+    mean, true_mean = found.parallel.mean(), known.parallel.mean()
+    print(f"{name}: {inside.sum()} of {count} hold the truth; mean {mean:.1f} m of {true_mean:.1f}")
+found.subpix.plot(truth=known, title="phase", figure=plt.figure())
+
+# %%
+# An interval holds what the residuals show. A network that draws a step too small on
+# changed ground does so on both sides and leaves no residual: compare with a window
+# correlator before publishing.
