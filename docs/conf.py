@@ -105,6 +105,24 @@ def read_changelog(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = re.sub(r"\[([^]]*)\]\(([^)]*)\)", r"`\1 <\2>`__", text)
 
 
+def read_tables(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put tables of other pages, which benchmarks write, where "@table PAGE: HEADING" asks."""
+
+    def table(asked: re.Match[str]) -> str:
+        page = (HERE / f"{asked[1]}.rst").read_text(encoding="utf-8")
+        _, heading, rest = page.partition(f"\n{asked[2]}")
+        rows = re.search(r"^=+  =[= ]*\n.*?\n\n", rest, flags=re.M | re.S)
+        if not heading or rows is None:
+            raise ValueError(
+                f"{docname} asks for a table that {asked[1]} does not have: {asked[2]}"
+            )
+        return rows[0]
+
+    if docname == "compares":
+        source[0] = re.sub(r"^@table (\S+): (.*)$", table, source[0], flags=re.M)
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", read_tables)
     app.connect("autodoc-skip-member", skip_parameters)
     app.connect("source-read", read_changelog)

@@ -58,7 +58,7 @@ build_database(
 # a frame, or, with ``windows=False``, a whole frame.
 
 train = open_database(folder / "db.zarr", "train", windows=False)
-train  # noqa: B018
+train
 
 # %%
 # Look at samples

@@ -13,7 +13,7 @@ go on from the weights of the package.
 # .. note:: This part needs a network connection and is not run when the page is built.
 #
 # A search in a public catalogue, Sentinel-2 here; ``pip install pystac-client odc-stac``.
-# The same tile and relative orbit keep the view the same, and the same season the fields;
+# The same tile keeps the grid the same, and the same season the fields;
 # the ground must not have moved between the dates, or take a part that did not.
 #
 # .. code-block:: python
@@ -22,16 +22,22 @@ go on from the weights of the package.
 #    import pystac_client
 #
 #    catalogue = pystac_client.Client.open("https://earth-search.aws.element84.com/v1")
-#    found = catalogue.search(
-#        collections=["sentinel-2-l2a"],
-#        intersects={"type": "Point", "coordinates": [38.0, 38.2]},  # longitude, latitude
-#        datetime="2021-06-01/2022-09-30",
-#        query={"eo:cloud_cover": {"lt": 2}},
-#        sortby="properties.datetime",
-#    )
-#    items = [i for i in found.items() if i.properties["grid:code"] == "MGRS-37SCB"]
+#
+#    def clearest(month, tile=None):
+#        """The image of a month with the fewest clouds, of one tile if it is named."""
+#        found = catalogue.search(
+#            collections=["sentinel-2-l2a"],
+#            intersects={"type": "Point", "coordinates": [38.0, 38.2]},  # longitude, latitude
+#            datetime=month,
+#            query={"eo:cloud_cover": {"lt": 5}},
+#        )
+#        items = [i for i in found.items() if tile in (None, i.properties["grid:code"])]
+#        return min(items, key=lambda item: item.properties["eo:cloud_cover"])
+#
+#    first = clearest("2021-07")
+#    second = clearest("2022-07", first.properties["grid:code"])
 #    data = odc.stac.load(
-#        [items[0], items[-1]], bands=["red"], resolution=10, chunks={"x": 2048, "y": 2048}
+#        [first, second], bands=["red"], resolution=10, chunks={"x": 2048, "y": 2048}
 #    )
 #    red = data.red.where(data.red > 0)  # 0 is nodata
 #    pre, post = (red.isel(time=k)[2000:6000, 2000:6000].compute() for k in (0, 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
@@ -331,3 +333,30 @@ class DisplacementAccessor:
     def to_points(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write offsets or a profile as points for a GIS; see :func:`xsubpix.to_points`."""
         points.to_points(self._disp, path, overwrite=overwrite)
+
+
+def _own_doc(function: Any) -> str | None:
+    """The docstring of a function, for the method whose `self` is its first parameter."""
+    if not function.__doc__:  # python -OO
+        return None
+    first = next(iter(inspect.signature(function).parameters))
+    doc = inspect.cleandoc(function.__doc__)
+    # Two parameters described together: the second one stays.
+    doc, together = re.subn(rf"^{first}, (\w+ : )", r"\1", doc, count=1, flags=re.M)
+    if not together:
+        doc = re.sub(rf"^{first} : .*\n(?: .*\n|\n(?= ))*", "", doc, count=1, flags=re.M)
+    return re.sub(r"^Parameters\n-+\n\n+(?=\w)", "", doc, flags=re.M)
+
+
+# What a notebook shows after `disp.subpix.offsets?` should be all there is to know.
+_FUNCTIONS: dict[str, Any] = {
+    **{name: getattr(displacement, name) for name in displacement.__all__},
+    "correlate": correlate, "synthetic_rupture": synthetic_rupture, "explore": explore,
+    "training_samples": training_samples, "warp_quintic": warp_quintic, "to_cog": io.to_cog,
+    "to_netcdf": formats.to_netcdf, "to_cosi_corr": formats.to_cosi_corr,
+    "to_points": points.to_points,
+}  # fmt: skip
+for _accessor in (ImageAccessor, DisplacementAccessor):
+    for _name, _method in vars(_accessor).items():
+        if _name in _FUNCTIONS:
+            _method.__doc__ = _own_doc(_FUNCTIONS[_name])

@@ -4,6 +4,12 @@ All are subclasses of :class:`ValueError`. Each message gives the values that
 clash and the call that mends them.
 """
 
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from pathlib import Path
+
 __all__ = [
     "DataError",
     "DimensionError",
@@ -16,6 +22,22 @@ __all__ = [
 
 class SubpixError(ValueError):
     """Base class of every error that xsubpix raises on bad input."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: where in the user's code, and the message.
+
+        IPython asks an exception for it. What is left out, the lines of xsubpix and of
+        the packages around it, tells nobody what is wrong with the input; scripts
+        show it all.
+        """
+        others = (str(Path(__file__).parent), sysconfig.get_path("purelib"))
+        frames = [
+            frame
+            for frame in traceback.extract_tb(self.__traceback__)
+            if not frame.filename.startswith(others)
+        ]
+        where = [line.rstrip() for line in traceback.format_list(frames)]
+        return [*where, f"{type(self).__name__}: {self}"]
 
 
 class DimensionError(SubpixError):

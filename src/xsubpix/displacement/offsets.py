@@ -18,6 +18,8 @@ from .zone import fit_zone
 
 __all__ = ["offsets"]
 
+# Share of a normal variable within one standard deviation.
+_ONE_SIGMA = 0.682689
 # Values that each coefficient of a side's fit needs at least.
 _PER_COEFFICIENT = 4
 
@@ -68,7 +70,8 @@ def offsets(
         rises):
 
         ``c``, ``c_sigma``, ``c_low``, ``c_high``
-            Offset, its one-sigma error and its confidence interval.
+            Offset, its one-sigma error (half the interval of 68.3 %) and its confidence
+            interval.
         ``zone_width``
             Distance across the fault within which the middle 80 % of the parallel
             offset lies, metres; NaN where the offset is below three sigma.
@@ -99,7 +102,9 @@ def offsets(
     is each station's own, and what the fits took up of the noise is added back. So
     neighbouring values that a correlation window ties together are not taken for
     independent, and ground that bends away from the polynomial widens the
-    interval. The quantiles are Student's.
+    interval. The quantiles are Student's, those of one sigma too, since few independent
+    values are left at a station: as many as the values over the area in which noise
+    hangs together, less the coefficients (JCGM 2008, annex G).
 
     What it cannot know: strain within the gap and slip that did not
     reach the ground count as offset as far as they look like one from outside
@@ -108,6 +113,9 @@ def offsets(
 
     References
     ----------
+    JCGM (2008). Evaluation of measurement data: guide to the expression of uncertainty in
+    measurement. JCGM 100:2008.
+
     Milliner, C. W. D., Dolan, J. F., Hollingsworth, J., Leprince, S., Ayoub, F. & Sammis,
     C. G. (2015). Quantifying near-field and off-fault deformation patterns of the 1992
     Mw 7.3 Landers earthquake. Geochemistry, Geophysics, Geosystems 16, 1577-1598.
@@ -255,9 +263,11 @@ def _measure(
             if station is None:
                 continue
             offset, error, freedom = _offset(station, name, noise)
-            spread = float(stdtrit(freedom, 0.5 + level / 2)) * error
+            one, spread = (
+                float(stdtrit(freedom, 0.5 + share / 2)) * error for share in (_ONE_SIGMA, level)
+            )
             out[name][i] = sign * offset
-            out[f"{name}_sigma"][i] = error
+            out[f"{name}_sigma"][i] = one
             out[f"{name}_low"][i] = sign * offset - spread
             out[f"{name}_high"][i] = sign * offset + spread
             if name == "parallel" and abs(offset) > 3 * error:
@@ -312,7 +322,7 @@ def _dataset(
     }
     percent = f"{100 * attrs['confidence']:g} %"
     kinds = {
-        "": "offset", "_sigma": "one-sigma error of the offset",
+        "": "offset", "_sigma": "one-sigma error (68.3 %) of the offset",
         "_low": f"lower end of the {percent} interval",
         "_high": f"upper end of the {percent} interval",
     }  # fmt: skip
