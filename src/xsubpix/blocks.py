@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     import dask.array
     from dask.highlevelgraph import HighLevelGraph
-    from distributed import Client
+    from distributed import Client, Future
 
 __all__ = ["Put", "compute_blocks", "current_client"]
 
@@ -114,30 +114,35 @@ def _on_cluster(
     most = max(map(len, patches))
     waiting = iter(patches)
     places: dict[Hashable, tuple[int, int]] = {}
+    held: dict[Hashable, Future] = {}
     arriving = as_completed(loop=client.loop)
     with _Told(todo) as told:
         try:
             while True:
-                if len(places) <= most and (patch := next(waiting, None)) is not None:
-                    futures = _submitted(client, graph, name, patch)
-                    places.update({f.key: place for f, place in zip(futures, patch, strict=True)})
-                    arriving.update(futures)
-                    del futures
+                if len(held) <= most and (patch := next(waiting, None)) is not None:
+                    for place, future in zip(
+                        patch, _submitted(client, graph, name, patch), strict=True
+                    ):
+                        places[future.key], held[future.key] = place, future
+                        arriving.add(future)
                     continue
-                if not places:
+                if not held:
                     return
                 future = next(arriving)
-                place = places.pop(future.key)
+                place = places[future.key]
                 hand_on(*place, *future.result())
-                future.release()
+                held.pop(future.key).release()
                 told.of(place)
         finally:
+            # What has failed is remembered as long as somebody wants it, a traceback say.
             arriving.clear()
+            for future in held.values():
+                future.release()
 
 
 def _submitted(
     client: Client, graph: HighLevelGraph, name: str, patch: Sequence[tuple[int, int]]
-) -> list[Any]:
+) -> list[Future]:
     """Futures of some blocks: the scheduler gets what these need, and no more."""
     keys = [(name, i, j) for i, j in patch]
     # A patch before the next: by default, what is sent within a minute has the same rank.

@@ -218,12 +218,15 @@ def _write_resumable(
     import rasterio
     from dask.base import tokenize
 
+    from . import __version__
     from .blocks import compute_blocks
     from .journal import BlockFile
 
     arrays = [array.rechunk(arrays[0].chunks) for array in arrays]
     # The names of dask's arrays say what is computed from what.
-    token = tokenize([array.name for array in arrays], arrays[0].chunks, list(map(str, names)))
+    token = tokenize(
+        [array.name for array in arrays], arrays[0].chunks, list(map(str, names)), __version__
+    )
     file = BlockFile(target.parent / f".{target.name}.partial", token)
     cog = target.parent / f".{target.name}.cog"
 

@@ -1,0 +1,262 @@
+"""A cluster of processes: the same bytes, whatever dies, and little to schedule."""
+
+import os
+import pickle
+import signal
+import sys
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import rasterio
+
+import xsubpix
+from xsubpix.blocks import compute_blocks, current_client
+from xsubpix.cli import main
+
+distributed = pytest.importorskip("distributed", reason="distributed is not installed")
+
+# What the cluster's own threads and sockets do while it is stopped is not ours.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+MODELS = [
+    ("unet", {"window": 256, "ensemble": 1, "step": 2}),
+    ("cosi-corr", {"window": 16, "initial": 32, "step": 16}),
+]
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two workers, each a process."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+            silence_logs=50,
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):  # fmt: skip
+        yield client
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, scene):
+    """A pair of tiled GeoTIFFs."""
+    folder = tmp_path_factory.mktemp("pair")
+    profile = {
+        "driver": "GTiff", "width": 300, "height": 280, "count": 1, "dtype": "uint16",
+        "crs": "EPSG:32611", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 4e6),
+        "tiled": True, "blockxsize": 128, "blockysize": 128, "compress": "deflate",
+    }  # fmt: skip
+    paths = []
+    for name, shift in (("pre.tif", (0.0, 0.0)), ("post.tif", (1.3, -0.6))):
+        paths.append(str(folder / name))
+        pixels = np.round(1000 + 20 * scene((280, 300), shift)).astype(np.uint16)
+        with rasterio.open(paths[-1], "w", **profile) as out:
+            out.write(pixels, 1)
+    return paths
+
+
+def opened(files):
+    return [xsubpix.open_image(path).chunk(128) for path in files]
+
+
+def same_files(one, two):
+    with rasterio.open(one) as a, rasterio.open(two) as b:
+        np.testing.assert_array_equal(a.read(), b.read())
+        assert a.tags() == b.tags()
+        assert str(a.profile) == str(b.profile)
+
+
+@pytest.mark.parametrize(("model", "options"), MODELS, ids=[name for name, _ in MODELS])
+def test_the_same_bytes(client, files, identical, model, options):
+    """Else a result depends on where it was computed."""
+    images = opened(files)
+    lazy = xsubpix.correlate(*images, model=model, **options)
+    eager = xsubpix.correlate(*(image.compute() for image in images), model=model, **options)
+    with client.as_current():
+        there = lazy.compute()
+    with dask.config.set(scheduler="threads"):
+        here = lazy.compute()
+    identical(there, here)
+    identical(there, eager)
+
+
+def test_weights_are_loaded_once_a_worker(client, files):
+    """Else every tile reads the weights again, or they travel with the tasks."""
+    lazy = xsubpix.correlate(*opened(files), **MODELS[0][1])
+    assert lazy.east.data.npartitions >= 4
+
+    def loaded():
+        from xsubpix.estimators.network import _loaded
+
+        return _loaded.cache_info().misses, _loaded.cache_info().hits
+
+    client.run(_forget)
+    with client.as_current():
+        lazy.compute()
+    counts = client.run(loaded)
+    assert sum(hits + misses for misses, hits in counts.values()) >= lazy.east.data.npartitions
+    assert all(misses <= 1 for misses, _ in counts.values())
+
+
+def _forget():
+    from xsubpix.estimators.network import _loaded
+
+    _loaded.cache_clear()
+
+
+@pytest.mark.parametrize(("model", "options"), MODELS, ids=[name for name, _ in MODELS])
+def test_graphs_are_small_and_hold_no_arrays(tmp_path, model, options):
+    """Else a scheduler's memory grows with the pixels or the weights."""
+    sizes = []
+    for side in (2048, 8192):
+        path = tmp_path / f"{side}.tif"
+        with rasterio.open(
+            path, "w", driver="GTiff", width=side, height=side, count=1, dtype="uint16",
+            crs="EPSG:32611", transform=rasterio.Affine(10, 0, 5e5, 0, -10, 4e6), tiled=True,
+            sparse_ok=True,
+        ):  # fmt: skip
+            pass
+        image = xsubpix.open_image(path)
+        lazy = xsubpix.correlate(image, image, model=model, **options)
+        graph = dict(lazy.__dask_graph__())
+        blocks = lazy.east.data.npartitions
+        sizes.append(len(pickle.dumps(graph)) / blocks)
+        assert len(graph) < 12 * blocks + 100
+    # A graph whose parts hold arrays of the image, 200 kB a block, or weights, megabytes.
+    assert sizes[0] < 3000
+    assert sizes[1] < 1.1 * sizes[0]
+
+
+def _marked(block, folder, kill):
+    """The block as it is; the process leaves a mark, and may die once."""
+    with open(os.path.join(folder, str(os.getpid())), "a"):
+        pass
+    if kill:
+        try:
+            os.close(os.open(os.path.join(folder, "killed"), os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return block
+        os.kill(os.getpid(), signal.SIGKILL)
+    return block
+
+
+def marked(files, folder, kill=False):
+    """A field of many blocks, each of which leaves a mark in the folder."""
+    os.mkdir(folder)
+    disp = xsubpix.correlate(*opened(files), **QUICK)
+    east = disp.east.data.map_blocks(_marked, str(folder), kill, dtype="f4", meta=META)
+    return disp.assign(east=disp.east.copy(data=east))
+
+
+QUICK = {"model": "phase", "refine": False, "window": 16, "step": 4}
+META = np.empty((0, 0), np.float32)
+
+
+@pytest.fixture(autouse=True)
+def by_value():
+    """This module is on no worker's path."""
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_files_are_written_from_the_cluster(client, files, tmp_path, resume):
+    """Else a cluster waits while the process that writes computes."""
+    disp = marked(files, tmp_path / "there")
+    with client.as_current():
+        assert current_client() is client
+        xsubpix.to_cog(disp, tmp_path / "a.tif", resume=resume)
+        with dask.config.set(scheduler="threads"):
+            assert current_client() is None
+    assert current_client() is None
+    assert os.listdir(tmp_path / "there")
+    assert str(os.getpid()) not in os.listdir(tmp_path / "there")
+    here = marked(files, tmp_path / "here")
+    xsubpix.to_cog(here, tmp_path / "b.tif", resume=resume)
+    assert os.listdir(tmp_path / "here") == [str(os.getpid())]
+    same_files(tmp_path / "a.tif", tmp_path / "b.tif")
+    assert sorted(os.listdir(tmp_path)) == ["a.tif", "b.tif", "here", "there"]
+
+
+@pytest.mark.parametrize("how", ["compute", "to_cog"])
+def test_a_killed_worker_changes_nothing(client, files, tmp_path, identical, how):
+    """Else a night's work is lost with one of its machines, or has a hole."""
+    disp = marked(files, tmp_path / "marks", kill=True)
+    with client.as_current():
+        if how == "compute":
+            there = disp.compute()
+        else:
+            xsubpix.to_cog(disp, tmp_path / "a.tif", resume=True)
+    assert "killed" in os.listdir(tmp_path / "marks")
+    # That of the worker that died, and of those that lived.
+    assert len(os.listdir(tmp_path / "marks")) >= 3
+    if how == "compute":
+        identical(there, disp.compute(scheduler="threads"))
+    else:
+        xsubpix.to_cog(marked(files, tmp_path / "here"), tmp_path / "b.tif")
+        same_files(tmp_path / "a.tif", tmp_path / "b.tif")
+
+
+def test_few_blocks_are_in_flight(client):
+    """Else the scheduler and the workers hold a whole scene that waits to be written."""
+    held, told = [], []
+
+    class Told(dask.callbacks.Callback):
+        def _posttask(self, key, value, graph, state, worker):
+            told.append(len(state["finished"]))
+
+    array = da.zeros((2400, 20), chunks=(20, 20), dtype="f4")
+    with client.as_current(), Told():
+        compute_blocks([array, array + 1], lambda *block: held.append(len(client.futures)))
+    assert len(held) == 120
+    # Two patches of 6 x 6 blocks; these are in a row.
+    assert max(held) <= 12
+    # Progress bars see each block.
+    assert told == list(range(1, 121))
+
+
+def test_errors_come_back_and_work_goes_on(client, files, tmp_path):
+    """Else an image that is damaged for one worker is a hole, or hangs the cluster."""
+    folder = tmp_path / "once"
+    folder.mkdir()
+    disp = xsubpix.correlate(*opened(files), **QUICK)
+    east = disp.east.data.map_blocks(_failing, str(folder), dtype="f4", meta=META)
+    disp = disp.assign(east=disp.east.copy(data=east))
+    with client.as_current():
+        with pytest.raises(xsubpix.FileError, match=r"cannot read pre\.tif"):
+            xsubpix.to_cog(disp, tmp_path / "a.tif", resume=True)
+        assert not (tmp_path / "a.tif").exists()
+        xsubpix.to_cog(disp, tmp_path / "a.tif", resume=True)
+    with rasterio.open(tmp_path / "a.tif") as out:
+        np.testing.assert_array_equal(out.read(1), disp.east.compute(scheduler="threads"))
+
+
+def _failing(block, folder, block_info=None):
+    """Fails once, at the last block."""
+    if block_info[None]["chunk-location"] == (1, 1):
+        try:
+            os.close(os.open(os.path.join(folder, "failed"), os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return block
+        raise xsubpix.FileError("cannot read pre.tif")
+    return block
+
+
+def test_the_command_line_uses_a_cluster(client, files, tmp_path, capsys):
+    """Else a cluster is for those who write Python only."""
+    options = ["--model", "phase", "--window", "16", "--step", "8"]
+    one, two = str(tmp_path / "a.tif"), str(tmp_path / "b.tif")
+    address = client.scheduler.address
+    assert main(["correlate", *files, one, *options, "--scheduler", address]) == 0
+    assert "100%" in capsys.readouterr().err
+    assert main(["correlate", *files, two, *options, "--quiet"]) == 0
+    same_files(one, two)
+    assert main(["correlate", *files, one, "--scheduler", "nowhere.json", "--quiet"]) == 2
+    assert "no scheduler at nowhere.json" in capsys.readouterr().err
