@@ -81,8 +81,8 @@ html_theme_options = {
 html_sidebars = {
     page: []
     for page in (
-        "index", "quickstart", "conventions", "theory", "compares", "changes", "citing", "contributing",
-        "references", "search", "genindex", "gallery/*",
+        "index", "quickstart", "conventions", "theory", "compares", "changes", "citing",
+        "contributing", "references", "search", "genindex", "gallery/*",
     )
 }  # fmt: skip
 

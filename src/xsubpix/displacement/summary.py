@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import html
 
 import numpy as np
@@ -100,7 +101,9 @@ def summary(disp: xr.Dataset) -> Summary:
     facts = {"grid": f"{rows} x {cols} pixels of {field.plane.pixel:.6g} {field.unit}, {place}"}
     for name in ("model", "model_parameters"):
         if name in disp.attrs:
-            facts[name.replace("_", " ")] = str(disp.attrs[name])
+            # Of a digest as much as tells files apart.
+            short = re.sub(r"(digest=\w{12})\w+", r"\1", str(disp.attrs[name]))
+            facts[name.replace("_", " ")] = short
     for name in ("reference_time", "secondary_time"):
         if name in disp.coords:
             facts[name.replace("_", " ")] = str(disp[name].values)[:19]
