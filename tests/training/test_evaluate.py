@@ -183,3 +183,11 @@ def test_offset_by_part_and_size():
     parts = list(scores.offset_by_fit.values())
     assert parts[0] == scores.offset < 0.8
     assert parts[2] == pytest.approx(1, abs=0.03)
+
+
+def test_tilt_is_part_of_the_truth():
+    """Methods would be blamed for finding how two dates were rectified."""
+    image = scene(128)
+    tilt = np.stack(np.meshgrid(*2 * [np.linspace(-0.1, 0.1, 128)])).astype(np.float32)
+    (case,) = null_cases("tilted", [Pair("scene", image, image, tilt)])
+    np.testing.assert_allclose(case.flow, tilt, atol=1e-3)

@@ -175,24 +175,45 @@ class Pair:
     name : str
     pre, post : numpy.ndarray of float32
         Shape ``(h, w)``.
+    tilt : numpy.ndarray of float32, optional
+        Shape ``(2, h, w)``: what is known of their misregistration beside a shift,
+        dx and dy, pixels.
     """
 
     name: str
     pre: np.ndarray
     post: np.ndarray
+    tilt: np.ndarray | None = None
 
-    def shift(self) -> np.ndarray:
-        """Shift of the whole second image, dx and dy, pixels: their misregistration.
+    def misregistration(self) -> np.ndarray:
+        """Where the ground of `pre` lies in `post`, shape ``(2, h, w)``: dx and dy, pixels.
 
-        Measured by :func:`xsubpix.database.registration.measure_misregistration`,
-        it is part of the truth: what a method finds of it is no error.
+        The shift of the whole image, by
+        :func:`xsubpix.database.registration.measure_misregistration`, and the tilt. It
+        is part of the truth, for all methods alike: what they find of it is no error.
         """
-        from ..database.registration import measure_misregistration
+        shift = _field(self.name, self.pre, self.post, degree=0)
+        return shift if self.tilt is None else shift + self.tilt
 
-        found = measure_misregistration(self.pre, self.post, degree=0)
-        if found is None:
-            raise DataError(f"{self.name}: the two images have nothing in common; leave it out.")
-        return np.array([found.coefficients_x[0], found.coefficients_y[0]], np.float32)
+
+def _field(name: str, pre: np.ndarray, post: np.ndarray, degree: int) -> np.ndarray:
+    from ..database.registration import measure_misregistration
+
+    found = measure_misregistration(pre, post, degree=degree)
+    if found is None:
+        raise DataError(f"{name}: the two images have nothing in common; leave it out.")
+    return np.stack(found.field()).astype(np.float32)
+
+
+def _tilt(name: str, pre: np.ndarray, post: np.ndarray) -> np.ndarray:
+    """Misregistration of two dates beside a shift, from all bands, shape ``(2, h, w)``.
+
+    Dates are rectified apart: slopes of up to a tenth of a pixel over the image are
+    common, and all bands share them, whereas their radiometric changes differ.
+    """
+    fields = [_field(name, *bands, degree=1) for bands in zip(pre, post, strict=True)]
+    mean = np.mean(fields, axis=0)
+    return (mean - mean.mean((1, 2), keepdims=True)).astype(np.float32)
 
 
 def pairs_in(folder: str | os.PathLike[str]) -> tuple[list[Pair], list[Pair]]:
@@ -225,12 +246,17 @@ def pairs_in(folder: str | os.PathLike[str]) -> tuple[list[Pair], list[Pair]]:
     dates = []
     for place, bands in (("nanjing", (4, 5, 3)), ("taizhou", (4, 5))):
         files = sorted((folder / "two_dates").glob(f"{place}_*.tif"))
-        for band in bands if len(files) == 2 else ():
-            images = []
-            for file in files:
-                with rasterio.open(file) as source:
-                    images.append(_middle(source.read(band).astype(np.float32), 512))
-            dates.append(Pair(f"{place} band {band}", *images))
+        if len(files) != 2:
+            continue
+        images = []
+        for file in files:
+            with rasterio.open(file) as source:
+                images.append(_middle(source.read().astype(np.float32), 512))
+        tilt = _tilt(place, *images)
+        dates += [
+            Pair(f"{place} band {band}", images[0][band - 1], images[1][band - 1], tilt)
+            for band in bands
+        ]
     acquisitions = []
     for file in sorted((folder / "landsat7").glob("P090R083_*_pan.tif")):
         with rasterio.open(file) as source:
@@ -290,7 +316,7 @@ def real_cases(
         ]
         trace = Trace.of_lines(lines, (height, width))
         ground = xr.DataArray(pair.post, dims=("y", "x"))
-        shift = pair.shift().reshape(2, 1, 1)
+        offset = pair.misregistration()
         for jump in jumps:
             flow = np.stack((dx, dy)) * (jump / 2 / largest)
             post = warp_quintic(ground, (flow[0], flow[1])).values
@@ -299,19 +325,19 @@ def real_cases(
                 f"{pair.name}, offset {jump:g} px",
                 pair.pre,
                 post.astype(np.float32),
-                (flow + shift).astype(np.float32),
+                flow.astype(np.float32) + offset,
                 f"{jump:g}",
                 trace,
             )
 
 
 def null_cases(group: str, pairs: Sequence[Pair]) -> Iterator[Case]:
-    """Real pairs as they are: nothing has moved but the second image as a whole."""
+    """Real pairs as they are: nothing has moved but one image against the other."""
     for pair in pairs:
-        still = np.broadcast_to(pair.shift().reshape(2, 1, 1), (2, *pair.pre.shape))
-        yield Case(group, pair.name, pair.pre, pair.post, still, "0", None)
+        yield Case(group, pair.name, pair.pre, pair.post, pair.misregistration(), "0", None)
 
 
 def _middle(image: np.ndarray, side: int) -> np.ndarray:
-    top, left = ((n - min(side, n)) // 2 for n in image.shape)
-    return image[top : top + side, left : left + side]
+    """Square from the middle of the last two axes."""
+    top, left = ((n - min(side, n)) // 2 for n in image.shape[-2:])
+    return image[..., top : top + side, left : left + side]
