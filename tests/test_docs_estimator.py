@@ -1,5 +1,6 @@
 """The estimator that docs/contributing.rst shows is one: all that is promised comes with it."""
 
+import ast
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -44,6 +45,23 @@ def pair() -> tuple[xr.DataArray, xr.DataArray]:
 def test_the_page_shows_this_file() -> None:
     """If it fails, the contributing page shows something else than what is tested here."""
     assert f"snippets/{NAME}.py" in (DOCS / "contributing.rst").read_text(encoding="utf-8")
+
+
+def test_it_is_thirty_lines() -> None:
+    """If it fails, the page promises less work than it is."""
+    source = (DOCS / "snippets" / f"{NAME}.py").read_text(encoding="utf-8")
+    lines = source.splitlines()
+    (whole,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+    documented = [n for n in ast.walk(whole) if isinstance(n, ast.ClassDef | ast.FunctionDef)]
+    spoken = {
+        line
+        for node in documented
+        if ast.get_docstring(node)
+        for line in range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
+    }
+    code = set(range(whole.lineno, (whole.end_lineno or 0) + 1)) - spoken
+    assert sum(bool(lines[n - 1].strip()) for n in code) <= 30
+    assert "30 lines" in (DOCS / "contributing.rst").read_text(encoding="utf-8")
 
 
 def test_every_model_is_documented() -> None:

@@ -13,9 +13,8 @@ from xsubpix.estimators.dense import DenseField, box_mean, sample_blocks
 class LucasKanade(Estimator):
     """Shift of a window from one step on gradients (Lucas & Kanade 1981): below 1 px only.
 
-    ``quality`` is the smaller over the larger eigenvalue of the window's
-    structure matrix: 0 where it holds one straight edge, 1 where gradients
-    have no preferred direction.
+    ``quality`` compares the eigenvalues of the window's structure matrix: 0 where it
+    holds one straight edge, 1 where gradients have no preferred direction.
     """
 
     window: int = 21
@@ -34,22 +33,15 @@ class LucasKanade(Estimator):
         gy, gx = np.gradient((pre + post) / 2)
         change = pre - post  # = g . d, to first order
         known = np.isfinite(gx + gy + change)
-
-        def mean(values: np.ndarray) -> np.ndarray:
-            return box_mean(np.where(known, values, 0.0), self.window)
-
-        xx, xy, yy = mean(gx * gx), mean(gx * gy), mean(gy * gy)
-        bx, by = mean(gx * change), mean(gy * change)
-        det = xx * yy - xy * xy
-        spread = np.sqrt((xx - yy) ** 2 + 4 * xy**2)
-        quality = (xx + yy - spread) / np.maximum(xx + yy + spread, 1e-30)
-        sound = quality > 1e-3
-        missing = box_mean(np.isfinite(change), self.window) < 0.5
-        dx, dy = (
-            np.where(sound, top / np.where(sound, det, 1.0), np.nan)
-            for top in (yy * bx - xy * by, xx * by - xy * bx)
+        xx, xy, yy, bx, by = (
+            box_mean(np.where(known, a * b, 0.0), self.window)
+            for a, b in ((gx, gx), (gx, gy), (gy, gy), (gx, change), (gy, change))
         )
+        quality = 4 * (xx * yy - xy * xy) / np.maximum((xx + yy) ** 2, 1e-30)
+        sound = quality > 1e-3
+        det = np.where(sound, xx * yy - xy * xy, np.nan)
+        dx, dy, sigma = (yy * bx - xy * by) / det, (xx * by - xy * bx) / det, np.nan * det
+        missing = box_mean(np.isfinite(change), self.window) < 0.5
         flags = np.where(missing, Flag.NODATA, np.where(sound, np.uint8(0), Flag.LOW_TEXTURE))
-        sigma = np.full(pre.shape, np.nan)
         parts = (np.where(missing, np.nan, v).astype(np.float32) for v in (dx, dy, sigma, quality))
         return DenseField(*parts, flags.astype(np.uint8))
