@@ -35,7 +35,7 @@ class GeoFlowNet(FlowNetwork):
     name: ClassVar[str] = "geoflownet"
     description: ClassVar[str] = "GeoFlowNet (Montagnon et al. 2024)"
     multiple: ClassVar[int] = 16
-    context: ClassVar[int] = 64
+    context: ClassVar[int] = 128
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__(width=width)

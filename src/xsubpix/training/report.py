@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .scores import GroupScores
-
 if TYPE_CHECKING:
     from .evaluate import Evaluation
 
@@ -82,6 +80,7 @@ def write_page(result: Evaluation, folder: Path, name: str = "networks") -> Path
             ("By distance from the trace", "by_distance"),
             ("By size of the displacement", "by_size"),
             ("By local correlation", "by_correlation"),
+            ("Mean sigma that a method states, by local correlation", "sigma_by_correlation"),
             ("Offset across the trace, found over true, by the part fitted", "offset_by_fit"),
             ("Offset across the trace within 24 px, found over true, by size", "offset_by_size"),
         ):
@@ -120,11 +119,14 @@ def _rows(result: Evaluation, group: str) -> list[list[str]]:
 
 
 def _class_rows(result: Evaluation, group: str, attribute: str) -> list[list[str]]:
-    first: GroupScores = next(iter(result.scores.values()))[group]
-    classes = list(getattr(first, attribute))
+    tables = {method: getattr(groups[group], attribute) for method, groups in result.scores.items()}
+    # A method without sigma has no classes of it, and no row.
+    tables = {method: values for method, values in tables.items() if values}
+    if not tables:
+        return []
+    classes = list(next(iter(tables.values())))
     rows = [["method", *classes]]
-    for method, groups in result.scores.items():
-        values = getattr(groups[group], attribute)
+    for method, values in tables.items():
         rows.append([_shown(method), *(_cell("mean", values.get(c, math.nan)) for c in classes)])
     rows = _without_empty(rows)
     return rows if len(rows[0]) > 2 else []

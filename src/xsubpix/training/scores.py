@@ -69,6 +69,8 @@ class GroupScores:
     offset_by_fit, offset_by_size : dict
         The same by what part of the profiles is fitted, and (within 24 px) by the
         displacement's size.
+    sigma_by_correlation : dict
+        Class to mean sigma; empty without sigma.
     inside_68, inside_95 : float
         Share of components' errors within 1 and 1.96 sigma; NaN without sigma.
     """
@@ -84,6 +86,7 @@ class GroupScores:
     offset: float
     offset_by_fit: dict[str, float]
     offset_by_size: dict[str, float]
+    sigma_by_correlation: dict[str, float]
     inside_68: float
     inside_95: float
 
@@ -108,6 +111,7 @@ class Tally:
         self._missing: list[float] = []
         self._offsets: dict[tuple[float, float], list[tuple[str, float]]] = {f: [] for f in FITS}
         self._ratios: list[np.ndarray] = []
+        self._sigmas: list[np.ndarray] = []
 
     def add(self, case: Case, found: Found, correlation: np.ndarray) -> float:
         """Take in a result; the mean end-point error of this case."""
@@ -138,6 +142,7 @@ class Tally:
         self._missing.append(1 - float(known.mean()))
         if found.sigma is not None:
             sigma = found.sigma[inner][known]
+            self._sigmas.append(sigma.astype(np.float32))
             for wrong in (wrong_x, wrong_y):
                 self._ratios.append(_ratio(wrong[known], sigma))
         if case.trace is not None:
@@ -173,9 +178,18 @@ class Tally:
                 size: _mean(np.array([value for s, value in near if s == size]))
                 for size in sorted({s for s, _ in near}, key=float)
             },
+            sigma_by_correlation=self._told(correlation),
             inside_68=float((ratio[told] <= 1).mean()) if told.any() else math.nan,
             inside_95=float((ratio[told] <= 1.96).mean()) if told.any() else math.nan,
         )
+
+    def _told(self, correlation: np.ndarray) -> dict[str, float]:
+        """Mean sigma by class of correlation."""
+        if not self._sigmas:
+            return {}
+        sigma = np.concatenate(self._sigmas)
+        told = np.isfinite(sigma)
+        return _classes(sigma[told], correlation[told], CORRELATIONS, "{0:g}-{1:g}")
 
 
 def _ratio(wrong: np.ndarray, sigma: np.ndarray) -> np.ndarray:
