@@ -82,7 +82,8 @@ html_sidebars = {
     page: []
     for page in (
         "index", "quickstart", "conventions", "theory", "compares", "changes", "citing",
-        "contributing", "references", "search", "genindex", "gallery/*",
+        "contributing", "references", "search", "genindex", "gallery/*", "inputs", "clusters",
+        "networks", "benchmarks/*", "sg_execution_times",
     )
 }  # fmt: skip
 

@@ -71,18 +71,8 @@ client.close()
 # %%
 # Elsewhere
 # ---------
-# On Slurm, with ``dask-jobqueue``; the rest of the script is as above:
-#
-# .. code-block:: python
-#
-#    from dask_jobqueue import SLURMCluster
-#
-#    cluster = SLURMCluster(cores=8, processes=1, memory="16GB", walltime="01:00:00")
-#    cluster.scale(jobs=20)
-#    client = Client(cluster)
-#
-# Give files that every node can read. One GPU a worker is found by itself
-# (``device="auto"``). From a shell on one machine, without a line of Python, and to be
-# resumed where it was stopped::
+# On Slurm, clouds and GPUs the client is another one and the rest of the script as above;
+# :doc:`/clusters` has the recipes. From a shell on one machine, without a line of
+# Python, and resumed where it was stopped::
 #
 #    xsubpix correlate pre.tif post.tif disp.tif --step 4

@@ -71,16 +71,17 @@ print("median error of what was kept:\n" + "\n".join(lines))
 # White: flagged, or unlike the neighbours. Along the margins of the ice the ground is
 # sheared by more than a pixel in a few: no window is rigid there.
 
-# sphinx_gallery_thumbnail_number = 1
 panels = {"truth": truth, **fields}
-fig, axes = plt.subplots(1, len(panels), figsize=(15, 4), layout="constrained", sharey=True)
-for ax, (name, field) in zip(axes, panels.items(), strict=True):
+fig, axes = plt.subplots(2, 3, figsize=(10, 7), layout="constrained", sharex=True, sharey=True)
+for ax in axes.flat[len(panels) :]:
+    ax.set_axis_off()
+for ax, (name, field) in zip(axes.flat, panels.items(), strict=False):
     length = field.subpix.magnitude()
     in_km = length.assign_coords(x=length.x / 1e3, y=length.y / 1e3)
     shown = in_km.plot.imshow(ax=ax, cmap="viridis", vmin=0, vmax=320, add_colorbar=False)
     ax.set(title=name, aspect="equal", xlabel="x (km)", ylabel="y (km)")
     ax.label_outer()
-fig.colorbar(shown, ax=axes, label="displacement (m)", shrink=0.85)
+fig.colorbar(shown, ax=axes, label="displacement (m)", shrink=0.7)
 
 # %%
 # Across the ice

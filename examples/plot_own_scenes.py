@@ -106,7 +106,7 @@ done = subprocess.run(
     [sys.executable, "-m", "xsubpix", *command], cwd=folder, capture_output=True, text=True
 )
 print("xsubpix", *command)
-print(done.stdout, *done.stderr.strip().splitlines()[-2:], sep="\n")
+print(done.stdout)
 
 # %%
 pd.read_csv(folder / "adapted" / "progress.csv")

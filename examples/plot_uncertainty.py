@@ -110,7 +110,7 @@ for name, field in steps.items():
     error = field.subpix.epe(true)
     kept, mean, most = error.notnull().mean(), error.mean(), error.quantile(0.99)
     print(f"{name:<15} {kept:4.0%} kept, mean error {mean:.2f} m, 99 % below {most:.2f} m")
-print(steps["and quality"].attrs["mask"])
+print(steps["and quality"].attrs["mask"].replace("; ", "\n"))
 
 # %%
 # What reaches the offset
@@ -125,8 +125,10 @@ for name, disp in fields.items():
     found = disp.subpix.mask(flags=UNSURE).subpix.filter_outliers().subpix.offsets(fault, **options)
     inside = (found.parallel_low <= known.parallel) & (known.parallel <= found.parallel_high)
     count = int((found.parallel.notnull() & known.parallel.notnull()).sum())
-    mean, true_mean = found.parallel.mean(), known.parallel.mean()
-    print(f"{name}: {inside.sum()} of {count} hold the truth; mean {mean:.1f} m of {true_mean:.1f}")
+    mean, right = found.parallel.mean(), known.parallel.mean()
+    print(
+        f"{name}: {int(inside.sum())} of {count} hold it; mean {mean:.1f} m of {right:.1f}"
+    )
 found.subpix.plot(truth=known, title="phase", figure=plt.figure())
 
 # %%
