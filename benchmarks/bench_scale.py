@@ -90,9 +90,9 @@ def bare_fft(count: int, window: int, planes: int) -> float:
     """CPU seconds of real transforms of `count` windows, in batches that stay in the cache."""
     import torch
 
-    from xsubpix.estimators.windows import BATCH_ELEMENTS
+    from xsubpix.estimators.gpu import ELEMENTS
 
-    batch = max(1, BATCH_ELEMENTS // window**2)
+    batch = max(1, ELEMENTS // window**2)
     data = torch.randn(batch, window, window)
     batches = -(-count // batch)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -30,7 +31,6 @@ _SQUARE = 9
 _SIGMA_PER_SPREAD = math.sqrt(3.0)
 # Squares with less variance, of images whose local deviation is 1, have no texture.
 _FAINTEST = 1e-6
-_NAMES = ("dx", "dy", "spread", "quality", "share", "told")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +79,10 @@ class Network(Estimator):
     Notes
     -----
     Weights are loaded once a process; an estimator holds their name and digest
-    alone. Convolutions run in bfloat16 where the processor has instructions for
-    it, otherwise in single precision; results differ by some 0.003 px.
+    alone. Convolutions run in bfloat16 where the processor or the GPU has
+    instructions for it, otherwise in single precision; results differ by some
+    0.003 px. A GPU gets as many tiles at once as its free memory holds, and half as
+    many when that was too much; ``window=2048`` keeps it busier than the default.
     """
 
     weights: str = dataclasses.field(kw_only=True)
@@ -161,62 +163,62 @@ class Network(Estimator):
         """Measure two batches of tiles; see :meth:`Estimator.__call__`."""
         import torch
 
+        from .gpu import own_stream
         from .windows import one_thread, torch_device
 
         place = torch_device(self.device)
         network = _loaded(self.weights, self.digest, str(place))
         cut, step = core_of_block(self.step, self.tile)
         inside = slice(cut, pre.shape[1] - cut)
-        with one_thread(), torch.inference_mode():
-            fields = [
-                self._field(network, place, one, two, self.halo)
-                for one, two in zip(pre[:, inside, inside], post[:, inside, inside], strict=True)
-            ]
+        pre, post = (tiles[:, inside, inside] for tiles in (pre, post))
+        with one_thread(), torch.inference_mode(), own_stream(place):
+            fields = self._fields(network, place, pre, post)
         return sample_blocks(fields, self.halo, step)
 
-    def _field(
+    def _fields(
+        self, network: FlowNetwork, place: torch.device, pre: np.ndarray, post: np.ndarray
+    ) -> list[DenseField]:
+        """Result at the pixels of each tile within its margin; nothing in the margin."""
+        fields = [DenseField.empty(tile.shape) for tile in pre]
+        alike: dict[_Part, list[int]] = {}
+        for k, (one, two) in enumerate(zip(pre, post, strict=True)):
+            part = _part_with_data(np.isfinite(one) & np.isfinite(two), network.multiple, self.halo)
+            if part is not None:
+                alike.setdefault(part, []).append(k)
+        for part, which in alike.items():
+            box = slice(*part.rows), slice(*part.cols)
+            one, two = (x[which][:, box[0], box[1]] for x in (pre, post))
+            measured = _measure_all(
+                network, place, one, two, part.inside, self.ensemble, self.digest
+            )
+            top, bottom, left, right = part.inside
+            inner = (
+                slice(box[0].start + top, box[0].start + bottom),
+                slice(box[1].start + left, box[1].start + right),
+            )
+            for k, values in zip(which, measured, strict=True):
+                fields[k].put(inner, self._described(*values))
+        return fields
+
+    def _described(
         self,
-        network: FlowNetwork,
-        place: torch.device,
-        pre: np.ndarray,
-        post: np.ndarray,
-        margin: int,
+        dx: np.ndarray,
+        dy: np.ndarray,
+        spread: np.ndarray,
+        quality: np.ndarray,
+        share: np.ndarray,
+        told: np.ndarray,
     ) -> DenseField:
-        """Result at the pixels of one tile within its margin; nothing in the margin."""
-        field = DenseField.empty(pre.shape)
-        valid = np.isfinite(pre) & np.isfinite(post)
-        box = _part_with_data(valid, network.multiple)
-        if box is None:
-            return field
-        inner = []
-        for side, n in zip(box, pre.shape, strict=True):
-            first, last = max(side.start, margin), min(side.stop, n - margin)
-            if first >= last:
-                return field
-            inner.append(slice(first, last))
-        inside = (
-            inner[0].start - box[0].start, inner[0].stop - box[0].start,
-            inner[1].start - box[1].start, inner[1].stop - box[1].start,
-        )  # fmt: skip
-        measured = _measure(network, place, pre[box], post[box], inside, self.ensemble)
-        values = dict(
-            zip(("dx", "dy", "spread", "quality", "share", "told"), measured, strict=True)
-        )
+        """What was measured, with its flags and sigma."""
         factor = float(self.card.get("calibration", {}).get("sigma", 1.0)) * _SIGMA_PER_SPREAD
-        flags = np.zeros(values["dx"].shape, np.uint8)
+        flags = np.zeros(dx.shape, np.uint8)
         reach = self.own_search
-        far = (np.abs(values["dx"]) > reach) | (np.abs(values["dy"]) > reach)
-        flags[far] |= Flag.OUT_OF_RANGE
-        textured = values["told"] > 0
+        flags[(np.abs(dx) > reach) | (np.abs(dy) > reach)] |= Flag.OUT_OF_RANGE
+        textured = told > 0
         flags[~textured] |= Flag.LOW_TEXTURE
-        flags[values["share"] < 0.5] = Flag.NODATA
-        dx, dy, sigma = (
-            np.where(textured, values[k], np.float32(np.nan)) for k in ("dx", "dy", "spread")
-        )
-        field.put(
-            (inner[0], inner[1]), DenseField(dx, dy, factor * sigma, values["quality"], flags)
-        )
-        return field
+        flags[share < 0.5] = Flag.NODATA
+        dx, dy, sigma = (np.where(textured, v, np.float32(np.nan)) for v in (dx, dy, spread))
+        return DenseField(dx, dy, factor * sigma, quality, flags)
 
 
 def weights_path(weights: str) -> Path:
@@ -271,16 +273,78 @@ def _fast_bfloat16() -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in names)
 
 
-def _part_with_data(valid: np.ndarray, multiple: int) -> tuple[slice, slice] | None:
-    """The smallest box with all valid pixels, on the grid of the network's reductions."""
-    box = []
+class _Part(NamedTuple):
+    """The part of a tile that has data: first and last rows and columns."""
+
+    rows: tuple[int, int]
+    cols: tuple[int, int]
+    #: What is asked for (rows, then columns), counted from the part's first pixel.
+    inside: tuple[int, int, int, int]
+
+
+def _part_with_data(valid: np.ndarray, multiple: int, margin: int) -> _Part | None:
+    """The smallest part with all valid pixels, on the grid of the network's reductions."""
+    box: list[tuple[int, int]] = []
+    inside: list[int] = []
     for k, n in enumerate(valid.shape):
         places = np.flatnonzero(valid.any(axis=1 - k))
         if not len(places):
             return None
         start = int(places[0]) // multiple * multiple
-        box.append(slice(start, min(n, -(-(int(places[-1]) + 1) // multiple) * multiple)))
-    return box[0], box[1]
+        stop = min(n, -(-(int(places[-1]) + 1) // multiple) * multiple)
+        first, last = max(start, margin), min(stop, n - margin)
+        if first >= last:
+            return None
+        box.append((start, stop))
+        inside += [first - start, last - start]
+    return _Part(box[0], box[1], (inside[0], inside[1], inside[2], inside[3]))
+
+
+def _measure_all(
+    network: FlowNetwork,
+    place: torch.device,
+    pre: np.ndarray,
+    post: np.ndarray,
+    inside: tuple[int, int, int, int],
+    ensemble: int,
+    digest: str,
+) -> np.ndarray:
+    """:func:`_measure` of tiles (n, h, w), as many at once, or as little, as memory allows."""
+    import torch
+
+    from .gpu import fitting, in_batches, weighed
+
+    pixels, work = pre[0].size, (digest, str(place))
+
+    def run(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+        with weighed(place, work, one.size):
+            return _measure(network, place, one, two, inside, ensemble)
+
+    with contextlib.suppress(torch.OutOfMemoryError):
+        return np.concatenate(in_batches(run, (pre, post), fitting(place, work, pixels)))
+    # Not even one tile: in two parts, each with its own context.
+    torch.cuda.empty_cache()
+    sizes = inside[1] - inside[0], inside[3] - inside[2]
+    axis = int(np.argmax(sizes))
+    middle = (inside[2 * axis] + sizes[axis] // 2) // network.multiple * network.multiple
+    if not inside[2 * axis] < middle < inside[2 * axis + 1]:
+        raise ModelError(
+            f"{place} has no memory left for {pre.shape[1]} x {pre.shape[2]} pixels at once. Free "
+            "some, take fewer threads or a smaller window=, or device='cpu'."
+        )
+    halves = []
+    for first, last in ((inside[2 * axis], middle), (middle, inside[2 * axis + 1])):
+        start = max(0, first - network.context) // network.multiple * network.multiple
+        cut = [slice(None), slice(None), slice(None)]
+        cut[1 + axis] = slice(start, last + network.context)
+        part = list(inside)
+        part[2 * axis : 2 * axis + 2] = first - start, last - start
+        one, two = (x[tuple(cut)] for x in (pre, post))
+        top, bottom, left, right = part
+        halves.append(
+            _measure_all(network, place, one, two, (top, bottom, left, right), ensemble, digest)
+        )
+    return np.concatenate(halves, axis=2 + axis)
 
 
 def _measure(
@@ -290,24 +354,27 @@ def _measure(
     post: np.ndarray,
     inside: tuple[int, int, int, int],
     ensemble: int,
-) -> list[np.ndarray]:
-    """dx, dy, spread, quality, share of valid pixels and texture at the pixels inside."""
+) -> np.ndarray:
+    """dx, dy, spread, quality, share of valid pixels and texture at the pixels inside.
+
+    Of tiles (n, h, w), shape (n, 6, rows, columns).
+    """
     import torch
     import torch.nn.functional as F
 
     from ..networks.normalise import normalise
     from ..networks.views import mean_of_views
     from ..networks.warping import warp_back
+    from .gpu import has_bfloat16, to_device, to_host
 
-    height, width = pre.shape
+    height, width = pre.shape[1:]
     lack = (0, -width % network.multiple, 0, -height % network.multiple)
     images, known = [], []
     for image in (pre, post):
-        tensor = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(place)[None]
-        values, valid = normalise(F.pad(tensor, lack, value=torch.nan))
+        values, valid = normalise(F.pad(to_device(image, place), lack, value=torch.nan))
         images.append(values)
         known.append(valid)
-    half = place.type == "cuda" or (place.type == "cpu" and _fast_bfloat16())
+    half = has_bfloat16(place) or (place.type == "cpu" and _fast_bfloat16())
     with torch.autocast(place.type, torch.bfloat16, enabled=half):
         flow, log_spread = mean_of_views(network, images[0], images[1], inside, ensemble)
     spread = torch.full_like(flow[:, :1], torch.nan) if log_spread is None else log_spread.exp()
@@ -328,7 +395,7 @@ def _measure(
     quality, told = _correlation(images[0][..., rows, cols], back, both)
     beyond = torch.cat((quality, _mean(both), told), 1)
     here = beyond[..., up : up + flow.shape[-2], ahead : ahead + flow.shape[-1]]
-    return list(torch.cat((flow, spread, here), 1)[0].cpu().numpy())
+    return to_host(torch.cat((flow, spread, here), 1))
 
 
 def _correlation(

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import torch
 
-from .windows import BATCH_ELEMENTS, FAINTEST, Match, Pair, by_chance
+from .gpu import elements_at_once, in_batches
+from .windows import FAINTEST, Match, Pair, by_chance
 
 __all__ = ["PlaneFit", "fit_plane", "phase_peak"]
 
@@ -84,11 +85,10 @@ def phase_peak(
         Its shift is the vertex of the parabolas through the largest value and
         its neighbours.
     """
-    batch = max(1, BATCH_ELEMENTS // pair.window**2)
-    parts = [
-        _phase_peak(pair, r, c, search, judge)
-        for r, c in zip(rows.split(batch), cols.split(batch), strict=True)
-    ]
+    parts = in_batches(
+        lambda r, c: _phase_peak(pair, r, c, search, judge), (rows, cols),
+        elements_at_once(pair.device) // pair.window**2,
+    )  # fmt: skip
     return Match(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
@@ -190,11 +190,10 @@ def fit_plane(
     tolerance : float
         Convergence: size of the last step, pixels.
     """
-    batch = max(1, BATCH_ELEMENTS // pair.window**2)
-    parts = [
-        _fit(pair, r, c, s, search, mask, iterations, exponent, tolerance)
-        for r, c, s in zip(*(x.split(batch) for x in (rows, cols, start)), strict=True)
-    ]
+    parts = in_batches(
+        lambda r, c, s: _fit(pair, r, c, s, search, mask, iterations, exponent, tolerance),
+        (rows, cols, start), elements_at_once(pair.device) // pair.window**2,
+    )  # fmt: skip
     return PlaneFit(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 

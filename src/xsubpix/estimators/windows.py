@@ -16,15 +16,13 @@ import numpy as np
 import torch
 
 from ..errors import ModelError
+from .gpu import elements_at_once, in_batches
 
 __all__ = [
     "Fit", "Match", "Pair", "by_chance", "centred", "fisher", "inverse", "one_thread", "refine",
     "search_peak", "torch_device",
 ]  # fmt: skip
 
-# Elements of the windows worked on together: their arrays stay in the processor's
-# cache, which makes transforms and sums several times faster.
-BATCH_ELEMENTS = 2**18
 # An eighth of the window on each side has under 1 % of the taper's weight in all, and is
 # only used to interpolate.
 RIM = 8
@@ -203,13 +201,14 @@ def search_peak(pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int)
 
     """
     n, side = pair.window, pair.window + 2 * search
-    batch = max(1, BATCH_ELEMENTS // side**2)
-    parts = []
-    for r, c in zip(rows.split(batch), cols.split(batch), strict=True):
+
+    def match(r: torch.Tensor, c: torch.Tensor) -> Match:
         ncc = _ncc_surface(pair, r, c, search)
         shift = _argmax(ncc, search)
         ncc = torch.where(ncc > -1.0, fisher(ncc), -torch.inf)
-        parts.append(Match(shift.float(), *by_chance(ncc, shift, n, LEAD)))
+        return Match(shift.float(), *by_chance(ncc, shift, n, LEAD))
+
+    parts = in_batches(match, (rows, cols), elements_at_once(pair.device) // side**2)
     return Match(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
@@ -371,9 +370,8 @@ def refine(
     tolerance : float
         Convergence: size of the last step, pixels.
     """
-    batch = max(1, BATCH_ELEMENTS // pair.window**2)
-    parts = []
-    for r, c, s in zip(*(x.split(batch) for x in (rows, cols, start)), strict=True):
+
+    def fitted(r: torch.Tensor, c: torch.Tensor, s: torch.Tensor) -> Fit:
         fit = _refine_once(pair, r, c, s, search, 2, tolerance)
         left = (~fit.converged).nonzero()[:, 0]
         if left.numel():
@@ -384,7 +382,10 @@ def refine(
             fit = fit.replaced(
                 left, _refine_once(pair, r[left], c[left], again, search, steps, tolerance)
             )
-        parts.append(fit)
+        return fit
+
+    size = elements_at_once(pair.device) // pair.window**2
+    parts = in_batches(fitted, (rows, cols, start), size)
     return Fit(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
