@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import html
+import re
 
 import numpy as np
 import xarray as xr
