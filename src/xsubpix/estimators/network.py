@@ -92,7 +92,11 @@ class Network(Estimator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "weights", str(self.weights))
+        weights = str(self.weights)
+        if weights not in shipped_models() and Path(weights).is_file():
+            # Workers of a cluster have working directories of their own.
+            weights = str(Path(weights).absolute())
+        object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "window", whole_number("window", self.window, 64, 4096))
         if self.ensemble not in (1, 2, 4) or isinstance(self.ensemble, bool):
             raise ModelError(f"ensemble={self.ensemble!r}: give 1, 2 or 4.")
