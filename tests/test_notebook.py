@@ -48,7 +48,7 @@ print(json.dumps({
 }))
 """,
     "other grid": "ds.pre.subpix.correlate(ds.post.isel(x=slice(0, 32)))",
-    "unknown model": 'ds.pre.subpix.correlate(ds.post, model="faze")',
+    "unknown model": 'ds.pre.subpix.correlate(ds.post, model="fase")',
     "inside a function": """
 def mine(field):
     return field.subpix.mask(flags="cloud")
@@ -138,7 +138,7 @@ def test_question_mark_explains(outputs: dict[str, list[Any]]) -> None:
             continue
         assert "Parameters\n" in text, name
         assert "\ndisp : xarray.Dataset\n" not in text, name
-        assert "\npre" not in text, name
+        assert "\npre, post : " not in text, name
     helped = printed(outputs["help"])
     assert "spacing : float" in helped["offsets"]
     assert "post : xarray.DataArray" in helped["correlate"]
