@@ -50,7 +50,9 @@ def laziness(size: int, model: str, options: dict[str, Any], repeats: int) -> No
     images = [xr.DataArray(pixels, dims=("y", "x")) for pixels in pair(size)]
     chunks = {"y": 2048, "x": 2048}
     # What importing and loading take is not laziness.
-    xsubpix.correlate(*(image[:256, :256] for image in images), model=model, **options)
+    small = [image[:256, :256] for image in images]
+    xsubpix.correlate(*small, model=model, **options)
+    xsubpix.correlate(*(image.chunk(128) for image in small), model=model, **options).compute()
 
     def lazy(workers: int) -> None:
         disp = xsubpix.correlate(*(im.chunk(chunks) for im in images), model=model, **options)
