@@ -126,9 +126,7 @@ for name, disp in fields.items():
     inside = (found.parallel_low <= known.parallel) & (known.parallel <= found.parallel_high)
     count = int((found.parallel.notnull() & known.parallel.notnull()).sum())
     mean, right = found.parallel.mean(), known.parallel.mean()
-    print(
-        f"{name}: {int(inside.sum())} of {count} hold it; mean {mean:.1f} m of {right:.1f}"
-    )
+    print(f"{name}: {int(inside.sum())} of {count} hold it; mean {mean:.1f} m of {right:.1f}")
 found.subpix.plot(truth=known, title="phase", figure=plt.figure())
 
 # %%
