@@ -66,7 +66,7 @@ class FlowNetC(FlowNetwork):
     name: ClassVar[str] = "flownet-c"
     description: ClassVar[str] = "FlowNet-C (Dosovitskiy et al. 2015)"
     multiple: ClassVar[int] = 64
-    context: ClassVar[int] = 64
+    context: ClassVar[int] = 320
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__(width=width)

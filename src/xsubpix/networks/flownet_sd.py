@@ -32,7 +32,7 @@ class FlowNetSD(FlowNetwork):
     name: ClassVar[str] = "flownet-sd"
     description: ClassVar[str] = "FlowNet-SD (Ilg et al. 2017)"
     multiple: ClassVar[int] = 64
-    context: ClassVar[int] = 64
+    context: ClassVar[int] = 320
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__(width=width)

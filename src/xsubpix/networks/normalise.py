@@ -62,12 +62,12 @@ def normalise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     centred = torch.where(known, image - image.sum((2, 3), keepdim=True) / count, 0.0)
     power = (centred.square().sum((2, 3), keepdim=True) / count).sqrt()
     z = (centred / torch.where(power > 0, power, 1.0)).float()
-    share = _box(valid, SIDE)
+    share = _share(valid, SIDE)
     safe = share.clamp_min(1e-6)
     mean = _box(z, SIDE) / safe
     var = (_box(z.square(), SIDE) / safe - mean.square()).clamp_min(0.0)
     var = torch.where(share > 1e-6, var, 0.0)
-    wide = _box(var * valid, _WIDE) / _box(valid, _WIDE).clamp_min(1e-6)
+    wide = _box(var * valid, _WIDE) / _share(valid, _WIDE).clamp_min(1e-6)
     scale = (var + _FLOOR * wide).sqrt()
     out = (z - mean) * valid / torch.where(scale > 1e-6, scale, 1.0)
     return out.clamp(-_LARGEST, _LARGEST), valid
@@ -92,6 +92,22 @@ def gradient_direction(images: torch.Tensor) -> torch.Tensor:
     gy = (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / 2
     length = (gx.square() + gy.square() + _FAINT**2).sqrt()
     return torch.cat((gx / length, gy / length), 1)
+
+
+def _share(valid: torch.Tensor, side: int) -> torch.Tensor:
+    """Share of valid pixels in a centred square; none beyond the border."""
+    if not bool(valid.all()):
+        return _box(valid, side)
+    # Nothing is missing: the share of a square is that of its rows times that of its columns.
+    rows, cols = valid[:1, :, :, :1], valid[:1, :, :1]
+    return _line(rows, side, 2) * _line(cols, side, 3)
+
+
+def _line(ones: torch.Tensor, side: int, dim: int) -> torch.Tensor:
+    n = ones.shape[dim]
+    place = torch.arange(n, device=ones.device)
+    first, last = (place - side // 2).clamp_min(0), (place + side // 2).clamp_max(n - 1)
+    return ((last - first + 1).float() / side).view(ones.shape)
 
 
 def _box(values: torch.Tensor, side: int) -> torch.Tensor:

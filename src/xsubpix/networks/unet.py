@@ -144,7 +144,12 @@ class PyramidUNet(FlowNetwork):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What is left of the flow at one level, and its spread; pixels of the level."""
         both = torch.cat((pre, moved), 1)
-        x = F.pixel_unshuffle(torch.cat((both, gradient_direction(both), flow), 1), 2)
+        parts = [both, gradient_direction(both), flow]
+        kind = both.device.type
+        if torch.is_autocast_enabled(kind):
+            # As the first convolution would, but before the copies: half of the bytes.
+            parts = [part.to(torch.get_autocast_dtype(kind)) for part in parts]
+        x = F.pixel_unshuffle(torch.cat(parts, 1), 2)
         x = self.enter(x.contiguous(memory_format=torch.channels_last))
         skips = [x]
         for down in self.down:
