@@ -94,7 +94,7 @@ def evaluate(session: nox.Session) -> None:
     session.run(
         "xsubpix", "evaluate",
         "unet", "geoflownet", "flownet-sd", "window-cnn",
-        "cosi-corr:window=32", "cosi-corr:window=64", "micmac", "deepflow", "dis", "tvl1",
+        "cosi-corr:window=32", "cosi-corr:window=64", "deepflow", "dis", "tvl1",
         "benchmarks/peers.py:openpiv", "benchmarks/peers.py:pyxel",
         "--data", database, "--workers", str(os.cpu_count() or 1),
         *(session.posargs or ["--out", "docs/benchmarks"]), env={"OMP_NUM_THREADS": "1"},
