@@ -106,8 +106,8 @@ def offsets(
     values are left at a station: as many as the values over the area in which noise
     hangs together, less the coefficients (JCGM 2008, annex G).
 
-    In noise that is all there is, one sigma holds 66 to 69 % of known offsets and the
-    95 % interval 94 to 95 %; in fields that ``"phase"`` measured on changed ground 59 %
+    In noise that is all there is, one sigma holds 67 % of known offsets and the 95 %
+    interval 94 %, 62 % and 93 % where it is correlated over 3 pixels; in fields that ``"phase"`` measured on changed ground 59 %
     and 94 % (``benchmarks/bench_products.py``): what is correlated over much of
     `half_length` looks like a slope, and residuals do not show it. ``order=0`` held 72 %
     and 96 % there.
