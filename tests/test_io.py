@@ -263,6 +263,8 @@ def test_a_stopped_process_leaves_nothing_behind(tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW, str(folder / "d.tif"), str(started)],
         stderr=subprocess.DEVNULL,
+        # Shells start what runs in the background deaf to SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         for _ in range(600):
