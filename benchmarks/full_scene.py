@@ -13,6 +13,7 @@ memory over the processes of the command, looked at ten times a second.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import signal
@@ -372,20 +373,23 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["unet", "cosi-corr:step=4"])
     parser.add_argument("--kill-at", type=float, help="share of the blocks; then -9, and resumed")
     parser.add_argument("--noise", type=float, default=200.0, help="of 2000 of contrast")
-    parser.add_argument("--out", type=Path, help="page to write, *.rst")
+    parser.add_argument(
+        "--out", type=Path, help="page to write, *.rst: all that was run in the folder"
+    )
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     print("  ".join(HEAD), flush=True)
-    rows = []
+    kept = options.folder / "rows.json"
+    rows = json.loads(kept.read_text()) if kept.exists() else {}
     for size in options.sizes:
         for spec in options.models:
-            rows.append(measure(options.folder, size, spec, options.kill_at, options.noise))
+            row = measure(options.folder, size, spec, options.kill_at, options.noise)
+            rows[f"{spec} {size:06d}"] = row
+            kept.write_text(json.dumps(rows, indent=1))
             if options.out:
-                given = " ".join(map(str, ["--sizes", *options.sizes, "--models", *options.models]))
-                if options.kill_at is not None:
-                    given += f" --kill-at {options.kill_at}"
+                table = [rows[key] for key in sorted(rows, key=lambda k: (k.split()[0], k))]
                 options.out.write_text(
-                    as_rst(rows, f"python benchmarks/full_scene.py --folder FOLDER {given}")
+                    as_rst(table, "python benchmarks/full_scene.py --folder FOLDER --out PAGE")
                 )
 
 
