@@ -202,3 +202,18 @@ def test_dask_gets_the_same_name_for_the_same_weights(weights, scene, image):
     one, two = (xsubpix.correlate(pre, post, model=weights, **OPTIONS).east for _ in range(2))
     assert one.data.name == two.data.name
     assert isinstance(one, xr.DataArray)
+
+
+def test_data_that_end_askew_keep_what_is_missing_around_them():
+    """Tiles beside a slanted border would be cut at different distances from it, and not meet."""
+    from xsubpix.estimators.network import _part_with_data
+
+    valid = np.ones((256, 256), bool)
+    valid[:, :40] = False
+    straight = _part_with_data(valid, 16, 64)
+    assert straight.cols == (32, 256)
+    rows, cols = np.indices(valid.shape)
+    askew = _part_with_data(cols > 100 + rows // 4, 16, 64)
+    assert askew.cols == (32, 256)
+    assert askew.rows == (0, 256)
+    assert _part_with_data(np.zeros_like(valid), 16, 64) is None

@@ -107,8 +107,8 @@ def offsets(
     hangs together, less the coefficients (JCGM 2008, annex G).
 
     In noise that is all there is, one sigma holds 67 % of known offsets and the 95 %
-    interval 94 %, 62 % and 93 % where it is correlated over 3 pixels; in fields that ``"phase"`` measured on changed ground 59 %
-    and 94 % (``benchmarks/bench_products.py``): what is correlated over much of
+    interval 94 %, 62 % and 93 % where it is correlated over 3 pixels; in fields that
+    ``"phase"`` measured on changed ground 59 % and 94 % (``benchmarks/bench_products.py``): what is correlated over much of
     `half_length` looks like a slope, and residuals do not show it. ``order=0`` held 72 %
     and 96 % there.
 

@@ -31,6 +31,8 @@ _SQUARE = 9
 _SIGMA_PER_SPREAD = math.sqrt(3.0)
 # Squares with less variance, of images whose local deviation is 1, have no texture.
 _FAINTEST = 1e-6
+# Where data end in a line with this share of valid pixels or more, they end straight.
+_STRAIGHT = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,15 +289,28 @@ class _Part(NamedTuple):
 
 
 def _part_with_data(valid: np.ndarray, multiple: int, margin: int) -> _Part | None:
-    """The smallest part with all valid pixels, on the grid of the network's reductions."""
+    """The smallest part with all valid pixels, on the grid of the network's reductions.
+
+    A network takes the end of what it is given for another thing than missing
+    pixels. Where data end along a line, as at an image's border, that end is the
+    same for all tiles; where they end askew, the part goes on by `margin`, so that
+    neighbouring tiles see the same missing pixels and meet without a seam.
+    """
     box: list[tuple[int, int]] = []
     inside: list[int] = []
-    for k, n in enumerate(valid.shape):
-        places = np.flatnonzero(valid.any(axis=1 - k))
-        if not len(places):
-            return None
-        start = int(places[0]) // multiple * multiple
-        stop = min(n, -(-(int(places[-1]) + 1) // multiple) * multiple)
+    lines = [np.flatnonzero(valid.any(axis=1 - k)) for k in (0, 1)]
+    if not lines[0].size:
+        return None
+    whole = valid[tuple(slice(places[0], places[-1] + 1) for places in lines)]
+    for k, (n, places) in enumerate(zip(valid.shape, lines, strict=True)):
+        start, stop = int(places[0]), int(places[-1]) + 1
+        ends = np.moveaxis(whole, k, 0)
+        if ends[0].mean() < _STRAIGHT:
+            start = max(0, start - margin)
+        if ends[-1].mean() < _STRAIGHT:
+            stop = min(n, stop + margin)
+        start = start // multiple * multiple
+        stop = min(n, -(-stop // multiple) * multiple)
         first, last = max(start, margin), min(stop, n - margin)
         if first >= last:
             return None
