@@ -108,9 +108,10 @@ def offsets(
 
     In noise that is all there is, one sigma holds 67 % of known offsets and the 95 %
     interval 94 %, 62 % and 93 % where it is correlated over 3 pixels; in fields that
-    ``"phase"`` measured on changed ground 59 % and 94 % (``benchmarks/bench_products.py``): what is correlated over much of
-    `half_length` looks like a slope, and residuals do not show it. ``order=0`` held 72 %
-    and 96 % there.
+    ``"phase"`` measured on changed ground 59 % and 94 %
+    (``benchmarks/bench_products.py``): what is correlated over much of `half_length`
+    looks like a slope, and residuals do not show it. ``order=0`` held 72 % and 96 %
+    there.
 
     What it cannot know: strain within the gap and slip that did not
     reach the ground count as offset as far as they look like one from outside
