@@ -28,15 +28,40 @@ MODELS = [
 ]
 
 
+# A cluster that lost its workers waits for others, for ever: tests do not, seconds.
+LONGEST = 300
+
+
+@pytest.fixture(autouse=True)
+def limited():
+    """A test that waits for ever fails."""
+
+    def give_up(number, frame):
+        raise TimeoutError(f"nothing within {LONGEST} s: has the cluster lost its workers?")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LONGEST)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def client(cluster):
+    """The client, once both workers are there."""
+    cluster.wait_for_workers(2, timeout=120)
+    return cluster
+
+
 @pytest.fixture(scope="module")
-def client():
+def cluster():
     """Two workers, each a process."""
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
             silence_logs=50,
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
+        ) as workers,
+        distributed.Client(workers, set_as_default=False) as client,
     ):  # fmt: skip
         yield client
 
