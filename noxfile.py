@@ -1,4 +1,4 @@
-"""Sessions: demo, tests, cluster, lint, typecheck, docs, bench, evaluate, build."""
+"""Sessions: demo, tests, lint, typecheck, docs, bench, evaluate, build."""
 
 import glob
 import os
@@ -32,21 +32,8 @@ def tests(session: nox.Session) -> None:
     if shutil.which("gfortran"):
         # Okada's rectangles, against which dislocations are tested; built from Fortran.
         session.install("--constraint", CONSTRAINTS, "okada-wrapper")
-    if session.posargs:
-        session.run("pytest", *session.posargs, env={"OMP_NUM_THREADS": "1"})
-        return
-    # Clusters start processes of their own, and wait for ever when they lose them: see `cluster`.
-    workers = str(os.cpu_count() or 1)
-    session.run(
-        "pytest", "-n", workers, "--ignore=tests/test_distributed.py", env={"OMP_NUM_THREADS": "1"}
-    )
-
-
-@nox.session
-def cluster(session: nox.Session) -> None:
-    """Tests on a cluster of two processes."""
-    install(session, "tests")
-    session.run("pytest", "tests/test_distributed.py", env={"OMP_NUM_THREADS": "1"})
+    arguments = session.posargs or ["-n", str(os.cpu_count() or 1)]
+    session.run("pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

@@ -3,7 +3,6 @@
 import os
 import pickle
 import signal
-import sys
 
 import dask
 import dask.array as da
@@ -179,16 +178,6 @@ def marked(files, folder, kill=False):
 
 QUICK = {"model": "phase", "refine": False, "window": 16, "step": 4}
 META = np.empty((0, 0), np.float32)
-
-
-@pytest.fixture(autouse=True)
-def by_value():
-    """This module is on no worker's path."""
-    import cloudpickle
-
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    yield
-    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.mark.parametrize("resume", [True, False])
