@@ -1,4 +1,4 @@
-"""Training: what it minimises, and that it can stop and go on."""
+"""Training: its configuration, and that it can stop and go on."""
 
 import csv
 
@@ -9,11 +9,9 @@ from scipy import ndimage
 
 from xsubpix.cli import main
 from xsubpix.errors import DataError, FileError
-from xsubpix.networks.base import Flow
 from xsubpix.networks.weights import load_network
 from xsubpix.training.config import Source, TrainConfig
 from xsubpix.training.loop import train
-from xsubpix.training.losses import flow_loss, pooled
 from xsubpix.training.samples import Augmentation, Frame
 
 
@@ -99,33 +97,6 @@ def test_fine_tuning_begins_with_the_weights(tmp_path):
         train(config(architecture="window-cnn"), tmp_path / "c", sources=[Shifted()], start=start)
 
 
-def test_loss_at_the_truth_and_away():
-    """Unknown pixels must not count, and scales must be compared with pooled truth."""
-    target = torch.zeros(1, 2, 8, 8)
-    target[:, 0] = 2.0
-    target[:, :, :, 4:] = torch.nan
-    right = [Flow(torch.full((1, 2, 4, 4), 0.0) + target[:, :, :4, :1], None, 2)]
-    assert float(flow_loss(right, target).total) < 2e-3
-    off = [Flow(torch.zeros(1, 2, 8, 8), None, 1)]
-    assert float(flow_loss(off, target).epe) == pytest.approx(2.0, abs=1e-3)
-    mean, known = pooled(target, 2)
-    assert known[0, 0].tolist() == [[True, True, False, False]] * 4
-    assert float(mean[0, 0, 0, 0]) == 2.0
-
-
-def test_spread_is_fitted_without_moving_the_flow():
-    """A network could lower its loss by calling hard places uncertain."""
-    flow = torch.ones(1, 2, 4, 4, requires_grad=True)
-    log_b = torch.zeros(1, 1, 4, 4, requires_grad=True)
-    loss = flow_loss([Flow(flow, log_b, 1)], torch.zeros(1, 2, 4, 4), spread_weight=1.0)
-    loss.spread.backward()
-    assert flow.grad is None
-    # d/dlog b of r / b + 2 log b vanishes at b = r / 2.
-    best = torch.full((1, 1, 4, 4), float(np.log(np.sqrt(2) / 2)), requires_grad=True)
-    flow_loss([Flow(flow, best, 1)], torch.zeros(1, 2, 4, 4)).spread.backward()
-    assert float(best.grad.abs().max()) < 1e-3
-
-
 def test_configuration_from_toml(tmp_path, capsys):
     """A typing error would train something else in silence."""
     path = tmp_path / "net.toml"
@@ -144,21 +115,3 @@ def test_configuration_from_toml(tmp_path, capsys):
         assert main(["train", str(path), "--out", str(tmp_path / "out")]) == 2
         assert words.split("=")[0] in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_places_near_jumps_weigh_more():
-    """Faults are few pixels, and would be smoothed for the sake of the rest."""
-    from xsubpix.training.losses import near_jumps
-
-    target = torch.zeros(1, 2, 40, 40)
-    target[:, 1, :, 20:] = 0.5
-    near = near_jumps(target)
-    assert near[0, 0, 5].tolist() == [1.0 if 11 <= k <= 27 else 0.0 for k in range(40)]
-    far_wrong, near_wrong = target.clone(), target.clone()
-    far_wrong[..., :2] += 1
-    near_wrong[..., 20:22] += 1
-    losses = [
-        float(flow_loss([Flow(f, None, 1)], target, near_weight=4.0).total)
-        for f in (far_wrong, near_wrong)
-    ]
-    assert losses[1] == pytest.approx(5 * losses[0], rel=0.05)

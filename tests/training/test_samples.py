@@ -9,6 +9,7 @@ from scipy import ndimage
 from xsubpix.errors import DataError
 from xsubpix.training.ruptures import Rupture, draw_rupture, put_rupture
 from xsubpix.training.samples import (
+    BEYOND,
     Augmentation,
     Frame,
     Sample,
@@ -135,3 +136,31 @@ def test_ruptures_are_drawn_only_when_asked_for():
     ]
     np.testing.assert_array_equal(batches[0].flow, batches[1].flow)
     assert np.abs(batches[2].flow - batches[0].flow).max() > 0.02
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_unmatched_samples_are_beyond_reach(number):
+    """Truth within reach would ask a network to find what it is to call unknown."""
+    frames = MovedFrames(200)
+    asked = Augmentation(shift=2, gamma=0, noise=0, invert=0, blur=0, missing=0, unmatched=1.0)
+    sample = draw_sample(frames, np.random.default_rng(number), 96, asked)
+    assert np.abs(sample.flow).max(0).min() > BEYOND
+    assert sample.post.shape == (96, 96)
+    # The truth stays the truth: where the ground of `pre` is in `post`, it is that far away.
+    moved = np.round(np.median(sample.flow, axis=(1, 2))).astype(int)
+    whole = moved.reshape(2, 1, 1).astype(np.float32)
+    back = ndimage.shift(sample.post, -moved[::-1], order=0, cval=np.nan)
+    overlap = tuple(slice(max(0, -m) + 8, 96 - max(0, m) - 8) for m in moved[::-1])
+    part = Sample(
+        sample.pre[overlap], back[overlap], (sample.flow - whole)[:, overlap[0], overlap[1]]
+    )
+    if min(part.pre.shape) > 24:
+        assert residual(part) < 0.05
+
+
+def test_frames_without_room_have_no_unmatched_samples():
+    """Better a sample like any other than an endless search for a place."""
+    one = draw_sample(
+        MovedFrames(100), np.random.default_rng(0), 96, Augmentation(shift=2, unmatched=1.0)
+    )
+    assert np.abs(one.flow).max() < BEYOND

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..errors import ModelError
 from .base import whole_number
 from .dense import real_number
-from .windowed import WindowEstimator, values_and_flags
+from .windowed import TILE, WindowEstimator, values_and_flags
 
 if TYPE_CHECKING:
     import torch
@@ -148,6 +148,11 @@ class CosiCorr(WindowEstimator):
     def halo(self) -> int:
         """Half an initial window, or half a final one and the search range."""
         return max((self._initial + 1) // 2, (self.window + 1) // 2 + self._search)
+
+    @property
+    def tile(self) -> int:
+        """Twice as many windows a side as stay in the cache: they are worked on in parts."""
+        return max(1, min(2 * TILE // self.window, 512 // self.step))
 
     @property
     def own_search(self) -> int:

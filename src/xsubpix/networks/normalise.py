@@ -28,6 +28,7 @@ REACH = SIDE // 2 + _WIDE // 2
 
 _FLOOR = 0.04
 _LARGEST = 6.0
+_TINY = torch.finfo(torch.float32).tiny
 # Gradients of normalised images below this are noise, and are not blown up.
 _FAINT = 0.3
 
@@ -50,27 +51,37 @@ def normalise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
     Notes
     -----
-    The mean of each image is subtracted in double precision, so that an offset
-    of any size costs no digits, and its deviation divided out, so that counts of
-    1e-6 and of 1e6 are alike. Running sums are in double precision too.
+    The mean of each image is subtracted, and its deviation divided out, before
+    anything else, so that counts of 1e-6 and of 1e6 are alike and an offset of any
+    size costs no digits. Both are sums in double precision, as running sums are.
     """
-    image = images[:, None].double()
+    image = images[:, None]
     known = torch.isfinite(image)
     valid = known.float()
+    whole = bool(known.all())
     count = valid.sum((2, 3), keepdim=True).clamp_min(1.0)
-    image = torch.where(known, image, 0.0)
-    centred = torch.where(known, image - image.sum((2, 3), keepdim=True) / count, 0.0)
-    power = (centred.square().sum((2, 3), keepdim=True) / count).sqrt()
-    z = (centred / torch.where(power > 0, power, 1.0)).float()
+    if not whole:
+        image = torch.where(known, image, 0.0)
+    # Differences of nearly equal numbers are exact: single precision is enough for them.
+    mean = image.sum((2, 3), keepdim=True, dtype=torch.float64) / count
+    centred = image - mean.float()
+    if not whole:
+        centred = torch.where(known, centred, 0.0)
+    power = torch.linalg.vector_norm(centred, dim=(2, 3), keepdim=True, dtype=torch.float64)
+    power = power / count.sqrt()
+    z = centred / torch.where(power > 0, power, 1.0).float().clamp_min(_TINY)
     share = _share(valid, SIDE)
     safe = share.clamp_min(1e-6)
-    mean = _box(z, SIDE) / safe
-    var = (_box(z.square(), SIDE) / safe - mean.square()).clamp_min(0.0)
-    var = torch.where(share > 1e-6, var, 0.0)
-    wide = _box(var * valid, _WIDE) / _share(valid, _WIDE).clamp_min(1e-6)
-    scale = (var + _FLOOR * wide).sqrt()
-    out = (z - mean) * valid / torch.where(scale > 1e-6, scale, 1.0)
-    return out.clamp(-_LARGEST, _LARGEST), valid
+    mean = _box(z, SIDE).div_(safe)
+    var = _box(z.square(), SIDE).div_(safe).addcmul_(mean, mean, value=-1.0).clamp_min_(0.0)
+    if not whole:
+        var = torch.where(share > 1e-6, var, 0.0)
+    wide = _box(var if whole else var * valid, _WIDE)
+    wide = wide.div_(_share(valid, _WIDE).clamp_min(1e-6))
+    scale = var.add_(wide, alpha=_FLOOR).sqrt_()
+    scale = torch.where(scale > 1e-6, scale, 1.0)
+    out = (z - mean).div_(scale)
+    return (out if whole else out.mul_(valid)).clamp_(-_LARGEST, _LARGEST), valid
 
 
 def gradient_direction(images: torch.Tensor) -> torch.Tensor:
@@ -88,10 +99,10 @@ def gradient_direction(images: torch.Tensor) -> torch.Tensor:
         divided by ``sqrt(g^2 + 0.3^2)``.
     """
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
-    gx = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]) / 2
-    gy = (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / 2
-    length = (gx.square() + gy.square() + _FAINT**2).sqrt()
-    return torch.cat((gx / length, gy / length), 1)
+    gx = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]).mul_(0.5)
+    gy = (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]).mul_(0.5)
+    length = gx.square().addcmul_(gy, gy).add_(_FAINT**2).sqrt_()
+    return torch.cat((gx.div_(length), gy.div_(length)), 1)
 
 
 def _share(valid: torch.Tensor, side: int) -> torch.Tensor:

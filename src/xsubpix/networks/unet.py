@@ -149,8 +149,9 @@ class PyramidUNet(FlowNetwork):
         if torch.is_autocast_enabled(kind):
             # As the first convolution would, but before the copies: half of the bytes.
             parts = [part.to(torch.get_autocast_dtype(kind)) for part in parts]
-        x = F.pixel_unshuffle(torch.cat(parts, 1), 2)
-        x = self.enter(x.contiguous(memory_format=torch.channels_last))
+        # Channels last before blocks become channels: torch is twice as fast in that order.
+        x = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
+        x = self.enter(F.pixel_unshuffle(x, 2))
         skips = [x]
         for down in self.down:
             skips.append(down(skips[-1]))
@@ -158,7 +159,7 @@ class PyramidUNet(FlowNetwork):
         for up in self.up:
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = up(torch.cat((x, skips.pop()), 1))
-        y = F.pixel_shuffle(self.leave(x).float(), 2)
+        y = F.pixel_shuffle(self.leave(x), 2).float()
         return y[:, :2], y[:, 2:].clamp(-8.0, 6.0)
 
 

@@ -57,7 +57,7 @@ class TrainConfig:
     learning_rate, weight_decay, warmup, clip : float
         AdamW; the rate rises linearly over `warmup` steps and falls as a
         cosine to a hundredth. Gradients are clipped to the norm `clip`.
-    decay, spread_weight, near_weight : float
+    decay, spread_weight, near_weight, gain_weight : float
         See :func:`xsubpix.training.losses.flow_loss`.
     large_odds : float
         Frames are seen at their factor f with odds ``f ** large_odds``: 0 is all
@@ -93,6 +93,7 @@ class TrainConfig:
     decay: float = 0.7
     spread_weight: float = 0.05
     near_weight: float = 0.0
+    gain_weight: float = 0.0
     large_odds: float = 0.0
     average: float = 0.999
     validate_every: int = 500
@@ -113,6 +114,7 @@ class TrainConfig:
             "weight_decay",
             "spread_weight",
             "near_weight",
+            "gain_weight",
             "large_odds",
             "warmup",
             "seed",

@@ -178,6 +178,7 @@ def _update(
         decay=config.decay,
         spread_weight=config.spread_weight,
         near_weight=config.near_weight,
+        gain_weight=config.gain_weight,
     )
     optimiser.zero_grad(set_to_none=True)
     loss.total.backward()

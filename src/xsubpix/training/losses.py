@@ -8,13 +8,17 @@ import torch
 import torch.nn.functional as F
 
 from ..networks.base import Flow
+from .samples import BEYOND
 
-__all__ = ["Loss", "end_point_error", "flow_loss", "near_jumps", "pooled"]
+__all__ = ["Loss", "end_point_error", "flow_loss", "gain_error", "near_jumps", "pooled"]
 
 # Keeps the gradient of the end-point error finite at 0, pixels.
 _SMOOTH = 1e-3
 # A change between neighbours that is a fault, and how far what is near to it reaches, pixels.
 JUMP, NEAR = 0.03, 8
+# Sides of the squares in which the gain is looked at, and changes of the truth in them that
+# are too small to tell a gain by, pixels.
+_SQUARES, _FAINT = (32, 64, 128), 0.05
 
 
 class Loss(NamedTuple):
@@ -76,6 +80,51 @@ def end_point_error(flow: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return ((flow - target).square().sum(1, keepdim=True) + _SMOOTH**2).sqrt()
 
 
+def gain_error(flow: torch.Tensor, target: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """How much smaller or larger than the truth a flow's changes are.
+
+    In squares of 32, 64 and 128 px: the size of the slope of the line of error
+    on truth, both less their means there. Whoever lowers the error of single
+    pixels makes displacements smaller where the images are noisy, and the more
+    so, the smaller they are; across a fault this is a bias of its offset.
+    Over a square the noise averages out and the bias stays.
+
+    Parameters
+    ----------
+    flow, target : torch.Tensor
+        Shape ``(n, 2, h, w)``, pixels.
+    known : torch.Tensor of bool
+        Shape ``(n, 1, h, w)``.
+
+    Returns
+    -------
+    torch.Tensor
+        Scalar, a mean over the squares in which the truth changes: 0 is a gain of 1.
+    """
+    share = known.to(flow.dtype)
+    truth = torch.where(known, target, 0.0)
+    error = torch.where(known, flow - target, 0.0)
+    parts = torch.cat(
+        (share, truth, error, (truth * error).sum(1, True), truth.square().sum(1, True)), 1
+    )
+    total, weight = flow.new_zeros(()), flow.new_zeros(())
+    for side in _SQUARES:
+        down, across = (n // side for n in flow.shape[-2:])
+        # Not avg_pool2d: it adds the 16384 values of a square one by one, in single precision.
+        means = parts[..., : down * side, : across * side].unflatten(-2, (down, side))
+        means = means.unflatten(-1, (across, side)).mean((-3, -1))
+        there = means[:, :1].clamp_min(1e-6)
+        means = means[:, 1:] / there
+        mean, wrong = means[:, :2], means[:, 2:4]
+        covariance = means[:, 4:5] - (mean * wrong).sum(1, True)
+        variance = (means[:, 5:] - mean.square().sum(1, True)).clamp_min(0)
+        half = there >= 0.5
+        weighed = variance + _FAINT**2
+        total = total + torch.where(half, covariance.abs() / weighed, 0.0).sum()
+        weight = weight + torch.where(half, variance / weighed, 0.0).sum()
+    return total / weight.clamp_min(1.0)
+
+
 def flow_loss(
     predictions: list[Flow],
     target: torch.Tensor,
@@ -83,6 +132,7 @@ def flow_loss(
     decay: float = 0.7,
     spread_weight: float = 0.05,
     near_weight: float = 0.0,
+    gain_weight: float = 0.0,
 ) -> Loss:
     """Weighted end-point errors of all predictions, and the likelihood of their spread.
 
@@ -91,6 +141,9 @@ def flow_loss(
     ``exp(-r / b) / (2 pi b^2)`` of the end-point error r. No gradient passes
     through r there: a network cannot lower its error where it is easy at the
     cost of where it is hard, which the joint likelihood rewards.
+
+    Displacements beyond 8 px count for the spread alone, as errors of 8 px: of what
+    cannot be found, a network learns to say that it does not know.
 
     Parameters
     ----------
@@ -101,6 +154,8 @@ def flow_loss(
     near_weight : float
         What pixels within 8 px of a jump of the truth weigh more: ``1 +
         near_weight``. They are few, and what faults are measured by.
+    gain_weight : float
+        Of :func:`gain_error` of the predictions at full resolution.
 
     Returns
     -------
@@ -111,18 +166,21 @@ def flow_loss(
     near = near_weight * near_jumps(target)
     for k, prediction in enumerate(predictions):
         truth, known = pooled(target, prediction.scale)
-        count = known.sum().clamp_min(1)
-        error = end_point_error(prediction.flow.float(), truth)
-        epe = torch.where(known, error, 0.0).sum() / count
+        flow = prediction.flow.float()
+        error = end_point_error(flow, truth)
+        asked = known & (truth.abs().amax(1, keepdim=True) <= BEYOND)
+        epe = torch.where(asked, error, 0.0).sum() / asked.sum().clamp_min(1)
         part = epe
         if near_weight:
             weight = 1 + (near if prediction.scale == 1 else F.avg_pool2d(near, prediction.scale))
-            weight = torch.where(known, weight, 0.0)
-            part = torch.where(known, error * weight, 0.0).sum() / weight.sum().clamp_min(1)
+            weight = torch.where(asked, weight, 0.0)
+            part = torch.where(asked, error * weight, 0.0).sum() / weight.sum().clamp_min(1)
+        if gain_weight and prediction.scale == 1:
+            part = part + gain_weight * gain_error(flow, truth, asked)
         if prediction.log_spread is not None:
             log_b = prediction.log_spread.float()
-            unlikely = error.detach() * torch.exp(-log_b) + 2 * log_b
-            spread = torch.where(known, unlikely, 0.0).sum() / count
+            unlikely = error.detach().clamp_max(BEYOND) * torch.exp(-log_b) + 2 * log_b
+            spread = torch.where(known, unlikely, 0.0).sum() / known.sum().clamp_min(1)
             part = part + spread_weight * spread
         total = total + decay ** (len(predictions) - 1 - k) * part
     return Loss(total, epe, spread)

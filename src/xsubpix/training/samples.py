@@ -17,6 +17,7 @@ from ..errors import DataError
 from .ruptures import draw_rupture, put_rupture
 
 __all__ = [
+    "BEYOND",
     "Augmentation",
     "DatabaseFrames",
     "Frame",
@@ -26,6 +27,10 @@ __all__ = [
     "draw_sample",
     "symmetry",
 ]
+
+
+#: Displacements that no network here is asked to find, pixels: only that it does not know them.
+BEYOND = 8.0
 
 
 class Frame(NamedTuple):
@@ -149,6 +154,9 @@ class Augmentation:
     rupture : float
         Share of samples that are ruptured once more, by 0.1 to 4 px; see
         :mod:`xsubpix.training.ruptures`.
+    unmatched : float
+        Share of samples whose second image shows other ground of the frame, more
+        than 8 px away: nothing to be found there, and the network learns to say so.
     """
 
     shift: int = 3
@@ -158,6 +166,7 @@ class Augmentation:
     blur: float = 0.15
     missing: float = 0.1
     rupture: float = 0.0
+    unmatched: float = 0.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -219,16 +228,39 @@ def draw_sample(
     down, right = 0, 0
     if rng.random() < 0.5:
         down, right = (int(v) for v in rng.integers(-reach, reach + 1, 2))
+    # Nothing is drawn where it is not asked for: older runs keep their samples.
+    if augmentation.unmatched and rng.random() < augmentation.unmatched:
+        down, right = _elsewhere(rng, (row, col), room, reach)
     pre = frame.pre[row : row + crop, col : col + crop]
     post = frame.post[row + down : row + down + crop, col + right : col + right + crop]
     flow = frame.flow[:, row : row + crop, col : col + crop] - np.array(
         [right, down], np.float32
     ).reshape(2, 1, 1)
-    # Nothing is drawn where it is not asked for: older runs keep their samples.
     if augmentation.rupture and rng.random() < augmentation.rupture:
         post, flow = put_rupture(post, flow, draw_rupture(rng, crop))
     sample = symmetry(Sample(pre, post, flow), int(rng.integers(8)))
     return _aged(sample, rng, augmentation)
+
+
+def _elsewhere(
+    rng: np.random.Generator, place: tuple[int, int], room: list[int], reach: int
+) -> tuple[int, int]:
+    """Rows and columns to a crop of the same frame that is beyond what can be found.
+
+    Half of these crops are within 64 px, where a search that is too short leads to.
+    """
+    near = rng.random() < 0.5
+    for _ in range(100):
+        other = [reach + int(rng.integers(n + 1)) for n in room]
+        if near:
+            other = [
+                int(np.clip(at + rng.integers(-64, 65), reach, n + reach))
+                for at, n in zip(place, room, strict=True)
+            ]
+        apart = other[0] - place[0], other[1] - place[1]
+        if max(abs(apart[0]), abs(apart[1])) > 1.5 * BEYOND:
+            return apart
+    return 0, 0  # the frame leaves no room
 
 
 def draw_batch(
