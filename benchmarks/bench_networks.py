@@ -1,11 +1,13 @@
 """Networks on a scene: CPU seconds, memory and seams, beside correlators on the same pair.
 
-    python benchmarks/bench_networks.py [--model MODEL] [--side 1024]
+    python benchmarks/bench_networks.py [--model MODEL] [--side 1024] [--only cost seams reach]
 
 The pair is a real one of two dates (``XSUBPIX_DATA``), mirrored at its borders to the side
 that is asked for; without it, a procedural scene seen again in another season. Printed: CPU
 seconds and peak memory of every model, each in a process of its own, and by how much the
-network's result changes with the size of its windows: what a seam would show.
+network's result changes with the size of its windows: what a seam would show; and what is said
+of displacements beyond the reach of a model that is not told to search, on a chip of the test
+split and its moved copy with noise.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from common import DATA
+from common import DATA, chips_of_test_split
 
 import xsubpix
 import xsubpix.tutorial
@@ -56,31 +58,31 @@ def measured(model: str, options: dict[str, Any], side: int, pipe: Any) -> None:
     pipe.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20))
 
 
-def main() -> None:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="unet")
-    parser.add_argument("--side", type=int, default=1024)
-    options = parser.parse_args()
+def cost(model: str, side: int) -> None:
+    """Print CPU seconds and memory, beside the peers."""
     context = multiprocessing.get_context("spawn")
-    print(f"{options.side} x {options.side} px; wanted of the network: <= 4 CPU s, <= 1.5 GB")
-    runs = [(options.model, {"ensemble": n}) for n in (2, 1, 4)] + list(PEERS.items())
-    for model, given in runs:
+    print(f"{side} x {side} px; wanted of the network: <= 4 CPU s, <= 1.5 GB")
+    runs = [(model, {"ensemble": n}) for n in (2, 1, 4)] + list(PEERS.items())
+    for name, given in runs:
         ours, theirs = context.Pipe()
-        process = context.Process(target=measured, args=(model, given, options.side, theirs))
+        process = context.Process(target=measured, args=(name, given, side, theirs))
         process.start()
         theirs.close()
         try:
             seconds, memory = ours.recv()
         except EOFError:
-            print(f"{model:>12} {given}: not installed")
+            print(f"{name:>12} {given}: not installed")
             continue
         process.join()
-        print(f"{model:>12} {given}: {seconds:5.2f} CPU s, peak {memory:.2f} GiB")
-    pre, post = pair(options.side)
+        print(f"{name:>12} {given}: {seconds:5.2f} CPU s, peak {memory:.2f} GiB", flush=True)
+
+
+def seams(model: str, side: int) -> None:
+    """Print by how much the result changes with the windows."""
+    pre, post = pair(side)
     fields = {
-        window: xsubpix.correlate(pre, post, model=options.model, window=window)
-        for window in (512, 256, 2 * options.side)
+        window: xsubpix.correlate(pre, post, model=model, window=window)
+        for window in (512, 256, 2 * side)
     }
     base = fields.pop(512)
     print("change of the result with the windows (a seam at each border of a window):")
@@ -88,8 +90,51 @@ def main() -> None:
         length = np.hypot(field.east - base.east, field.north - base.north).values
         print(
             f"  {window} against 512 px: rms {np.sqrt(np.nanmean(length**2)):.5f}, 99.9 % below "
-            f"{np.nanquantile(length, 0.999):.4f}, largest {np.nanmax(length):.4f} px"
+            f"{np.nanquantile(length, 0.999):.4f}, largest {np.nanmax(length):.4f} px",
+            flush=True,
         )
+
+
+def reach(model: str) -> None:
+    """Print what is said of displacements of 1 to 60 px along both axes, without ``search=``."""
+    chip = chips_of_test_split(1)[0][1].astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 0.2 * chip.std(), chip.shape).astype(np.float32)
+    side = min(512, min(chip.shape) - 72)
+    first = xr.DataArray(chip[64 : 64 + side, 64 : 64 + side], dims=("y", "x"))
+    print("displacements along both axes: median error, median sigma (px), share flagged")
+    for name, options in ((model, {}), *PEERS.items()):
+        for moved in (1, 3, 5, 8, 15, 30, 60):
+            second = (chip + noise)[64 - moved :, 64 - moved :][:side, :side]
+            try:
+                found = xsubpix.correlate(
+                    first, xr.DataArray(second, dims=("y", "x")), model=name, **options
+                )
+            except xsubpix.ModelError:
+                print(f"{name:>12}: not installed")
+                break
+            # Rows go down here: towards the south, as the ground went.
+            error = np.hypot(found.east - moved, np.abs(found.north) - moved)
+            sigma, flagged = float(found.sigma.median()), float((found.flags != 0).mean())
+            print(
+                f"{name:>12} {moved:3d} px: {float(error.median()):7.3f} {sigma:7.3f} "
+                f"{100 * flagged:5.1f} %",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="unet")
+    parser.add_argument("--side", type=int, default=1024)
+    parser.add_argument("--only", nargs="+", default=["cost", "seams", "reach"])
+    options = parser.parse_args()
+    if "cost" in options.only:
+        cost(options.model, options.side)
+    if "seams" in options.only:
+        seams(options.model, options.side)
+    if "reach" in options.only:
+        reach(options.model)
 
 
 if __name__ == "__main__":

@@ -279,7 +279,7 @@ def _optimise(raw: Path, cog: Path) -> None:
     try:
         rasterio.shutil.copy(
             raw, cog, driver="COG", compress="deflate", predictor="3", bigtiff="if_safer",
-            overview_resampling="nearest",
+            overview_resampling="nearest", num_threads="all_cpus",
         )  # fmt: skip
     except Exception as error:  # GDAL's own, of classes that rasterio keeps to itself
         raise OSError(_first_cause(error)) from error

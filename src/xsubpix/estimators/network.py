@@ -29,6 +29,8 @@ _SQUARE = 9
 # Standard deviation of each component, if the end-point error r has the density
 # exp(-r / b) / (2 pi b^2).
 _SIGMA_PER_SPREAD = math.sqrt(3.0)
+# A sigma above this says that nothing was matched, pixels: changed ground has tenths.
+_UNKNOWN = 1.0
 # Squares with less variance, of images whose local deviation is 1, have no texture.
 _FAINTEST = 1e-6
 # Where data end in a line with this share of valid pixels or more, they end straight.
@@ -51,7 +53,7 @@ class Network(Estimator):
     the result, not below 0. Results are NaN, flagged ``nodata``, where fewer
     than half of the pixels of that square are valid in both images, and flagged
     ``out_of_range`` where the displacement is beyond what the network was
-    trained on.
+    trained on or `sigma` is above 1 px: there, nothing was found to match.
 
     Parameters
     ----------
@@ -222,9 +224,12 @@ class Network(Estimator):
         flags[(np.abs(dx) > reach) | (np.abs(dy) > reach)] |= Flag.OUT_OF_RANGE
         textured = told > 0
         flags[~textured] |= Flag.LOW_TEXTURE
+        dx, dy, sigma = (
+            np.where(textured, v, np.float32(np.nan)) for v in (dx, dy, factor * spread)
+        )
+        flags[sigma > _UNKNOWN] |= Flag.OUT_OF_RANGE
         flags[share < 0.5] = Flag.NODATA
-        dx, dy, sigma = (np.where(textured, v, np.float32(np.nan)) for v in (dx, dy, spread))
-        return DenseField(dx, dy, factor * sigma, quality, flags)
+        return DenseField(dx, dy, sigma, quality, flags)
 
 
 def weights_path(weights: str) -> Path:
