@@ -195,6 +195,23 @@ class TestShipped:
         assert float(np.abs(inner.east - 11).max()) < 0.2
         assert float(np.abs(inner.north + 6).max()) < 0.2
 
+    @pytest.mark.parametrize("moved", [5, 9, 30])
+    def test_what_is_out_of_reach_is_said_to_be_unknown(self, scene, image, moved):
+        """A confident wrong number is published; a large sigma and a flag are looked at."""
+        whole = scene((240, 240))
+        pre, post = image(whole[:200, :200]), image(whole[:200, moved:][:, :200])
+        far = xsubpix.correlate(pre, post, model="unet")
+        inner = far.isel(y=slice(16, -16), x=slice(16 + moved, -16))
+        wrong = np.hypot(inner.east + moved, inner.north) > 0.5
+        told = inner.flags & Flag.OUT_OF_RANGE != 0
+        assert float((wrong & ~told).mean()) < 0.05
+        assert float(told.mean()) > 0.9
+        assert float(inner.sigma.where(wrong).median()) > 1 or not wrong.any()
+        found = xsubpix.correlate(pre, post, model="unet", search=48)
+        inner = found.isel(y=slice(16, -16), x=slice(16 + moved, -16))
+        assert float(np.abs(inner.east + moved).median()) < 0.05
+        assert float((inner.flags & Flag.OUT_OF_RANGE != 0).mean()) < 0.05
+
 
 def test_dask_gets_the_same_name_for_the_same_weights(weights, scene, image):
     """Distributed workers would compute again what is there."""

@@ -46,8 +46,9 @@ class Validation:
     within : float
         Share of the errors below the predicted 68 % radius; NaN without spread.
     sigma : float
-        Factor that makes 68 % of the components' errors smaller than the sigma
-        that follows from the predicted spread; NaN without spread.
+        Least factor that makes 68 % of the components' errors smaller than the
+        sigma that follows from the predicted spread, and 95 % smaller than 1.96
+        sigma; NaN without spread.
     """
 
     mean: float
@@ -114,7 +115,7 @@ class ValidationSamples:
             each = np.abs(flow - truth)[:, :, b:-b, b:-b]
             sigma = np.sqrt(3.0) * np.exp(log_spread[inner])
             ratio = np.concatenate([(each[:, k] / sigma)[known] for k in (0, 1)])
-            factor = float(np.quantile(ratio, 0.6827))
+            factor = float(max(np.quantile(ratio, 0.6827), np.quantile(ratio, 0.95) / 1.96))
         return Validation(
             float(error[known].mean()),
             float(np.median(error[known])),
