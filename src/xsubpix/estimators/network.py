@@ -30,7 +30,7 @@ _SQUARE = 9
 # exp(-r / b) / (2 pi b^2).
 _SIGMA_PER_SPREAD = math.sqrt(3.0)
 # A sigma above this says that nothing was matched, pixels: changed ground has tenths.
-_UNKNOWN = 1.0
+_UNKNOWN = 0.5
 # Squares with less variance, of images whose local deviation is 1, have no texture.
 _FAINTEST = 1e-6
 # Where data end in a line with this share of valid pixels or more, they end straight.
@@ -53,7 +53,7 @@ class Network(Estimator):
     the result, not below 0. Results are NaN, flagged ``nodata``, where fewer
     than half of the pixels of that square are valid in both images, and flagged
     ``out_of_range`` where the displacement is beyond what the network was
-    trained on or `sigma` is above 1 px: there, nothing was found to match.
+    trained on or `sigma` is above half a pixel: there, nothing was found to match.
 
     Parameters
     ----------
