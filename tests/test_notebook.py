@@ -20,7 +20,11 @@ ds = xr.Dataset({"pre": pre, "post": pre.shift(x=1, fill_value=0.0)})
 kernel = get_ipython().kernel
 
 def completed(code):
-    return kernel.do_complete(code, len(code))["matches"]
+    # Jedi, which IPython asks, gives up where a machine is busy: press tab again.
+    for _ in range(20):
+        if matches := kernel.do_complete(code, len(code))["matches"]:
+            return matches
+    return []
 
 def asked(code):
     return kernel.do_inspect(code, len(code))["data"].get("text/plain", "")
