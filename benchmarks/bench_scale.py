@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=["lazy", "fft", "network"])
     options = parser.parse_args()
     if "fft" in options.only:
-        correlators(min(options.size, 768))
+        correlators(min(options.size, 1088))
     if "network" in options.only:
         network(options.network_size, options.ensemble)
     if "lazy" in options.only:
