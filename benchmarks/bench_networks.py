@@ -118,7 +118,7 @@ def reach(model: str) -> None:
             # Rows go down here: towards the south, as the ground went.
             error = np.hypot(found.east - moved, np.abs(found.north) - moved)
             # What came in from outside along two sides cannot be found.
-            rim = slice(moved, None)
+            rim = slice(moved // options.get("step", 1), None)
             error, found = error[rim, rim], found.isel(y=rim, x=rim)
             flagged = found.flags != 0
             silent = (error > 0.5) & (error > 3 * found.sigma) & ~flagged

@@ -128,6 +128,8 @@ class CosiCorr(WindowEstimator):
         "Phase plane of the cross-spectrum, masked and robust "
         "(after Leprince et al. 2007, doi:10.1109/TGRS.2006.888937)"
     )
+    # More than stay in the cache: they are worked on in parts.
+    side_by_side: ClassVar[int] = 2 * TILE
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,11 +150,6 @@ class CosiCorr(WindowEstimator):
     def halo(self) -> int:
         """Half an initial window, or half a final one and the search range."""
         return max((self._initial + 1) // 2, (self.window + 1) // 2 + self._search)
-
-    @property
-    def tile(self) -> int:
-        """Twice as many windows a side as stay in the cache: they are worked on in parts."""
-        return max(1, min(2 * TILE // self.window, 512 // self.step))
 
     @property
     def own_search(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WindowEstimator", "values_and_flags"]
 
-# Pixels along the side of all windows of a tile, put side by side: their arrays stay in
-# the processor's cache.
+# Windows that, put side by side, have this side, pixels, stay in the processor's cache.
 TILE = 512
 
 
@@ -41,6 +40,9 @@ class WindowEstimator(Estimator):
     window: int = 32
     search: int | None = None
 
+    #: Pixels along the side of all windows of a tile, put side by side.
+    side_by_side: ClassVar[int] = TILE
+
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "window", whole_number("window", self.window, 8, 512))
@@ -52,8 +54,8 @@ class WindowEstimator(Estimator):
 
     @property
     def tile(self) -> int:
-        """As many windows as stay in a processor's cache, in at most 512 pixels of image."""
-        return max(1, min(TILE // self.window, 512 // self.step))
+        """As many windows as are worked on together, in at most 512 pixels of image."""
+        return max(1, min(self.side_by_side // self.window, 512 // self.step))
 
     @property
     def _search(self) -> int:

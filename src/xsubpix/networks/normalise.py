@@ -70,14 +70,14 @@ def normalise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     power = torch.linalg.vector_norm(centred, dim=(2, 3), keepdim=True, dtype=torch.float64)
     power = power / count.sqrt()
     z = centred / torch.where(power > 0, power, 1.0).float().clamp_min(_TINY)
-    share = _share(valid, SIDE)
+    share = _share(valid, SIDE, whole)
     safe = share.clamp_min(1e-6)
     mean = _box(z, SIDE).div_(safe)
     var = _box(z.square(), SIDE).div_(safe).addcmul_(mean, mean, value=-1.0).clamp_min_(0.0)
     if not whole:
         var = torch.where(share > 1e-6, var, 0.0)
     wide = _box(var if whole else var * valid, _WIDE)
-    wide = wide.div_(_share(valid, _WIDE).clamp_min(1e-6))
+    wide = wide.div_(_share(valid, _WIDE, whole).clamp_min(1e-6))
     scale = var.add_(wide, alpha=_FLOOR).sqrt_()
     scale = torch.where(scale > 1e-6, scale, 1.0)
     out = (z - mean).div_(scale)
@@ -105,9 +105,9 @@ def gradient_direction(images: torch.Tensor) -> torch.Tensor:
     return torch.cat((gx.div_(length), gy.div_(length)), 1)
 
 
-def _share(valid: torch.Tensor, side: int) -> torch.Tensor:
+def _share(valid: torch.Tensor, side: int, whole: bool) -> torch.Tensor:
     """Share of valid pixels in a centred square; none beyond the border."""
-    if not bool(valid.all()):
+    if not whole:
         return _box(valid, side)
     # Nothing is missing: the share of a square is that of its rows times that of its columns.
     rows, cols = valid[:1, :, :, :1], valid[:1, :, :1]
