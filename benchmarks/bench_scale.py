@@ -92,7 +92,7 @@ def bare_fft(count: int, window: int, planes: int) -> float:
     """CPU seconds of real transforms of `count` windows, in batches that stay in the cache."""
     import torch
 
-    from xsubpix.estimators.gpu import ELEMENTS
+    from xsubpix.devices import ELEMENTS
 
     batch = max(1, ELEMENTS // window**2)
     data = torch.randn(batch, window, window)

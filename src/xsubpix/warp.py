@@ -111,7 +111,7 @@ def warp_quintic(
     if oversample not in (1, 2):
         raise DataError(f"oversample={oversample!r}: give 1 or 2.")
     if device != "cpu":
-        from .estimators.windows import torch_device
+        from .devices import torch_device
 
         device = str(torch_device(device))
     source = Image.from_dataarray(image, "image")

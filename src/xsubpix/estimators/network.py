@@ -171,20 +171,19 @@ class Network(Estimator):
         """Measure two batches of tiles; see :meth:`Estimator.__call__`."""
         import torch
 
-        from .gpu import own_stream
-        from .windows import one_thread, torch_device
+        from ..devices import one_thread, own_stream, torch_device
 
-        place = torch_device(self.device)
-        network = _loaded(self.weights, self.digest, str(place))
+        device = torch_device(self.device)
+        network = _loaded(self.weights, self.digest, str(device))
         cut, step = core_of_block(self.step, self.tile)
         inside = slice(cut, pre.shape[1] - cut)
         pre, post = (tiles[:, inside, inside] for tiles in (pre, post))
-        with one_thread(), torch.inference_mode(), own_stream(place):
-            fields = self._fields(network, place, pre, post)
+        with one_thread(), torch.inference_mode(), own_stream(device):
+            fields = self._fields(network, device, pre, post)
         return sample_blocks(fields, self.halo, step)
 
     def _fields(
-        self, network: FlowNetwork, place: torch.device, pre: np.ndarray, post: np.ndarray
+        self, network: FlowNetwork, device: torch.device, pre: np.ndarray, post: np.ndarray
     ) -> list[DenseField]:
         """Result at the pixels of each tile within its margin; nothing in the margin."""
         fields = [DenseField.empty(tile.shape) for tile in pre]
@@ -197,7 +196,7 @@ class Network(Estimator):
             box = slice(*part.rows), slice(*part.cols)
             one, two = (x[which][:, box[0], box[1]] for x in (pre, post))
             measured = _measure_all(
-                network, place, one, two, part.inside, self.ensemble, self.digest
+                network, device, one, two, part.inside, self.ensemble, self.digest
             )
             top, bottom, left, right = part.inside
             inner = (
@@ -258,7 +257,7 @@ def _card(weights: str, digest: str) -> Card:
 
 
 @functools.lru_cache(maxsize=4)
-def _loaded(weights: str, digest: str, place: str) -> FlowNetwork:
+def _loaded(weights: str, digest: str, device: str) -> FlowNetwork:
     """The network on its device; once a process."""
     import torch
 
@@ -271,7 +270,7 @@ def _loaded(weights: str, digest: str, place: str) -> FlowNetwork:
             f"{path} has the digest {found[:12]}, but the computation was begun with "
             f"{digest[:12]}: the file was changed, or differs on this machine."
         )
-    network = load_network(path).to(torch.device(place))
+    network = load_network(path).to(torch.device(device))
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -326,7 +325,7 @@ def _part_with_data(valid: np.ndarray, multiple: int, margin: int) -> _Part | No
 
 def _measure_all(
     network: FlowNetwork,
-    place: torch.device,
+    device: torch.device,
     pre: np.ndarray,
     post: np.ndarray,
     inside: tuple[int, int, int, int],
@@ -336,16 +335,16 @@ def _measure_all(
     """:func:`_measure` of tiles (n, h, w), as many at once, or as little, as memory allows."""
     import torch
 
-    from .gpu import fitting, in_batches, weighed
+    from ..devices import in_batches, items_that_fit, memory_learned
 
-    pixels, work = pre[0].size, (digest, str(place))
+    pixels, work = pre[0].size, (digest, str(device))
 
     def run(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-        with weighed(place, work, one.size):
-            return _measure(network, place, one, two, inside, ensemble)
+        with memory_learned(device, work, one.size):
+            return _measure(network, device, one, two, inside, ensemble)
 
     with contextlib.suppress(torch.OutOfMemoryError):
-        return np.concatenate(in_batches(run, (pre, post), fitting(place, work, pixels)))
+        return np.concatenate(in_batches(run, (pre, post), items_that_fit(device, work, pixels)))
     # Not even one tile: in two parts, each with its own context.
     torch.cuda.empty_cache()
     sizes = inside[1] - inside[0], inside[3] - inside[2]
@@ -353,7 +352,7 @@ def _measure_all(
     middle = (inside[2 * axis] + sizes[axis] // 2) // network.multiple * network.multiple
     if not inside[2 * axis] < middle < inside[2 * axis + 1]:
         raise ModelError(
-            f"{place} has no memory left for {pre.shape[1]} x {pre.shape[2]} pixels at once. Free "
+            f"{device} has no memory left for {pre.shape[1]} x {pre.shape[2]} pixels at once. Free "
             "some, take fewer threads or a smaller window=, or device='cpu'."
         )
     halves = []
@@ -366,14 +365,14 @@ def _measure_all(
         one, two = (x[tuple(cut)] for x in (pre, post))
         top, bottom, left, right = part
         halves.append(
-            _measure_all(network, place, one, two, (top, bottom, left, right), ensemble, digest)
+            _measure_all(network, device, one, two, (top, bottom, left, right), ensemble, digest)
         )
     return np.concatenate(halves, axis=2 + axis)
 
 
 def _measure(
     network: FlowNetwork,
-    place: torch.device,
+    device: torch.device,
     pre: np.ndarray,
     post: np.ndarray,
     inside: tuple[int, int, int, int],
@@ -386,20 +385,20 @@ def _measure(
     import torch
     import torch.nn.functional as F
 
+    from ..devices import has_bfloat16, to_device, to_host
     from ..networks.normalise import normalise
     from ..networks.views import mean_of_views
     from ..networks.warping import warp_back
-    from .gpu import has_bfloat16, to_device, to_host
 
     height, width = pre.shape[1:]
     lack = (0, -width % network.multiple, 0, -height % network.multiple)
     images, known = [], []
     for image in (pre, post):
-        values, valid = normalise(F.pad(to_device(image, place), lack, value=torch.nan))
+        values, valid = normalise(F.pad(to_device(image, device), lack, value=torch.nan))
         images.append(values)
         known.append(valid)
-    half = has_bfloat16(place) or (place.type == "cpu" and _fast_bfloat16())
-    with torch.autocast(place.type, torch.bfloat16, enabled=half):
+    half = has_bfloat16(device) or (device.type == "cpu" and _fast_bfloat16())
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
         flow, log_spread = mean_of_views(network, images[0], images[1], inside, ensemble)
     spread = torch.full_like(flow[:, :1], torch.nan) if log_spread is None else log_spread.exp()
     # The square of `quality` reaches a few pixels beyond.

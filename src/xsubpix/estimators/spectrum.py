@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from .gpu import elements_at_once, in_batches
+from ..devices import elements_at_once, in_batches
 from .windows import FAINTEST, Match, Pair, by_chance
 
 __all__ = ["PlaneFit", "fit_plane", "phase_peak"]

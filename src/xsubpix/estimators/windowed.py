@@ -66,10 +66,10 @@ class WindowEstimator(Estimator):
         """See :meth:`Estimator.__call__`."""
         import torch
 
-        from . import windows
+        from ..devices import one_thread, torch_device
 
-        device = windows.torch_device(self.device)
-        with windows.one_thread(), torch.inference_mode():
+        device = torch_device(self.device)
+        with one_thread(), torch.inference_mode():
             parts = [
                 self._measure_tile(one, two, device) for one, two in zip(pre, post, strict=True)
             ]

@@ -6,21 +6,18 @@ batched: the first dimension of an array is the window.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from ..errors import ModelError
-from .gpu import elements_at_once, in_batches
+from ..devices import elements_at_once, in_batches
 
 __all__ = [
-    "Fit", "Match", "Pair", "by_chance", "centred", "fisher", "inverse", "one_thread", "refine",
-    "search_peak", "torch_device",
+    "Fit", "Match", "Pair", "by_chance", "centred", "fisher", "inverse", "refine",
+    "search_peak",
 ]  # fmt: skip
 
 # An eighth of the window on each side has under 1 % of the taper's weight in all, and is
@@ -34,35 +31,6 @@ SIGMA = 1.05
 LEAST_SHARE = 0.1
 # Windows with less variance, relative to the tile's, are constant but for rounding.
 FAINTEST = 1e-10
-
-
-def torch_device(name: str) -> torch.device:
-    """Resolve ``"auto"`` and check that a named device is there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(f"device={name!r}, but torch finds no CUDA device. Use device='auto'.")
-    if name.startswith("mps") and not torch.backends.mps.is_available():
-        raise ModelError(f"device={name!r}, but torch finds no such device. Use device='auto'.")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ModelError(f"device={name!r}: {error}") from error
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to the calling thread.
-
-    Blocks run in parallel already; threads within threads would only wait for
-    each other. torch keeps this number for each calling thread.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Pair:

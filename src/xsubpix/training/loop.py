@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..devices import torch_device
 from ..errors import DataError, FileError
-from ..estimators.windows import torch_device
 from ..networks import build_network
 from ..networks.base import FlowNetwork
 from ..networks.normalise import normalise

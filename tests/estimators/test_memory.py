@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from xsubpix import devices
 from xsubpix.errors import ModelError
-from xsubpix.estimators import create, gpu
+from xsubpix.estimators import create
 from xsubpix.estimators import network as module
 from xsubpix.networks import build_network
 from xsubpix.networks.weights import save_network
@@ -28,7 +29,7 @@ def short_of_memory(most, sizes):
 def test_batches_are_halved_and_nothing_is_lost(most, size):
     """Else a GPU that others use too ends the work, or items are left out."""
     values, sizes = torch.arange(23), []
-    parts = gpu.in_batches(short_of_memory(most, sizes), (values, 2 * values), size)
+    parts = devices.in_batches(short_of_memory(most, sizes), (values, 2 * values), size)
     torch.testing.assert_close(torch.cat(parts), 3 * values)
     assert sizes[0] == min(size, 23)
     # It does not ask again for what there was no memory for.
@@ -39,24 +40,24 @@ def test_batches_are_halved_and_nothing_is_lost(most, size):
 def test_no_memory_for_one_is_an_error():
     """Else it tries forever."""
     with pytest.raises(torch.OutOfMemoryError):
-        gpu.in_batches(short_of_memory(0, []), (torch.arange(4), torch.arange(4)), 4)
+        devices.in_batches(short_of_memory(0, []), (torch.arange(4), torch.arange(4)), 4)
 
 
 def test_nothing_is_one_empty_part():
     """Else results of no windows cannot be put together."""
-    (part,) = gpu.in_batches(short_of_memory(9, []), (torch.arange(0), torch.arange(0)), 4)
+    (part,) = devices.in_batches(short_of_memory(9, []), (torch.arange(0), torch.arange(0)), 4)
     assert len(part) == 0
 
 
 def test_the_cpu_takes_one_at_a_time():
     """Else results on the CPU depend on what was measured before."""
-    with gpu.weighed(CPU, "work", 100):
+    with devices.memory_learned(CPU, "work", 100):
         pass
-    assert gpu.fitting(CPU, "work", 100) == 1
-    assert gpu.elements_at_once(CPU) == gpu.ELEMENTS
-    assert not gpu.has_bfloat16(CPU)
+    assert devices.items_that_fit(CPU, "work", 100) == 1
+    assert devices.elements_at_once(CPU) == devices.ELEMENTS
+    assert not devices.has_bfloat16(CPU)
     array = np.arange(6, dtype=np.float64).reshape(2, 3)
-    np.testing.assert_array_equal(gpu.to_host(gpu.to_device(array, CPU)), array)
+    np.testing.assert_array_equal(devices.to_host(devices.to_device(array, CPU)), array)
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +83,11 @@ def limited(monkeypatch, largest, seen):
     """Measuring fails where there are more pixels."""
     measure = module._measure
 
-    def run(network, place, pre, post, inside, ensemble):
+    def run(network, device, pre, post, inside, ensemble):
         seen.append(pre.shape)
         if pre.size > largest:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return measure(network, place, pre, post, inside, ensemble)
+        return measure(network, device, pre, post, inside, ensemble)
 
     monkeypatch.setattr(module, "_measure", run)
 
@@ -95,7 +96,7 @@ def test_tiles_are_measured_in_batches_of_any_size(estimator, tiles, monkeypatch
     """Else the result depends on the memory that a GPU happens to have."""
     expected = estimator(*tiles)
     seen = []
-    monkeypatch.setattr(gpu, "fitting", lambda place, work, pixels: 8)
+    monkeypatch.setattr(devices, "items_that_fit", lambda device, work, pixels: 8)
     with monkeypatch.context() as patch:
         limited(patch, 10**9, seen)
         at_once = estimator(*tiles)
