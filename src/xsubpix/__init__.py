@@ -33,11 +33,8 @@ from .displacement import (
 from .errors import DataError, DimensionError, FileError, GridError, ModelError, SubpixError
 from .estimators import Estimate, Estimator, available_models
 from .explore import explore
-from .formats import to_cosi_corr, to_netcdf
+from .files import open_displacement, open_image, to_cog, to_cosi_corr, to_netcdf, to_points
 from .grid import Grid
-from .io import open_image, to_cog
-from .opening import open_displacement
-from .points import to_points
 from .rupture import Fault, FaultError, synthetic_rupture
 from .training.own_pair import training_samples
 from .warp import warp_quintic

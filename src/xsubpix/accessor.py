@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
-from . import displacement, formats, io, plot, points
+from . import displacement, files, plot
 from .correlate import correlate
 from .explore import explore
 from .rupture.synthetic import synthetic_rupture
@@ -314,7 +314,7 @@ class DisplacementAccessor:
         self, path: str | os.PathLike[str], *, overwrite: bool = True, resume: bool = False
     ) -> None:
         """Write a Cloud Optimized GeoTIFF; see :func:`xsubpix.to_cog`."""
-        io.to_cog(self._disp, path, overwrite=overwrite, resume=resume)
+        files.to_cog(self._disp, path, overwrite=overwrite, resume=resume)
 
     def to_netcdf(
         self,
@@ -324,15 +324,15 @@ class DisplacementAccessor:
         overwrite: bool = True,
     ) -> None:
         """Write CF NetCDF; see :func:`xsubpix.to_netcdf`."""
-        formats.to_netcdf(self._disp, path, names=names, overwrite=overwrite)
+        files.to_netcdf(self._disp, path, names=names, overwrite=overwrite)
 
     def to_cosi_corr(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write the three bands of COSI-Corr; see :func:`xsubpix.to_cosi_corr`."""
-        formats.to_cosi_corr(self._disp, path, overwrite=overwrite)
+        files.to_cosi_corr(self._disp, path, overwrite=overwrite)
 
     def to_points(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write offsets or a profile as points for a GIS; see :func:`xsubpix.to_points`."""
-        points.to_points(self._disp, path, overwrite=overwrite)
+        files.to_points(self._disp, path, overwrite=overwrite)
 
 
 def _own_doc(function: Any) -> str | None:
@@ -352,9 +352,9 @@ def _own_doc(function: Any) -> str | None:
 _FUNCTIONS: dict[str, Any] = {
     **{name: getattr(displacement, name) for name in displacement.__all__},
     "correlate": correlate, "synthetic_rupture": synthetic_rupture, "explore": explore,
-    "training_samples": training_samples, "warp_quintic": warp_quintic, "to_cog": io.to_cog,
-    "to_netcdf": formats.to_netcdf, "to_cosi_corr": formats.to_cosi_corr,
-    "to_points": points.to_points,
+    "training_samples": training_samples, "warp_quintic": warp_quintic, "to_cog": files.to_cog,
+    "to_netcdf": files.to_netcdf, "to_cosi_corr": files.to_cosi_corr,
+    "to_points": files.to_points,
 }  # fmt: skip
 for _accessor in (ImageAccessor, DisplacementAccessor):
     for _name, _method in vars(_accessor).items():

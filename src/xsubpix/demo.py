@@ -15,7 +15,7 @@ from .correlate import correlate
 from .displacement import epe, rotate
 from .errors import FileError
 from .estimators import Flag
-from .io import to_cog
+from .files.geotiff import to_cog
 from .plot import plot_comparison
 from .rupture import Fault
 from .tutorial import example_earthquake, open_scene

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, FileError
+from ..files.geotiff import open_image
 from ..grid import Grid
-from ..io import open_image
 
 __all__ = [
     "SPLITS",

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from .errors import DataError, FileError
-from .grid import Grid
+from ..errors import DataError, FileError
+from ..grid import Grid
 
 if TYPE_CHECKING:
     import dask.array
@@ -218,8 +218,8 @@ def _write_resumable(
     import rasterio
     from dask.base import tokenize
 
-    from . import __version__
-    from .blocks import compute_blocks
+    from .. import __version__
+    from ..blocks import compute_blocks
     from .journal import BlockFile
 
     arrays = [array.rechunk(arrays[0].chunks) for array in arrays]
@@ -330,7 +330,7 @@ def _store(out: rasterio.io.DatasetWriter, arrays: list[Any], target: Path) -> N
     """Write the bands: those in memory at once, the lazy ones block by block."""
     from rasterio.windows import Window
 
-    from .blocks import compute_blocks
+    from ..blocks import compute_blocks
 
     lazy = []
     for band, array in enumerate(arrays, 1):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from .errors import FileError
-from .formats import YEAR
-from .grid import Grid, labelled
+from ..errors import FileError
+from ..grid import Grid, labelled
+from .netcdf import YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -64,7 +64,7 @@ def _from_raster(path: Path) -> xr.Dataset:
     import rasterio.errors
     import rioxarray
 
-    from .io import _quiet_about_placelessness
+    from .geotiff import _quiet_about_placelessness
 
     try:
         with _quiet_about_placelessness(Grid(("y", "x"), (1, 1), (1, 0, 0, 0, 1, 0))):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
-from .errors import DataError, FileError, ModelError, SubpixError
-from .grid import Grid
-from .io import _quiet_about_placelessness, _removed_at_exit, _store
+from ..errors import DataError, FileError, ModelError, SubpixError
+from ..grid import Grid
+from .geotiff import _quiet_about_placelessness, _removed_at_exit, _store
 
 if TYPE_CHECKING:
     import pyproj
@@ -120,7 +120,7 @@ def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: b
     import rasterio
     import rasterio.errors
 
-    from .displacement.field import Field
+    from ..displacement.field import Field
 
     field = Field.of(disp)
     target = new_target(path, overwrite)
@@ -216,7 +216,7 @@ def _conforming(disp: xr.Dataset) -> xr.Dataset:
 
 def _history(attrs: Mapping[Any, Any]) -> str:
     """What was there, and what was done to the field, a line each."""
-    from . import __version__
+    from .. import __version__
 
     lines = str(attrs.get("history", "")).splitlines()
     lines += [f"{step}: {attrs[step]}" for step in _STEPS if step in attrs]
@@ -261,7 +261,7 @@ def crs_of(disp: xr.Dataset) -> pyproj.CRS | None:
 
 def _its_live(disp: xr.Dataset) -> xr.Dataset:
     """The field under the names, and in the units, of an ITS_LIVE granule."""
-    from .displacement.field import Field
+    from ..displacement.field import Field
 
     field = Field.of(disp)
     lacking = [t for t in ("reference_time", "secondary_time") if t not in disp.coords]

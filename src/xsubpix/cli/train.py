@@ -67,9 +67,9 @@ def add_parsers(commands: Any) -> None:
 def _train(options: argparse.Namespace) -> int:
     import torch
 
-    from .estimators.network import weights_path
-    from .training.config import TrainConfig
-    from .training.loop import train
+    from ..estimators.network import weights_path
+    from ..training.config import TrainConfig
+    from ..training.loop import train
 
     config = TrainConfig.from_file(options.config)
     if options.threads:
@@ -96,10 +96,10 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from .networks.cards import shipped_models
-    from .training.cases import database_cases, null_cases, pairs_in, real_cases
-    from .training.evaluate import evaluate_models
-    from .training.report import text_table
+    from ..networks.cards import shipped_models
+    from ..training.cases import database_cases, null_cases, pairs_in, real_cases
+    from ..training.evaluate import evaluate_models
+    from ..training.report import text_table
 
     cases: list[Any] = []
     if options.data is not None:

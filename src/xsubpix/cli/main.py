@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import __version__, cli_database, cli_train
-from .errors import SubpixError
+from .. import __version__
+from ..errors import SubpixError
+from . import database, train
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -75,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     measure.add_argument("--quiet", action="store_true", help="no progress bar")
     measure.set_defaults(run=_correlate)
-    cli_database.add_parser(commands)
-    cli_train.add_parsers(commands)
+    database.add_parser(commands)
+    train.add_parsers(commands)
     return parser
 
 
@@ -90,7 +91,7 @@ def _search(text: str) -> float | str:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from .demo import run_demo
+    from ..demo import run_demo
 
     print(run_demo(options.folder, options.size, options.step))
     return 0
@@ -99,9 +100,9 @@ def _demo(options: argparse.Namespace) -> int:
 def _correlate(options: argparse.Namespace) -> int:
     import contextlib
 
-    from .correlate import correlate
-    from .demo import progress
-    from .io import open_image, to_cog
+    from ..correlate import correlate
+    from ..demo import progress
+    from ..files.geotiff import open_image, to_cog
 
     pre, post = (open_image(path, options.band) for path in (options.pre, options.post))
     disp = correlate(

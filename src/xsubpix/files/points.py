@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from .errors import DataError, FileError, SubpixError
-from .formats import crs_of, new_target
+from ..errors import DataError, FileError, SubpixError
+from .netcdf import crs_of, new_target
 
 if TYPE_CHECKING:
     import pyproj

@@ -111,9 +111,9 @@ def add_parser(commands: Any) -> None:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from .database.build import build_database
-    from .database.plan import Settings
-    from .database.scenes import scenes_from_names
+    from ..database.build import build_database
+    from ..database.plan import Settings
+    from ..database.scenes import scenes_from_names
 
     scenes = scenes_from_names(
         options.scenes,
@@ -158,10 +158,10 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from .database.datasheet import describe
-    from .database.reader import database_table
-    from .database.scenes import SPLITS
-    from .database.store import checksum, read_attributes, stored_bytes
+    from ..database.datasheet import describe
+    from ..database.reader import database_table
+    from ..database.scenes import SPLITS
+    from ..database.store import checksum, read_attributes, stored_bytes
 
     plan = read_attributes(options.database)["plan"]
     print(f"{options.database}: xsubpix {plan['version']}, seed {plan['settings']['seed']}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from .errors import FileError
+from ..errors import FileError
 
 __all__ = ["check_tiles"]
 

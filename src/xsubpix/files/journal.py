@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import FileError
+from ..errors import FileError
 
 __all__ = ["BlockFile"]
 

@@ -1,0 +1,5 @@
+"""The command line, ``xsubpix``."""
+
+from .main import main
+
+__all__ = ["main"]

@@ -1,0 +1,15 @@
+"""Files: images and displacement fields in, displacement, profiles and offsets out."""
+
+from .geotiff import open_image, to_cog
+from .netcdf import to_cosi_corr, to_netcdf
+from .points import to_points
+from .registry import open_displacement
+
+__all__ = [
+    "open_displacement",
+    "open_image",
+    "to_cog",
+    "to_cosi_corr",
+    "to_netcdf",
+    "to_points",
+]
