@@ -1,12 +1,6 @@
 """Sub-pixel ground displacement from pairs of optical satellite images, on xarray."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("xsubpix")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0.0.0"
-
+from ._version import __version__
 from .accessor import DisplacementAccessor, ImageAccessor
 from .correlate import correlate
 from .displacement import (
@@ -30,12 +24,20 @@ from .displacement import (
     to_pixels,
     true_north,
 )
-from .errors import DataError, DimensionError, FileError, GridError, ModelError, SubpixError
+from .errors import (
+    DataError,
+    DimensionError,
+    FaultError,
+    FileError,
+    GridError,
+    ModelError,
+    SubpixError,
+)
 from .estimators import Estimate, Estimator, available_models
 from .explore import explore
 from .files import open_displacement, open_image, to_cog, to_cosi_corr, to_netcdf, to_points
 from .grid import Grid
-from .rupture import Fault, FaultError, synthetic_rupture
+from .rupture import Fault, synthetic_rupture
 from .training.own_pair import training_samples
 from .warp import warp_quintic
 

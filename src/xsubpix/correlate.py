@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ._version import __version__
 from .errors import DataError, ModelError
 from .estimators import Estimator, Flag
 from .estimators.registry import create_searching
@@ -257,8 +258,6 @@ def _describe(grid: Grid) -> dict[str, dict[str, Any]]:
 
 
 def _attrs(estimator: Estimator) -> dict[str, Any]:
-    from . import __version__
-
     parameters = {k: v for k, v in estimator.parameters().items() if v is not None}
     return {
         "Conventions": "CF-1.11",

@@ -13,6 +13,7 @@ from pathlib import Path
 __all__ = [
     "DataError",
     "DimensionError",
+    "FaultError",
     "FileError",
     "GridError",
     "ModelError",
@@ -58,3 +59,7 @@ class ModelError(SubpixError):
 
 class FileError(SubpixError):
     """A file cannot be read or written."""
+
+
+class FaultError(SubpixError):
+    """A fault's geometry, slip or serialised form cannot be used."""

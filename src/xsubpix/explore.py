@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .checks import whole_number
 from .displacement.field import Field, Plane
 from .displacement.traces import read_trace
 from .errors import DataError, FileError, SubpixError
-from .estimators.base import whole_number
 from .grid import Grid
 
 __all__ = ["Explorer", "explore"]

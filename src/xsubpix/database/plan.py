@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import __version__
+from .._version import __version__
 from ..errors import DataError
 from .frames import window_corners
 from .reading import PlannedScene, plan_scene

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ..checks import real_number
 from ..errors import DataError
-from .field import Field, Plane, number
+from .field import Field, Plane
 from .traces import Trace, read_trace
 
 if TYPE_CHECKING:
@@ -117,12 +118,12 @@ def rotate(disp: xr.Dataset, strike: Any, *, smoothing: float = 0.0) -> xr.Datas
     trace is drawn.
     """
     field = Field.of(disp)
-    smoothing = number("smoothing", smoothing, 0.0)
+    smoothing = real_number("smoothing", smoothing, 0.0)
     keep = ("up", "sigma", "quality", "flags")
     variables: dict[str, tuple[Any, dict[str, Any]]] = {}
     parts: Sequence[Any]
     if isinstance(strike, (int, float, np.integer, np.floating)):
-        degrees = number("strike", strike, -360.0, 360.0)
+        degrees = real_number("strike", strike, -360.0, 360.0)
         along = (math.sin(math.radians(degrees)), math.cos(math.radians(degrees)))
         parts = field.map(_Fixed(along), ["east", "north"], 2)
         text = f"{degrees:g} degrees"
@@ -276,8 +277,8 @@ def line_of_sight(disp: xr.Dataset, *, incidence: float, azimuth: float) -> xr.D
     .. math:: (e \sin a + n \cos a) \sin i + u \cos i.
     """
     field = Field.of(disp)
-    i = math.radians(number("incidence", incidence, 0.0, 90.0))
-    a = math.radians(number("azimuth", azimuth, -360.0, 360.0))
+    i = math.radians(real_number("incidence", incidence, 0.0, 90.0))
+    a = math.radians(real_number("azimuth", azimuth, -360.0, 360.0))
     toward = (math.sin(a) * math.sin(i), math.cos(a) * math.sin(i), math.cos(i))
     (sight,) = field.map(_Sight(toward), field.components, 1)
     vertical = "with" if "up" in disp else "without"

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from ..checks import real_number, whole_number
 from ..errors import ModelError
-from ..estimators.base import whole_number
 from ..estimators.coherence import local_median
-from .field import Field, number, rms, whole
+from .field import Field, rms, whole
 from .logtv import log_tv
 from .nonlocal_means import non_local_means
 
@@ -95,8 +95,8 @@ def denoise(
     if method not in METHODS:
         raise ModelError(f"method={method!r}: give one of {', '.join(map(repr, METHODS))}.")
     field = Field.of(disp)
-    strength = number("strength", strength, 0.0, above=True)
-    given = None if noise is None else number("noise", noise, 0.0, above=True)
+    strength = real_number("strength", strength, 0.0, above=True)
+    given = None if noise is None else real_number("noise", noise, 0.0, above=True)
     arrays = {name: field.array(name) for name in ("east", "north")}
     work: Any
     if method == "median":

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from ..checks import real_number
 from ..errors import DataError, ModelError
-from .field import Field, Plane, number, whole
+from .field import Field, Plane, whole
 from .stable import stable_ground
 
 __all__ = ["destripe"]
@@ -77,7 +78,7 @@ def destripe(
     """
     field = Field.of(disp)
     strips = _Strips.of(field.plane, field.grid.shape, angle)
-    width = None if wavelength is None else number("wavelength", wavelength, 0.0, above=True)
+    width = None if wavelength is None else real_number("wavelength", wavelength, 0.0, above=True)
     stable = stable_ground(field, mask, trace, buffer)
     arrays = {name: field.array(name) for name in ("east", "north")}
     lazy = field.lazy or hasattr(stable, "dask")
@@ -116,7 +117,7 @@ class _Strips:
         elif isinstance(angle, str):
             raise ModelError(f"angle={angle!r}: give 'along', 'across' or degrees.")
         else:
-            degrees = number("angle", angle, -360.0, 360.0)
+            degrees = real_number("angle", angle, -360.0, 360.0)
         turn = math.radians(degrees)
         return cls(plane, shape, degrees % 180.0, (math.cos(turn), -math.sin(turn)))
 

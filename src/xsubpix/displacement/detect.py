@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from ..checks import real_number
 from ..errors import DataError
-from .field import Field, Plane, number
+from .field import Field, Plane
 from .strain import strain
 from .traces import _shapely
 
@@ -69,8 +70,8 @@ def detect_trace(
     shapely = _shapely()
     field = Field.of(disp).loaded()
     plane = field.plane
-    scale = 4 * plane.pixel if scale is None else number("scale", scale, 0.0, above=True)
-    least = 10 * scale if min_length is None else number("min_length", min_length, 0.0)
+    scale = 4 * plane.pixel if scale is None else real_number("scale", scale, 0.0, above=True)
+    least = 10 * scale if min_length is None else real_number("min_length", min_length, 0.0)
     gradient = strain(field.disp[["east", "north"]], scale=scale)
     parts = [gradient[k].transpose(*field.grid.dims).values for k in
              ("east_x", "east_y", "north_x", "north_y")]  # fmt: skip

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ..checks import whole_number
 from ..errors import DataError
-from ..estimators.base import whole_number
 from .field import Field, Plane, whole
 from .robust import huber_fit
 from .stable import stable_ground

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ..errors import DataError, ModelError
+from ..errors import DataError
 from ..grid import Grid, labelled
 from ..lattice import Lattice, map_blocks
 from .robust import nmad
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..lattice import Array
 
-__all__ = ["Field", "Plane", "number", "rms", "whole"]
+__all__ = ["Field", "Plane", "rms", "whole"]
 
 _TIMES = ("reference_time", "secondary_time")
 # Networks, in pixels of the images. At a fault the step that `unet` draws, and what it
@@ -307,15 +307,3 @@ def rms(values: Any) -> float:
     values = np.asarray(values, float)
     finite = values[np.isfinite(values)]
     return float(np.sqrt(np.mean(finite**2))) if finite.size else float("nan")
-
-
-def number(
-    name: str, value: Any, low: float, high: float = np.inf, *, above: bool = False
-) -> float:
-    """A finite number between bounds, or ModelError that names both."""
-    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not ok or not np.isfinite(value) or not low <= value <= high or (above and value == low):
-        bounds = f"{'above' if above else 'from'} {low:g}"
-        bounds += f" to {high:g}" if np.isfinite(high) else ("" if above else " on")
-        raise ModelError(f"{name}={value!r}: give a number {bounds}.")
-    return float(value)

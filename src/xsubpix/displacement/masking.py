@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..checks import real_number
 from ..errors import DataError, ModelError
-from .field import Field, number
+from .field import Field
 
 __all__ = ["mask"]
 
@@ -54,9 +55,9 @@ def mask(
     names = [flags] if isinstance(flags, str) else list(flags)
     asked: list[tuple[str, str]] = []
     if quality is not None:
-        asked.append(("quality", f"quality > {number('quality', quality, 0.0, 1.0):g}"))
+        asked.append(("quality", f"quality > {real_number('quality', quality, 0.0, 1.0):g}"))
     if sigma is not None:
-        asked.append(("sigma", f"sigma < {number('sigma', sigma, 0.0, above=True):g}"))
+        asked.append(("sigma", f"sigma < {real_number('sigma', sigma, 0.0, above=True):g}"))
     if names:
         asked.append(("flags", "not " + ", ".join(names)))
     if not asked:

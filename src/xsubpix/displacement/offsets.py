@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..checks import real_number, whole_number
 from ..errors import DataError, ModelError
-from ..estimators.base import whole_number
-from .field import Field, number
+from .field import Field
 from .fit_errors import Noise, Sample, estimate_noise
 from .robust import huber_fit
 from .traces import Trace, read_trace
@@ -129,18 +129,18 @@ def offsets(
     """
     field = Field.of(disp).loaded()
     pixel = field.plane.pixel
-    spacing = number("spacing", spacing, 0.0, above=True)
-    width = spacing if width is None else number("width", width, 0.0, above=True)
+    spacing = real_number("spacing", spacing, 0.0, above=True)
+    width = spacing if width is None else real_number("width", width, 0.0, above=True)
     blur = field.blur_pixels * pixel
-    gap = max(1.5 * pixel, blur) if gap is None else number("gap", gap, 0.0)
-    half_length = number("half_length", half_length, 0.0, above=True)
+    gap = max(1.5 * pixel, blur) if gap is None else real_number("gap", gap, 0.0)
+    half_length = real_number("half_length", half_length, 0.0, above=True)
     if half_length < gap + 4 * pixel:
         raise ModelError(
             f"half_length={half_length:g} leaves nothing to fit to beyond the gap of {gap:g} "
             f"{field.unit} on pixels of {pixel:g}: give {gap + 10 * pixel:g} or more."
         )
     order = whole_number("order", order, 0, 2)
-    level = number("confidence", confidence, 0.5, 0.9999)
+    level = real_number("confidence", confidence, 0.5, 0.9999)
     line = read_trace(trace, field.grid, smoothing=width)
     count = max(1, round(line.length / spacing))
     at = (np.arange(count) + 0.5) * line.length / count

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import xarray as xr
 
+from ..checks import whole_number
 from ..errors import DataError, ModelError
-from ..estimators.base import whole_number
 from ..estimators.coherence import local_median, normalised_deviation
 from ..grid import Grid
 from ..lattice import Lattice, map_blocks

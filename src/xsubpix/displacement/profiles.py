@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from ..checks import real_number
 from ..errors import DataError, ModelError
-from .field import Field, number
+from .field import Field
 from .robust import nmad
 from .traces import read_trace
 
@@ -78,13 +79,13 @@ def profile(
     """
     field = Field.of(disp).loaded()
     pixel = field.plane.pixel
-    width = number("width", width, 0.0, above=True)
-    step = pixel if spacing is None else number("spacing", spacing, 0.0, above=True)
+    width = real_number("width", width, 0.0, above=True)
+    step = pixel if spacing is None else real_number("spacing", spacing, 0.0, above=True)
     if statistic not in ("median", "mean"):
         raise ModelError(f"statistic={statistic!r}: give 'median' or 'mean'.")
     alike = field.correlation_pixels
     if correlation is not None:
-        alike = max(1.0, number("correlation", correlation, 0.0) / pixel)
+        alike = max(1.0, real_number("correlation", correlation, 0.0) / pixel)
     axis = read_trace(line, field.grid)
     at = axis.pixels_within(field.plane, field.grid.shape, width / 2 + pixel)
     x, y = field.plane.at(*np.unravel_index(at, field.grid.shape))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ..checks import real_number
 from ..errors import DataError, GridError, ModelError
 from ..grid import Grid
-from .field import Field, Plane, number
+from .field import Field, Plane
 from .traces import Trace, read_trace
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def stable_ground(
                          "buffer (metres) is left out, so both are needed.")  # fmt: skip
     if trace is not None:
         line = read_trace(trace, field.grid)
-        metres = number("buffer", buffer, 0.0)
+        metres = real_number("buffer", buffer, 0.0)
         (far,) = field.map(_Beyond(field.plane, line, metres), ["east"], 1, dtype=np.bool_)
         stable = far if stable is None else stable & far
     return stable

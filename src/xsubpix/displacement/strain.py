@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ..checks import real_number
 from ..errors import ModelError
-from .field import Field, number
+from .field import Field
 from .gradients import local_gradients, reach
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def strain(disp: xr.Dataset, *, scale: float, correlation: float | None = None) 
     """
     field = Field.of(disp)
     pixel = field.plane.pixel
-    scale = number("scale", scale, 0.0, above=True)
+    scale = real_number("scale", scale, 0.0, above=True)
     rows, cols = field.grid.shape
     jacobian = field.grid.jacobian(np.array([(rows - 1) / 2]), np.array([(cols - 1) / 2]))
     across, down = scale / np.linalg.norm(jacobian[:, :, 0, 0], axis=0)
@@ -103,7 +104,7 @@ def strain(disp: xr.Dataset, *, scale: float, correlation: float | None = None) 
         )
     alike = field.correlation_pixels
     if correlation is not None:
-        alike = max(1.0, number("correlation", correlation, 0.0) / pixel)
+        alike = max(1.0, real_number("correlation", correlation, 0.0) / pixel)
     work = _Strain(field.grid, (float(across), float(down)), alike)
     names = [*_GRADIENT, *_INVARIANT]
     halo = max(reach(across), reach(down))

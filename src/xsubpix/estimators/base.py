@@ -14,9 +14,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ..errors import ModelError
+from ..checks import check_device, whole_number
 
-__all__ = ["Estimate", "Estimator", "Flag", "check_device", "whole_number"]
+__all__ = ["Estimate", "Estimator", "Flag"]
 
 
 class Flag:
@@ -146,19 +146,3 @@ class Estimator(ABC):
     def parameters(self) -> dict[str, object]:
         """The parameters in force, for the output's attributes."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-
-
-def whole_number(name: str, value: object, low: int, high: int) -> int:
-    """Return `value` as an int, or refuse it by name with its bounds."""
-    ok = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
-    if not ok or not low <= int(value) <= high:  # type: ignore[call-overload]
-        raise ModelError(f"{name}={value!r}: give a whole number from {low} to {high}.")
-    return int(value)  # type: ignore[call-overload]
-
-
-def check_device(device: str) -> None:
-    """Refuse what is not a device name; whether it is there is seen at run time."""
-    if not isinstance(device, str) or device.split(":")[0] not in {"auto", "cpu", "cuda", "mps"}:
-        raise ModelError(
-            f"device={device!r}: give 'auto', 'cpu', 'cuda' or one GPU such as 'cuda:0'."
-        )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
+from ..checks import real_number, whole_number
 from ..errors import ModelError
-from .base import whole_number
-from .dense import real_number
 from .windowed import TILE, WindowEstimator, values_and_flags
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from ..errors import ModelError
 from .base import Estimate, Flag
 
-__all__ = ["DenseField", "box_mean", "core_of_block", "real_number", "sample_blocks"]
+__all__ = ["DenseField", "box_mean", "core_of_block", "sample_blocks"]
 
 
 class DenseField(NamedTuple):
@@ -115,11 +114,3 @@ def sample_blocks(fields: list[DenseField], border: int, step: int) -> Estimate:
 def box_mean(values: np.ndarray, side: int) -> np.ndarray:
     """Mean over a centred square window, in double precision; zero beyond the array."""
     return ndimage.uniform_filter(values.astype(np.float64), side, mode="constant")
-
-
-def real_number(name: str, value: object, low: float, high: float) -> float:
-    """Return `value` as a float, or refuse it by name with its bounds."""
-    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not ok or not low <= float(value) <= high:  # type: ignore[arg-type]
-        raise ModelError(f"{name}={value!r}: give a number from {low:g} to {high:g}.")
-    return float(value)  # type: ignore[arg-type]

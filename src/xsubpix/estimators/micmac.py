@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from ..checks import real_number, whole_number
 from ..errors import ModelError
-from .base import Estimate, Estimator, Flag, whole_number
-from .dense import DenseField, box_mean, core_of_block, real_number, sample_blocks
+from .base import Estimate, Estimator, Flag
+from .dense import DenseField, box_mean, core_of_block, sample_blocks
 
 if TYPE_CHECKING:
     from .peaks import Peaks

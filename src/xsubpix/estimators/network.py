@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from ..checks import whole_number
 from ..errors import ModelError
 from ..networks.cards import Card, read_card, shipped_models, weights_digest
-from .base import Estimate, Estimator, Flag, whole_number
+from .base import Estimate, Estimator, Flag
 from .dense import DenseField, core_of_block, sample_blocks
 
 if TYPE_CHECKING:

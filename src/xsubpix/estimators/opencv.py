@@ -18,8 +18,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from ..checks import whole_number
 from ..errors import ModelError
-from .base import Estimate, Estimator, Flag, whole_number
+from .base import Estimate, Estimator, Flag
 from .dense import DenseField, box_mean, core_of_block, sample_blocks
 
 __all__ = ["DIS", "TVL1", "DeepFlow"]

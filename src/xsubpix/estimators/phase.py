@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
+from ..checks import whole_number
 from ..errors import ModelError
-from .base import whole_number
 from .windowed import WindowEstimator, values_and_flags
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ import math
 import numpy as np
 from scipy import ndimage
 
+from ..checks import whole_number
 from ..errors import ModelError
-from .base import Estimate, Estimator, Flag, whole_number
+from .base import Estimate, Estimator, Flag
 from .coherence import normalised_deviation
 from .phase import Phase
 

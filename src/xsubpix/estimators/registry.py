@@ -8,9 +8,10 @@ import math
 import os
 from importlib import import_module
 
+from ..checks import whole_number
 from ..errors import ModelError
 from ..networks.cards import shipped_models
-from .base import Estimator, whole_number
+from .base import Estimator
 
 __all__ = ["available_models", "create", "create_searching"]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from .base import Estimate, Estimator, Flag, whole_number
+from ..checks import whole_number
+from .base import Estimate, Estimator, Flag
 
 if TYPE_CHECKING:
     import torch

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from .._version import __version__
 from ..errors import DataError, FileError
 from ..grid import Grid
 
@@ -218,7 +219,6 @@ def _write_resumable(
     import rasterio
     from dask.base import tokenize
 
-    from .. import __version__
     from ..blocks import compute_blocks
     from .journal import BlockFile
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
+from .._version import __version__
 from ..errors import DataError, FileError, ModelError, SubpixError
 from ..grid import Grid
 from .geotiff import _quiet_about_placelessness, _removed_at_exit, _store
@@ -216,8 +217,6 @@ def _conforming(disp: xr.Dataset) -> xr.Dataset:
 
 def _history(attrs: Mapping[Any, Any]) -> str:
     """What was there, and what was done to the field, a line each."""
-    from .. import __version__
-
     lines = str(attrs.get("history", "")).splitlines()
     lines += [f"{step}: {attrs[step]}" for step in _STEPS if step in attrs]
     lines.append(f"written by xsubpix {__version__}")

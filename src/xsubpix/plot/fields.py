@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ..displacement.field import Field, Plane, number
+from ..checks import real_number
+from ..displacement.field import Field, Plane
 from ..displacement.traces import read_trace
 from ..errors import DataError, ModelError
 from ..grid import Grid
@@ -86,7 +87,7 @@ def plot_displacement(
     """
     names = _components(disp, components)
     if limit is not None:
-        number("limit", limit, 0.0, above=True)
+        real_number("limit", limit, 0.0, above=True)
     if arrows is not None and not 2 <= arrows <= 200:
         raise ModelError(f"arrows={arrows!r}: give None or a whole number from 2 to 200.")
     grid = Grid.from_dataarray(disp[names[0]], "disp")

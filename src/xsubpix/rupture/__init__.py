@@ -4,9 +4,9 @@ Plain arrays and numbers only; :func:`xsubpix.synthetic_rupture` puts them on
 an image's grid.
 """
 
+from ..errors import FaultError
 from .draw import random_fault
 from .elastic import backend_name, surface_displacement
-from .errors import FaultError
 from .fault import Fault, Segment
 from .mesh import Mesh, fault_mesh
 from .sampling import GridSampler, displacement_at, displacement_on_grid

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import FaultError
+from ..errors import FaultError
 from .fault import Fault, Segment, make_segment
 from .scaling import (
     LOG10_SLIP_SCATTER,

@@ -17,7 +17,7 @@ from types import ModuleType
 
 import numpy as np
 
-from .errors import FaultError
+from ..errors import FaultError
 
 __all__ = [
     "backend_name",

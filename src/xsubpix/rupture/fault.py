@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import FaultError
+from ..errors import FaultError
 from .scaling import moment_magnitude
 from .slip import correlation_lengths, cosine_ramp, depth_taper, von_karman_field
 from .trace import arc_length, resample, unit_vectors

@@ -27,8 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import FaultError
 from .elastic import check_poisson, pair_displacement, surface_displacement
-from .errors import FaultError
 from .fault import Fault
 from .mesh import Mesh, fault_mesh
 

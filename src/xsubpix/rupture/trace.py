@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from .errors import FaultError
+from ..errors import FaultError
 
 __all__ = [
     "arc_length",

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .._version import __version__
 from ..devices import torch_device
 from ..errors import DataError, FileError
 from ..networks import build_network
@@ -293,8 +294,6 @@ def _device(device: str) -> torch.device:
 
 
 def _card(config: TrainConfig, steps: int, found: Validation) -> dict[str, Any]:
-    from .. import __version__
-
     settings = config.to_dict()
     for source in settings["data"]:
         source["path"] = Path(source["path"]).name
