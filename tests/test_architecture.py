@@ -18,7 +18,7 @@ LAYERS = (
     {"errors", "_version"},
     {"checks"},
     {"kernels", "devices", "lattice", "blocks"},
-    {"networks", "second_date", "warp_torch"},
+    {"networks", "second_date"},
     {"estimators"},
     {"grid", "image", "stack"},
     {"correlate", "align", "warp", "rupture", "displacement", "files"},
@@ -31,7 +31,7 @@ LAYERS = (
 # Below correlate: plain arrays. Grids, images and the labelled function of a rupture hold labels.
 PLAIN = {name for layer in LAYERS[:5] for name in layer} | {"rupture"}
 WITH_LABELS = {"rupture.synthetic"}
-WITH_TORCH = {"networks", "training", "estimators", "devices", "warp_torch"}
+WITH_TORCH = {"networks", "training", "estimators", "devices", "kernels"}
 
 # Still standing from before, (importing, imported); to be empty when the house is built.
 KNOWN = {

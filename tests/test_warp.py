@@ -255,7 +255,7 @@ def test_torch_has_the_numbers_of_scipy_and_gradients():
     pytest.importorskip("interpol", reason="torch-interpol is not installed")
     import torch
 
-    from xsubpix.warp_torch import sample_quintic_torch
+    from xsubpix.kernels.spline_torch import sample_quintic_torch
 
     pixels = texture((40, 44))
     rng = np.random.default_rng(1)

@@ -260,7 +260,7 @@ def _sample_whole(
         )
     import torch
 
-    from .warp_torch import sample_quintic_torch
+    from .kernels.spline_torch import sample_quintic_torch
 
     tensors = (torch.as_tensor(x, dtype=torch.float64) for x in (image, rows, cols))
     return sample_quintic_torch(*(t.to(device) for t in tensors)).float().cpu().numpy()

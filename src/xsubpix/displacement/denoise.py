@@ -12,10 +12,10 @@ import xarray as xr
 
 from ..checks import real_number, whole_number
 from ..errors import ModelError
-from ..estimators.coherence import local_median
+from ..kernels.log_tv import log_tv
+from ..kernels.median_test import local_median
+from ..kernels.non_local_means import non_local_means
 from .field import Field, rms, whole
-from .logtv import log_tv
-from .nonlocal_means import non_local_means
 
 __all__ = ["denoise"]
 
@@ -183,7 +183,7 @@ def _guess_block(lag: int, east: np.ndarray, north: np.ndarray) -> np.ndarray:
 
 def _guess(east: np.ndarray, north: np.ndarray, lag: int) -> np.float32:
     """Noise from second differences at a lag, which no plane and few faults contribute to."""
-    from .robust import nmad
+    from ..kernels.robust import nmad
 
     found = []
     for values in (east, north):

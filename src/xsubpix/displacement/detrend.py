@@ -12,8 +12,8 @@ import xarray as xr
 
 from ..checks import whole_number
 from ..errors import DataError
+from ..kernels.robust import huber_fit
 from .field import Field, Plane, whole
-from .robust import huber_fit
 from .stable import stable_ground
 
 if TYPE_CHECKING:

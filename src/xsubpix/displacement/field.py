@@ -11,8 +11,8 @@ import xarray as xr
 
 from ..errors import DataError
 from ..grid import Grid, labelled
+from ..kernels.robust import nmad
 from ..lattice import Lattice, map_blocks
-from .robust import nmad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence

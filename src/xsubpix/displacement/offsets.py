@@ -10,9 +10,9 @@ import xarray as xr
 
 from ..checks import real_number, whole_number
 from ..errors import DataError, ModelError
+from ..kernels.robust import huber_fit
 from .field import Field
 from .fit_errors import Noise, Sample, estimate_noise
-from .robust import huber_fit
 from .traces import Trace, read_trace
 from .zone import fit_zone
 

@@ -10,8 +10,8 @@ import xarray as xr
 
 from ..checks import whole_number
 from ..errors import DataError, ModelError
-from ..estimators.coherence import local_median, normalised_deviation
 from ..grid import Grid
+from ..kernels.median_test import local_median, normalised_deviation
 from ..lattice import Lattice, map_blocks
 from .field import Field
 

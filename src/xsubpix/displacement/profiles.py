@@ -10,8 +10,8 @@ import xarray as xr
 
 from ..checks import real_number
 from ..errors import DataError, ModelError
+from ..kernels.robust import nmad
 from .field import Field
-from .robust import nmad
 from .traces import read_trace
 
 __all__ = ["profile"]

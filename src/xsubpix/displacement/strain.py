@@ -10,8 +10,8 @@ import xarray as xr
 
 from ..checks import real_number
 from ..errors import ModelError
+from ..kernels.gradients import local_gradients, reach
 from .field import Field
-from .gradients import local_gradients, reach
 
 if TYPE_CHECKING:
     from ..grid import Grid

@@ -9,8 +9,8 @@ import re
 import numpy as np
 import xarray as xr
 
+from ..kernels.robust import nmad
 from .field import Field
-from .robust import nmad
 
 __all__ = ["Summary", "summary"]
 

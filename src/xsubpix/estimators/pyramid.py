@@ -16,8 +16,8 @@ from scipy import ndimage
 
 from ..checks import whole_number
 from ..errors import ModelError
+from ..kernels.median_test import normalised_deviation
 from .base import Estimate, Estimator, Flag
-from .coherence import normalised_deviation
 from .phase import Phase
 
 __all__ = ["CoarseToFine"]

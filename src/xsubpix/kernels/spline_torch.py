@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .errors import ModelError
+from ..errors import ModelError
 
 __all__ = ["sample_quintic_torch"]
 
