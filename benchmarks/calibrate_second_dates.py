@@ -2,7 +2,7 @@
 
 Real: six bands of two Landsat pairs, two and three years apart, and all pairs of
 53 Sentinel-2 dates of one place, each with its misregistration removed.
-Simulated: :class:`xsubpix.training.radiometry.SecondDate` applied to the first
+Simulated: :class:`xsubpix.second_date.SecondDate` applied to the first
 dates of the same pairs (both directions of time for the stack), by bands and as
 single images, aimed at the real pair's mean correlation; for the time between
 dates, at nothing but the days.
@@ -34,7 +34,7 @@ import xarray as xr
 
 from xsubpix.database.pairs import measure_misregistration, resample_quintic
 from xsubpix.database.statistics import local_correlation, residual_spectrum
-from xsubpix.training.radiometry import SecondDate
+from xsubpix.second_date import SecondDate
 
 DATA = Path(os.environ.get("XSUBPIX_DATA", "../shared/data"))
 FIGURE = Path(__file__).parents[1] / "docs" / "_static" / "second_dates.png"

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 import xsubpix
-from xsubpix.training.radiometry import SecondDate
+from xsubpix.second_date import SecondDate
 from xsubpix.tutorial import open_scene
 
 pre = open_scene(384)

@@ -38,8 +38,6 @@ KNOWN = {
     ("rupture.fault", "rupture.draw"),
     ("database.frames", "database.plan"),
     ("training.report", "training.evaluate"),
-    ("database.frames", "training.radiometry"),
-    ("database.reader", "training.radiometry"),
     ("cli.train", "torch"),
     ("warp", "torch"),
 }

@@ -3,6 +3,7 @@
 from ._version import __version__
 from .accessor import DisplacementAccessor, ImageAccessor
 from .correlate import correlate
+from .database.own_pair import training_samples
 from .displacement import (
     azimuth,
     denoise,
@@ -38,7 +39,6 @@ from .explore import explore
 from .files import open_displacement, open_image, to_cog, to_cosi_corr, to_netcdf, to_points
 from .grid import Grid
 from .rupture import Fault, synthetic_rupture
-from .training.own_pair import training_samples
 from .warp import warp_quintic
 
 __all__ = [

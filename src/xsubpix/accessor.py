@@ -10,9 +10,9 @@ import xarray as xr
 
 from . import displacement, files, plot
 from .correlate import correlate
+from .database.own_pair import training_samples
 from .explore import explore
 from .rupture.synthetic import synthetic_rupture
-from .training.own_pair import training_samples
 from .warp import Direction, warp_quintic
 
 if TYPE_CHECKING:

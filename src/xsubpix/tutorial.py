@@ -130,7 +130,7 @@ def example_earthquake(
 
     The ground is moved by the elastic field of a rough, nearly vertical fault,
     and seen again through another season, other air and another instrument
-    (:class:`xsubpix.training.radiometry.SecondDate`).
+    (:class:`xsubpix.second_date.SecondDate`).
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def example_earthquake(
         The displacement: ``east``, ``north``, ``up``.
     """
     from .rupture import synthetic_rupture
-    from .training.radiometry import SecondDate
+    from .second_date import SecondDate
     from .warp import warp_quintic
 
     truth = synthetic_rupture(
@@ -180,7 +180,7 @@ def two_dates(size: int = 384, *, origin: tuple[int, int] = (144, 144)) -> tuple
         them, Landsat-5 images of Nanjing (short-wave infrared, 30 m, May 2000 and
         July 2002; U.S. Geological Survey, by way of ChangeDetectionRepository, MIT),
         registered to 0.03 px. Elsewhere :func:`open_scene` and a simulated second date
-        of it (:class:`xsubpix.training.radiometry.SecondDate`).
+        of it (:class:`xsubpix.second_date.SecondDate`).
     """
     folder = Path(os.environ.get("XSUBPIX_DATA") or "no folder") / "two_dates"
     paths = [folder / f"nanjing_{date}.tif" for date in ("20000503", "20020712")]
@@ -192,7 +192,7 @@ def two_dates(size: int = 384, *, origin: tuple[int, int] = (144, 144)) -> tuple
         for image in dates:
             image.attrs = {"long_name": "Landsat-5 band 5", "source": "USGS"}
         return tuple(dates)
-    from .training.radiometry import SecondDate
+    from .second_date import SecondDate
 
     pre = open_scene(size)
     date = SecondDate.random(np.random.default_rng(1), correlation=(0.75, 0.75), cloudy=0.0)

@@ -69,7 +69,7 @@ def write_datasheet(path: Path, plan: dict[str, Any]) -> None:
         "(as drawn it was `natural_amplitude`), times the factors.",
         "3. The second date is a real one where the scene has two dates (windows of mean local "
         f"correlation above {settings['min_correlation']:g}, registered), else simulated "
-        "(`xsubpix.training.radiometry.SecondDate`), aiming at a mean local correlation of "
+        "(`xsubpix.second_date.SecondDate`), aiming at a mean local correlation of "
         f"{settings['correlation'][0]:g} to {settings['correlation'][1]:g}, {settings['dates']} "
         "second dates a frame; clouds on "
         f"{settings['cloudy']:.0%} of them.",

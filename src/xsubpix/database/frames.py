@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from ..errors import DataError
 from ..rupture import Fault, GridSampler
-from ..training.radiometry import SecondDate
+from ..second_date import SecondDate
 from ..warp import invert_displacement, sample_quintic
 from .scenes import SPLITS
 

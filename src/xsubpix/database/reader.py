@@ -13,7 +13,7 @@ import xarray as xr
 
 from ..errors import FileError
 from ..rupture import Fault
-from ..training.radiometry import SecondDate
+from ..second_date import SecondDate
 from .frames import QUANTUM, window_corners
 from .samples import samples_dataset
 from .scenes import SPLITS

@@ -2,7 +2,7 @@
 
 Plain numpy kernels behind the selection of stable pairs
 (:mod:`xsubpix.database.pairs`) and behind the calibration of simulated second
-dates (:mod:`xsubpix.training.radiometry`): the correlation in small windows,
+dates (:mod:`xsubpix.second_date`): the correlation in small windows,
 and the spectrum of the part of one image that no local gain and offset of the
 other explains.
 """

@@ -125,7 +125,7 @@ class SecondDate:
         Low pass (Gaussian) of the first date before it is changed: near
         Nyquist it holds its own noise and aliasing, which no second date shows.
     blur, blur_aspect : float
-        Difference of optics (:func:`xsubpix.training.sensor.blur`).
+        Difference of optics (:func:`xsubpix.second_date.sensor.blur`).
     jitter : float
         Misregistration of detectors: standard deviation.
     jitter_module : int
@@ -134,7 +134,7 @@ class SecondDate:
         Whether these lines are rows.
     noise : float
         White noise in units of the image's own finest detail
-        (:func:`xsubpix.training.sensor.noise_level`).
+        (:func:`xsubpix.second_date.sensor.noise_level`).
     noise_floor : float
         White noise that is there in any case.
     grain, grain_exponent : float

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from xsubpix.database.registration import measure_misregistration, resample_quintic
 from xsubpix.database.statistics import local_correlation, residual_spectrum
 from xsubpix.errors import DataError, DimensionError
-from xsubpix.training.atmosphere import coloured_noise, smooth_field
-from xsubpix.training.landcover import land_cover, parcels
-from xsubpix.training.radiometry import CAUSES, SecondDate, correlation_at_gap
-from xsubpix.training.sensor import blur, detector_jitter, noise_level, point_spread
+from xsubpix.second_date import CAUSES, SecondDate, correlation_at_gap
+from xsubpix.second_date.atmosphere import coloured_noise, smooth_field
+from xsubpix.second_date.landcover import land_cover, parcels
+from xsubpix.second_date.sensor import blur, detector_jitter, noise_level, point_spread
 
 DATA = Path(os.environ.get("XSUBPIX_DATA", "../shared/data"))
 

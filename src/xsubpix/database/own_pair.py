@@ -12,6 +12,10 @@ import xarray as xr
 
 from ..errors import DataError
 from ..grid import Grid
+from .build import build_database
+from .plan import Settings
+from .reader import open_database
+from .scenes import SceneSource
 
 __all__ = ["training_samples"]
 
@@ -89,8 +93,6 @@ def training_samples(
     --------
     >>> samples = pre.subpix.training_samples(post, path="mine.zarr")  # doctest: +SKIP
     """
-    from ..database import SceneSource, Settings, build_database, open_database
-
     grid = Grid.from_dataarray(pre, "pre")
     if post is not None:
         grid.check_same(Grid.from_dataarray(post, "post"))

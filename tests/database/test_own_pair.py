@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from xsubpix.database import database_table, open_database
+from xsubpix.database.own_pair import training_samples
 from xsubpix.errors import DataError, GridError
-from xsubpix.training.own_pair import training_samples
 from xsubpix.training.samples import DatabaseFrames
 
 SIZES = {"frame": 64, "window": 32, "scheduler": "synchronous"}

@@ -159,7 +159,7 @@ def sensor_noise(
     white, coloured : float
         Standard deviations, in the image's units.
     exponent : float
-        Of the coloured part (:func:`~xsubpix.training.atmosphere.coloured_noise`).
+        Of the coloured part (:func:`~xsubpix.second_date.atmosphere.coloured_noise`).
     rng : numpy.random.Generator
 
     Returns
