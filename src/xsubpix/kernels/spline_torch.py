@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from ..errors import ModelError
@@ -19,13 +20,13 @@ def sample_quintic_torch(
     image : torch.Tensor
         Shape (..., h, w), floating point, nothing missing.
     rows, cols : torch.Tensor
-        Places in pixels (centres at whole numbers), shape (..., p, q), the
+        Positions in pixels (centres at whole numbers), shape (..., p, q), the
         leading dimensions those of `image`.
 
     Returns
     -------
     torch.Tensor
-        Shape (..., p, q), differentiable in image and places; images are
+        Shape (..., p, q), differentiable in image and positions; images are
         continued by reflection on their border pixels, as in SciPy's "mirror".
 
     Raises
@@ -47,3 +48,32 @@ def sample_quintic_torch(
         stack, places, interpolation=5, bound="dct1", extrapolate=True, prefilter=True
     )
     return values.reshape(*lead, *rows.shape[-2:])
+
+
+def sample_quintic_on(
+    device: str, image: np.ndarray, rows: np.ndarray, cols: np.ndarray
+) -> np.ndarray:
+    """Sample an array on a device, in double precision.
+
+    Parameters
+    ----------
+    device : str
+        A torch device.
+    image : numpy.ndarray
+        Shape (h, w), nothing missing.
+    rows, cols : numpy.ndarray
+        Positions in pixels, shape (p, q).
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        Shape (p, q); see :func:`sample_quintic_torch`.
+
+    Raises
+    ------
+    ModelError
+        torch-interpol is not installed.
+    """
+    tensors = (torch.as_tensor(x, dtype=torch.float64) for x in (image, rows, cols))
+    values = sample_quintic_torch(*(t.to(device) for t in tensors))
+    return np.asarray(values.float().cpu().numpy())
