@@ -8,6 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import nn
 
+from .box import Box
+
 __all__ = ["Flow", "FlowNetwork", "scaled"]
 
 
@@ -77,29 +79,24 @@ class FlowNetwork(nn.Module):
             From first (or coarsest) to last.
         """
 
-    def middle(
-        self, pre: torch.Tensor, post: torch.Tensor, inside: tuple[int, int, int, int]
-    ) -> Flow:
-        """The last prediction of a part of the images, of which the rest is context.
+    def predict_box(self, pre: torch.Tensor, post: torch.Tensor, box: Box) -> Flow:
+        """Predict the flow in a box of the images, of which the rest is context.
 
         Parameters
         ----------
         pre, post : torch.Tensor of float32
             As in :meth:`forward`.
-        inside : (int, int, int, int)
-            First and last row, first and last column that are asked for (the last
-            ones excluded), pixels.
+        box : Box
+            Rows and columns that are asked for, pixels.
 
         Returns
         -------
         Flow
-            Of these rows and columns.
+            The last prediction, at these rows and columns.
         """
         last = self(pre, post)[-1]
-        top, bottom, left, right = inside
-        here = (..., slice(top, bottom), slice(left, right))
-        spread = None if last.log_spread is None else last.log_spread[here]
-        return Flow(last.flow[here], spread, 1)
+        spread = None if last.log_spread is None else last.log_spread[box.index]
+        return Flow(last.flow[box.index], spread, 1)
 
     def count_parameters(self) -> int:
         """Number of weights that are trained."""

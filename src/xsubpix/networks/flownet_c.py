@@ -8,45 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .base import Flow, FlowNetwork, scaled
-from .flownet_s import Refinement
+from .base import Flow, scaled
+from .correlation import correlation_layer
+from .decoder import DecoderNetwork, FlowDecoder
 from .layers import concat, conv, initialise
 
-__all__ = ["FlowNetC", "correlation_layer"]
+__all__ = ["FlowNetC"]
 
 
-def correlation_layer(
-    one: torch.Tensor, two: torch.Tensor, reach: int = 20, stride: int = 2
-) -> torch.Tensor:
-    """Mean product of features at every place and displacement.
-
-    Parameters
-    ----------
-    one, two : torch.Tensor
-        Shape ``(n, c, h, w)``.
-    reach, stride : int
-        Largest displacement along each axis, and the distance of those tried.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape ``(n, k * k, h, w)``, ``k = 2 * (reach // stride) + 1``: rows of
-        displacements first. Zero beyond the border.
-    """
-    height, width = one.shape[-2:]
-    padded = F.pad(two, (reach, reach, reach, reach))
-    lags = range(0, 2 * reach + 1, stride)
-    return torch.cat(
-        [
-            (one * padded[..., i : i + height, j : j + width]).mean(1, keepdim=True)
-            for i in lags
-            for j in lags
-        ],
-        1,
-    )
-
-
-class FlowNetC(FlowNetwork):
+class FlowNetC(DecoderNetwork):
     """Siamese towers to 1/8, a correlation layer, then the rest of FlowNet-S.
 
     The correlation layer looks 20 pixels of 1/8 resolution far in steps of 2:
@@ -80,7 +50,7 @@ class FlowNetC(FlowNetwork):
         self.conv3_1 = conv(441 + c32, c256)
         ends = ((c256, c512), (c512, c512), (c512, c1024))
         self.down = nn.ModuleList([nn.Sequential(conv(a, b, 2), conv(b, b)) for a, b in ends])
-        self.refine = Refinement(c1024, (c512, c512, c256, c128), (c512, c256, c128, c64))
+        self.refine = FlowDecoder(c1024, (c512, c512, c256, c128), (c512, c256, c128, c64))
         initialise(self)
 
     def forward(self, pre: torch.Tensor, post: torch.Tensor) -> list[Flow]:
@@ -94,4 +64,4 @@ class FlowNetC(FlowNetwork):
         skips = [quarters[0], self.conv3_1(concat(self.redirect(eighths[0]), match))]
         for down in self.down:
             skips.append(down(skips[-1]))
-        return self.refine(skips.pop(), skips[::-1])
+        return self.refine(skips)

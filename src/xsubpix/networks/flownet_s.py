@@ -5,48 +5,16 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from .base import Flow, FlowNetwork, scaled
-from .layers import concat, conv, deconv, flow_head, initialise, upsample_flow
+from .base import Flow, scaled
+from .decoder import DecoderNetwork, FlowDecoder
+from .layers import concat, conv, initialise
 
-__all__ = ["FlowNetS", "Refinement"]
-
-
-class Refinement(nn.Module):
-    """Decoder of FlowNet-S and FlowNet-C: flows at 1/64 to 1/4, then bilinear.
-
-    Parameters
-    ----------
-    deepest : int
-        Channels of the features at 1/64.
-    skips : tuple of int
-        Channels of the encoder's features at 1/32, 1/16, 1/8 and 1/4.
-    ups : tuple of int
-        Channels of the transposed convolutions to those scales.
-    """
-
-    def __init__(self, deepest: int, skips: tuple[int, ...], ups: tuple[int, ...]) -> None:
-        super().__init__()
-        inputs = [deepest] + [skip + up + 2 for skip, up in zip(skips, ups, strict=True)]
-        self.deconvs = nn.ModuleList([deconv(a, b) for a, b in zip(inputs, ups, strict=False)])
-        self.heads = nn.ModuleList([flow_head(n) for n in inputs])
-        self.doubles = nn.ModuleList([upsample_flow() for _ in ups])
-
-    def forward(self, x: torch.Tensor, skips: list[torch.Tensor]) -> list[Flow]:
-        """Flows of the deepest features and those of the encoder, finest last in `skips`."""
-        flow = self.heads[0](x)
-        out = [Flow(flow, None, 64)]
-        for k, (deconvolve, skip) in enumerate(zip(self.deconvs, skips, strict=True)):
-            x = concat(skip, deconvolve(x), self.doubles[k](flow))
-            flow = self.heads[k + 1](x)
-            out.append(Flow(flow, None, 32 >> k))
-        whole = F.interpolate(flow.float(), scale_factor=4, mode="bilinear", align_corners=False)
-        return [*out, Flow(whole, None, 1)]
+__all__ = ["FlowNetS"]
 
 
-class FlowNetS(FlowNetwork):
+class FlowNetS(DecoderNetwork):
     """Both images stacked, one encoder with large first kernels, one decoder.
 
     The last flow, at a quarter of the resolution, is brought to full resolution
@@ -76,7 +44,7 @@ class FlowNetS(FlowNetwork):
         self.conv3 = nn.Sequential(conv(c128, c256, 2, 5), conv(c256, c256))
         ends = ((c256, c512), (c512, c512), (c512, c1024))
         self.down = nn.ModuleList([nn.Sequential(conv(a, b, 2), conv(b, b)) for a, b in ends])
-        self.refine = Refinement(c1024, (c512, c512, c256, c128), (c512, c256, c128, c64))
+        self.refine = FlowDecoder(c1024, (c512, c512, c256, c128), (c512, c256, c128, c64))
         initialise(self)
 
     def forward(self, pre: torch.Tensor, post: torch.Tensor) -> list[Flow]:
@@ -86,4 +54,4 @@ class FlowNetS(FlowNetwork):
         skips = [quarter, self.conv3(quarter)]
         for down in self.down:
             skips.append(down(skips[-1]))
-        return self.refine(skips.pop(), skips[::-1])
+        return self.refine(skips)

@@ -7,13 +7,14 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from .base import Flow, FlowNetwork, scaled
-from .layers import concat, conv, deconv, flow_head, initialise, upsample_flow
+from .base import Flow, scaled
+from .decoder import DecoderNetwork, FlowDecoder
+from .layers import concat, conv, initialise
 
 __all__ = ["GeoFlowNet"]
 
 
-class GeoFlowNet(FlowNetwork):
+class GeoFlowNet(DecoderNetwork):
     """U-Net with flows at five scales and full-resolution output.
 
     The encoder keeps full resolution for two layers and halves it four times;
@@ -44,11 +45,7 @@ class GeoFlowNet(FlowNetwork):
         ends = ((c1, c2), (c2, c3), (c3, c4), (c4, c5))
         self.down = nn.ModuleList([nn.Sequential(conv(a, b, 2), conv(b, b)) for a, b in ends])
         ups = tuple(scaled(c, width) for c in (512, 256, 128, 64))
-        skips = (c4, c3, c2, c1)
-        inputs = [c5] + [skip + up + 2 for skip, up in zip(skips, ups, strict=True)]
-        self.deconvs = nn.ModuleList([deconv(a, b) for a, b in zip(inputs, ups, strict=False)])
-        self.heads = nn.ModuleList([flow_head(n) for n in inputs])
-        self.doubles = nn.ModuleList([upsample_flow() for _ in ups])
+        self.refine = FlowDecoder(c5, (c4, c3, c2, c1), ups, coarsest=16)
         initialise(self)
 
     def forward(self, pre: torch.Tensor, post: torch.Tensor) -> list[Flow]:
@@ -57,11 +54,4 @@ class GeoFlowNet(FlowNetwork):
         skips = [self.enter(x)]
         for down in self.down:
             skips.append(down(skips[-1]))
-        x = skips.pop()
-        out = []
-        for k, head in enumerate(self.heads):
-            flow = head(x)
-            out.append(Flow(flow, None, 16 >> k))
-            if k < len(self.deconvs):
-                x = concat(skips.pop(), self.deconvs[k](x), self.doubles[k](flow))
-        return out
+        return self.refine(skips)

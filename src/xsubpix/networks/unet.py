@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .base import Flow, FlowNetwork, scaled
+from .box import Box
 from .normalise import gradient_direction
 from .warping import double, warp_back
 
@@ -62,7 +63,7 @@ class PyramidUNet(FlowNetwork):
         self.down = nn.ModuleList([_block(a, b, 2) for a, b in ((c1, c2), (c2, c3), (c3, c4))])
         self.up = nn.ModuleList([_block(a + b, b) for a, b in ((c4, c3), (c3, c2), (c2, c1))])
         self.leave = nn.Conv2d(c1, 4 * 3, 3, padding=1)
-        self._room = _Room()
+        self._workspace = _Workspace()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=0.1)
@@ -74,44 +75,26 @@ class PyramidUNet(FlowNetwork):
 
     def forward(self, pre: torch.Tensor, post: torch.Tensor) -> list[Flow]:
         """See :meth:`FlowNetwork.forward`."""
-        height, width = pre.shape[-2:]
-        return self._steps(pre, post, [(0, height, 0, width)] * len(self.levels))
+        return self._steps(pre, post, [Box.whole(pre.shape)] * len(self.levels))
 
-    def middle(
-        self, pre: torch.Tensor, post: torch.Tensor, inside: tuple[int, int, int, int]
-    ) -> Flow:
-        """See :meth:`FlowNetwork.middle`.
+    def predict_box(self, pre: torch.Tensor, post: torch.Tensor, box: Box) -> Flow:
+        """See :meth:`FlowNetwork.predict_box`.
 
         A step at a quarter of the resolution needs four times the context of one at
         full resolution, and costs a sixteenth: every step sees no more around the
         part that is asked for than it needs.
         """
-        size = pre.shape[-2:]
         boxes = []
         for k, level in enumerate(self.levels):
             context = _CONTEXTS[k] if k < len(_CONTEXTS) else _CONTEXTS[-1]
-            box = []
             # Whole blocks of the U-Net's deepest layer at this level.
-            block = 16 * level
-            for n, first, last in zip(size, inside[::2], inside[1::2], strict=True):
-                box += [
-                    max(0, (first - context) // block * block),
-                    min(n, -(-(last + context) // block) * block),
-                ]
-            boxes.append((box[0], box[1], box[2], box[3]))
-        last_flow = self._steps(pre, post, boxes)[-1]
-        top, left = boxes[-1][0], boxes[-1][2]
-        here = (
-            ...,
-            slice(inside[0] - top, inside[1] - top),
-            slice(inside[2] - left, inside[3] - left),
-        )
-        assert last_flow.log_spread is not None
-        return Flow(last_flow.flow[here], last_flow.log_spread[here], 1)
+            boxes.append(box.grown(context, pre.shape, multiple=16 * level))
+        last = self._steps(pre, post, boxes)[-1]
+        assert last.log_spread is not None
+        here = box.within(boxes[-1]).index
+        return Flow(last.flow[here], last.log_spread[here], 1)
 
-    def _steps(
-        self, pre: torch.Tensor, post: torch.Tensor, boxes: list[tuple[int, int, int, int]]
-    ) -> list[Flow]:
+    def _steps(self, pre: torch.Tensor, post: torch.Tensor, boxes: list[Box]) -> list[Flow]:
         """All steps, each on its box of the images; a box lies within the one before."""
         before, after = {1: pre}, {1: post}
         for images in (before, after):
@@ -119,32 +102,28 @@ class PyramidUNet(FlowNetwork):
             while reduction < max(self.levels):
                 images[2 * reduction] = F.avg_pool2d(images[reduction], 2)
                 reduction *= 2
-        top, bottom, left, right = boxes[0]
+        outer = boxes[0]
         at = self.levels[0]
-        flow = pre.new_zeros((len(pre), 2, (bottom - top) // at, (right - left) // at))
+        flow = pre.new_zeros((len(pre), 2, *outer.reduced(at).shape))
         out = []
         for level, box in zip(self.levels, boxes, strict=True):
             # Cut first, so that no more is doubled than is needed.
-            rows = slice((box[0] - top) // at, (box[1] - top) // at)
-            cols = slice((box[2] - left) // at, (box[3] - left) // at)
-            flow = flow[..., rows, cols].detach()
-            top, bottom, left, right = box
+            flow = flow[box.within(outer).reduced(at).index].detach()
+            outer = box
             while at > level:
                 flow, at = double(flow), at // 2
-            here = (
-                ..., slice(top // level, bottom // level), slice(left // level, right // level)
-            )  # fmt: skip
+            here = box.reduced(level).index
             with torch.no_grad():
                 moved = warp_back(after[level][here], flow)
-            rest, log_spread = self.correct(before[level][here], moved, flow)
+            rest, log_spread = self._residual(before[level][here], moved, flow)
             flow = flow + rest
             out.append(Flow(flow * float(level), log_spread + math.log(level), level))
         return out
 
-    def correct(
+    def _residual(
         self, pre: torch.Tensor, moved: torch.Tensor, flow: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is left of the flow at one level, and its spread; pixels of the level."""
+        """Rest of the flow at one level and its spread; pixels of the level."""
         both = torch.cat((pre, moved), 1)
         parts = [both, gradient_direction(both), flow]
         kind = both.device.type
@@ -159,14 +138,14 @@ class PyramidUNet(FlowNetwork):
             skips.append(down(skips[-1]))
         x = skips.pop()
         for up in self.up:
-            x = up(self._room.joined(F.interpolate(x, scale_factor=2, mode="nearest"), skips.pop()))
+            x = up(self._workspace.joined(F.interpolate(x, scale_factor=2, mode="nearest"), skips.pop()))
         # In bfloat16, rounding here is most of what neighbouring windows would differ by.
         with torch.autocast(kind, enabled=False):
             y = F.pixel_shuffle(self.leave(x.float()), 2)
         return y[:, :2], y[:, 2:].clamp(-8.0, 6.0)
 
 
-class _Room(threading.local):
+class _Workspace(threading.local):
     """Memory for the largest array of a step, a thread's own, taken once.
 
     The C library gives what is larger than 32 MB back to the system each time, and the
@@ -174,7 +153,7 @@ class _Room(threading.local):
     """
 
     def __init__(self) -> None:
-        self._kept = torch.empty(0)
+        self._memory = torch.empty(0)
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Copies of a network have their own."""
@@ -187,11 +166,11 @@ class _Room(threading.local):
         n, channels, height, width = one.shape
         shape = (n, height, width, channels + two.shape[1])
         size = math.prod(shape)
-        if self._kept.dtype != one.dtype or self._kept.numel() < size:
-            # Of no mode: it is to be written to in any.
+        if self._memory.dtype != one.dtype or self._memory.numel() < size:
+            # Outside of inference mode: it is written to in any mode.
             with torch.inference_mode(False):
-                self._kept = torch.empty(size, dtype=one.dtype)
-        out = self._kept[:size].view(shape).permute(0, 3, 1, 2)
+                self._memory = torch.empty(size, dtype=one.dtype)
+        out = self._memory[:size].view(shape).permute(0, 3, 1, 2)
         out[:, :channels], out[:, channels:] = one, two
         return out
 

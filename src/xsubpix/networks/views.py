@@ -1,4 +1,4 @@
-"""Views of a pair: what a network says of it turned and mirrored, averaged."""
+"""Views of a pair: predictions for it turned and mirrored, averaged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from .base import FlowNetwork
+from .box import Box
 
 __all__ = ["VIEWS", "View", "mean_of_views"]
 
@@ -20,15 +21,13 @@ class View(NamedTuple):
     signs: tuple[float, float]
 
     def apply(self, image: torch.Tensor) -> torch.Tensor:
-        """An image ``(n, 1, h, w)`` as this view has it."""
+        """Turn and mirror an image ``(n, 1, h, w)``."""
         out = image.transpose(2, 3) if self.transpose else image
         return (out.flip(self.reverse) if self.reverse else out).contiguous()
 
-    def inside(
-        self, part: tuple[int, int, int, int], shape: tuple[int, ...]
-    ) -> tuple[int, int, int, int]:
-        """Where a part (first and last row and column) of an image comes to lie."""
-        top, bottom, left, right = part
+    def box(self, box: Box, shape: tuple[int, ...]) -> Box:
+        """Box of the view that shows a box of an image of this shape."""
+        top, bottom, left, right = box
         height, width = shape[-2:]
         if self.transpose:
             top, bottom, left, right = left, right, top, bottom
@@ -37,10 +36,10 @@ class View(NamedTuple):
             top, bottom = height - bottom, height - top
         if 3 in self.reverse:
             left, right = width - right, width - left
-        return top, bottom, left, right
+        return Box(top, bottom, left, right)
 
     def undo(self, field: torch.Tensor) -> torch.Tensor:
-        """A field of this view, back in its place; components as they are."""
+        """Turn a field of this view back; components as they are."""
         out = field.flip(self.reverse) if self.reverse else field
         return out.transpose(2, 3) if self.transpose else out
 
@@ -57,7 +56,7 @@ def mean_of_views(
     network: FlowNetwork,
     pre: torch.Tensor,
     post: torch.Tensor,
-    inside: tuple[int, int, int, int],
+    box: Box,
     views: int,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Predict the flow from several views and average.
@@ -67,10 +66,10 @@ def mean_of_views(
     network : FlowNetwork
     pre, post : torch.Tensor
         Normalised images ``(n, 1, h, w)``.
-    inside : tuple of int
-        First and last row and column (exclusive) of what is asked for.
+    box : Box
+        Rows and columns that are asked for.
     views : int
-        How many of :data:`VIEWS`.
+        Number of :data:`VIEWS` to average, from the first.
 
     Returns
     -------
@@ -82,7 +81,7 @@ def mean_of_views(
     flows, logs = [], []
     for view in VIEWS[:views]:
         one, two = view.apply(pre), view.apply(post)
-        last = network.middle(one, two, view.inside(inside, pre.shape))
+        last = network.predict_box(one, two, view.box(box, pre.shape))
         signs = torch.tensor(view.signs, device=pre.device).reshape(1, 2, 1, 1)
         flow = view.undo(last.flow.float())
         flows.append((flow.flip(1) if view.transpose else flow) * signs)

@@ -15,7 +15,7 @@ from .base import FlowNetwork
 from .cards import KEY, Card, read_card
 from .registry import build_network
 
-__all__ = ["load_network", "save_network"]
+__all__ = ["load_network", "load_weights", "save_network"]
 
 
 def save_network(
@@ -75,7 +75,7 @@ def load_network(path: str | os.PathLike[str]) -> FlowNetwork:
     Parameters
     ----------
     path : str or path
-        Of a ``.safetensors`` file written by :func:`save_network`.
+        A ``.safetensors`` file written by :func:`save_network`.
 
     Returns
     -------
@@ -87,27 +87,56 @@ def load_network(path: str | os.PathLike[str]) -> FlowNetwork:
     ModelError
         See :func:`read_card`; or the tensors are not those of the architecture.
     """
+    card = read_card(path)
+    network = build_network(card["architecture"], **card["config"])
+    load_weights(network, path)
+    return network.eval()
+
+
+def load_weights(network: FlowNetwork, path: str | os.PathLike[str]) -> None:
+    """Load the weights of a file into a network that is there already.
+
+    Settings without weights of their own, such as the `levels` of ``unet``, stay
+    those of the network.
+
+    Parameters
+    ----------
+    network : FlowNetwork
+        Changed in place.
+    path : str or path
+        A ``.safetensors`` file written by :func:`save_network`.
+
+    Raises
+    ------
+    ModelError
+        See :func:`read_card`; or the weights are of another architecture, of other
+        sizes than the network's, or not finite.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    path = os.fspath(path)
     card = read_card(path)
-    network = build_network(card["architecture"], **card["config"])
+    holds = (
+        f"{path} does not hold the weights of {network.name!r} with {network.config}, "
+        f"but says that it holds those of {card['architecture']!r} with {card['config']}"
+    )
+    if network.name != card["architecture"]:
+        raise ModelError(f"{holds}: give weights of the same architecture.")
     try:
-        tensors = load_file(os.fspath(path))
+        tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{os.fspath(path)} cannot be read: {error}") from error
-    wanted = network.state_dict()
-    wrong = sorted(set(wanted) ^ set(tensors)) or [
-        name for name in wanted if wanted[name].shape != tensors[name].shape
-    ]
-    if wrong:
-        raise ModelError(
-            f"{os.fspath(path)} does not hold the weights of {card['architecture']!r} with "
-            f"{card['config']}: {', '.join(wrong[:3])} differ or are missing."
-        )
+        raise ModelError(f"{path} cannot be read: {error}") from error
     for name, tensor in tensors.items():
         total = float(tensor.float().abs().sum())
         if not math.isfinite(total):
-            raise ModelError(f"{os.fspath(path)}: the weights {name!r} are not finite.")
-    network.load_state_dict({k: v.to(wanted[k].dtype) for k, v in tensors.items()})
-    return network.eval()
+            raise ModelError(f"{path}: the weights {name!r} are not finite.")
+    try:
+        missing, unexpected = network.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:
+        wrong = str(error).splitlines()[-1].strip().rstrip(".")
+    else:
+        if not missing and not unexpected:
+            return
+        wrong = f"{', '.join(sorted([*missing, *unexpected])[:3])} differ or are missing"
+    raise ModelError(f"{holds}: {wrong}. Build the network that the weights were made for.")
