@@ -13,6 +13,7 @@ from xsubpix.errors import ModelError
 from xsubpix.estimators import Flag, create
 from xsubpix.estimators.network import Network
 from xsubpix.networks import available_networks, build_network, shipped_models
+from xsubpix.networks.box import Box
 from xsubpix.networks.views import VIEWS
 from xsubpix.networks.weights import save_network
 
@@ -91,7 +92,7 @@ def test_views_keep_the_signs(view):
     back = (back.flip(1) if view.transpose else back) * torch.tensor(view.signs).reshape(1, 2, 1, 1)
     torch.testing.assert_close(back, flow)
     image = torch.arange(48.0).reshape(1, 1, 6, 8)
-    top, bottom, left, right = view.inside((1, 4, 2, 7), image.shape)
+    top, bottom, left, right = view.box(Box(1, 4, 2, 7), image.shape)
     part = view.apply(image)[..., top:bottom, left:right]
     torch.testing.assert_close(part, view.apply(image[..., 1:4, 2:7]))
 
@@ -228,9 +229,9 @@ def test_data_that_end_askew_keep_what_is_missing_around_them():
     valid = np.ones((256, 256), bool)
     valid[:, :40] = False
     straight = _part_with_data(valid, 16, 64)
-    assert straight.cols == (32, 256)
+    assert straight.box.cols == slice(32, 256)
     rows, cols = np.indices(valid.shape)
     askew = _part_with_data(cols > 100 + rows // 4, 16, 64)
-    assert askew.cols == (32, 256)
-    assert askew.rows == (0, 256)
+    assert askew.box.cols == slice(32, 256)
+    assert askew.box.rows == slice(0, 256)
     assert _part_with_data(np.zeros_like(valid), 16, 64) is None

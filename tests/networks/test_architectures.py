@@ -1,13 +1,17 @@
 """Layers, sizes and numbers of weights of the architectures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from xsubpix.errors import ModelError
-from xsubpix.networks import available_networks, build_network
-from xsubpix.networks.flownet_c import correlation_layer
+from xsubpix.networks import available_networks, build_network, shipped_models
+from xsubpix.networks.box import Box
+from xsubpix.networks.correlation import correlation_layer
 from xsubpix.networks.warping import warp_back
+from xsubpix.networks.weights import load_network
 
 # Convolutions of the papers: (kernel, stride, in, out), in the order of the forward pass.
 ENCODERS = {
@@ -141,3 +145,40 @@ def test_unknown_names_are_refused():
         build_network("geoflow")
     with pytest.raises(ModelError, match="widht"):
         build_network("unet", widht=2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["flownet-c", "flownet-s", "flownet-sd", "geoflownet", "shipped-flownet-sd",
+     "shipped-geoflownet", "shipped-window-cnn"],
+)  # fmt: skip
+def test_outputs_are_those_of_before(name):
+    """Weights would be read into other layers, or drawn in another order."""
+    kept = np.load(Path(__file__).with_name("outputs.npz"))[name]
+    if name.startswith("shipped-"):
+        network = load_network(shipped_models()[name.removeprefix("shipped-")])
+    else:
+        torch.manual_seed(0)
+        network = build_network(name, width=0.125).eval()
+    images = (
+        torch.from_numpy(np.random.default_rng(k).normal(size=(1, 1, 128, 192)).astype("f4"))
+        for k in (0, 1)
+    )
+    with torch.inference_mode():
+        flow = network(*images)[-1].flow[0, :, ::16, ::16]
+    np.testing.assert_allclose(flow, kept, rtol=0, atol=1e-4 * np.abs(kept).max())
+
+
+def test_boxes():
+    """Networks would be asked for other pixels than those that are returned."""
+    image = np.arange(40 * 60).reshape(40, 60)
+    box = Box(10, 20, 31, 40)
+    wide = box.grown(7, image.shape, multiple=8)
+    assert wide == Box(0, 32, 24, 48)
+    assert box.grown(50, image.shape) == Box.whole(image.shape)
+    np.testing.assert_array_equal(image[wide.index][box.within(wide).index], image[box.index])
+    assert Box(8, 16, 24, 48).reduced(8).shape == (1, 3)
+    one, two = wide.halves(8)
+    assert (one.bottom, two.top) == (16, 16)
+    assert one.shape == two.shape == (16, 24)
+    assert Box(0, 8, 0, 8).halves(8) is None

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from ..checks import whole_number
 from ..errors import ModelError
+from ..networks.box import Box
 from ..networks.cards import Card, read_card, shipped_models, weights_digest
 from .base import Estimate, Estimator, Flag
 from .dense import DenseField, core_of_block, sample_blocks
@@ -194,18 +195,11 @@ class Network(Estimator):
             if part is not None:
                 alike.setdefault(part, []).append(k)
         for part, which in alike.items():
-            box = slice(*part.rows), slice(*part.cols)
-            one, two = (x[which][:, box[0], box[1]] for x in (pre, post))
-            measured = _measure_all(
-                network, device, one, two, part.inside, self.ensemble, self.digest
-            )
-            top, bottom, left, right = part.inside
-            inner = (
-                slice(box[0].start + top, box[0].start + bottom),
-                slice(box[1].start + left, box[1].start + right),
-            )
+            one, two = (x[which][part.box.index] for x in (pre, post))
+            asked = part.asked.within(part.box)
+            measured = _measure_all(network, device, one, two, asked, self.ensemble, self.digest)
             for k, values in zip(which, measured, strict=True):
-                fields[k].put(inner, self._described(*values))
+                fields[k].put((part.asked.rows, part.asked.cols), self._described(*values))
         return fields
 
     def _described(
@@ -285,12 +279,10 @@ def _fast_bfloat16() -> bool:
 
 
 class _Part(NamedTuple):
-    """The part of a tile that has data: first and last rows and columns."""
+    """Part of a tile that has data, and the box in it that is asked for; tile pixels."""
 
-    rows: tuple[int, int]
-    cols: tuple[int, int]
-    #: What is asked for (rows, then columns), counted from the part's first pixel.
-    inside: tuple[int, int, int, int]
+    box: Box
+    asked: Box
 
 
 def _part_with_data(valid: np.ndarray, multiple: int, margin: int) -> _Part | None:
@@ -301,8 +293,8 @@ def _part_with_data(valid: np.ndarray, multiple: int, margin: int) -> _Part | No
     same for all tiles; where they end askew, the part goes on by `margin`, so that
     neighbouring tiles see the same missing pixels and meet without a seam.
     """
-    box: list[tuple[int, int]] = []
-    inside: list[int] = []
+    box: list[int] = []
+    asked: list[int] = []
     lines = [np.flatnonzero(valid.any(axis=1 - k)) for k in (0, 1)]
     if not lines[0].size:
         return None
@@ -319,9 +311,9 @@ def _part_with_data(valid: np.ndarray, multiple: int, margin: int) -> _Part | No
         first, last = max(start, margin), min(stop, n - margin)
         if first >= last:
             return None
-        box.append((start, stop))
-        inside += [first - start, last - start]
-    return _Part(box[0], box[1], (inside[0], inside[1], inside[2], inside[3]))
+        box += [start, stop]
+        asked += [first, last]
+    return _Part(Box(*box), Box(*asked))
 
 
 def _measure_all(
@@ -329,7 +321,7 @@ def _measure_all(
     device: torch.device,
     pre: np.ndarray,
     post: np.ndarray,
-    inside: tuple[int, int, int, int],
+    asked: Box,
     ensemble: int,
     digest: str,
 ) -> np.ndarray:
@@ -342,33 +334,25 @@ def _measure_all(
 
     def run(one: np.ndarray, two: np.ndarray) -> np.ndarray:
         with memory_learned(device, work, one.size):
-            return _measure(network, device, one, two, inside, ensemble)
+            return _measure(network, device, one, two, asked, ensemble)
 
     with contextlib.suppress(torch.OutOfMemoryError):
         return np.concatenate(in_batches(run, (pre, post), items_that_fit(device, work, pixels)))
     # Not even one tile: in two parts, each with its own context.
     torch.cuda.empty_cache()
-    sizes = inside[1] - inside[0], inside[3] - inside[2]
-    axis = int(np.argmax(sizes))
-    middle = (inside[2 * axis] + sizes[axis] // 2) // network.multiple * network.multiple
-    if not inside[2 * axis] < middle < inside[2 * axis + 1]:
+    halves = asked.halves(network.multiple)
+    if halves is None:
         raise ModelError(
             f"{device} has no memory left for {pre.shape[1]} x {pre.shape[2]} pixels at once. Free "
             "some, take fewer threads or a smaller window=, or device='cpu'."
         )
-    halves = []
-    for first, last in ((inside[2 * axis], middle), (middle, inside[2 * axis + 1])):
-        start = max(0, first - network.context) // network.multiple * network.multiple
-        cut = [slice(None), slice(None), slice(None)]
-        cut[1 + axis] = slice(start, last + network.context)
-        part = list(inside)
-        part[2 * axis : 2 * axis + 2] = first - start, last - start
-        one, two = (x[tuple(cut)] for x in (pre, post))
-        top, bottom, left, right = part
-        halves.append(
-            _measure_all(network, device, one, two, (top, bottom, left, right), ensemble, digest)
-        )
-    return np.concatenate(halves, axis=2 + axis)
+    measured = []
+    for half in halves:
+        part = half.grown(network.context, pre.shape, network.multiple)
+        one, two = (x[part.index] for x in (pre, post))
+        within = half.within(part)
+        measured.append(_measure_all(network, device, one, two, within, ensemble, digest))
+    return np.concatenate(measured, axis=2 if halves[0].left == halves[1].left else 3)
 
 
 def _measure(
@@ -376,10 +360,10 @@ def _measure(
     device: torch.device,
     pre: np.ndarray,
     post: np.ndarray,
-    inside: tuple[int, int, int, int],
+    asked: Box,
     ensemble: int,
 ) -> np.ndarray:
-    """dx, dy, spread, quality, share of valid pixels and texture at the pixels inside.
+    """dx, dy, spread, quality, share of valid pixels and texture at the pixels asked for.
 
     Of tiles (n, h, w), shape (n, 6, rows, columns).
     """
@@ -400,26 +384,18 @@ def _measure(
         known.append(valid)
     half = has_bfloat16(device) or (device.type == "cpu" and _fast_bfloat16())
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        flow, log_spread = mean_of_views(network, images[0], images[1], inside, ensemble)
+        flow, log_spread = mean_of_views(network, images[0], images[1], asked, ensemble)
     spread = torch.full_like(flow[:, :1], torch.nan) if log_spread is None else log_spread.exp()
     # The square of `quality` reaches a few pixels beyond.
-    top, bottom, left, right = inside
-    reach = _SQUARE // 2
-    rows, cols = (
-        slice(max(0, top - reach), bottom + reach),
-        slice(max(0, left - reach), right + reach),
-    )
-    both = (known[0] * known[1])[..., rows, cols]
-    up, ahead = top - rows.start, left - cols.start
-    down, behind = (
-        n - m - k for n, m, k in zip(both.shape[-2:], flow.shape[-2:], (up, ahead), strict=True)
-    )
-    around = F.pad(flow, (ahead, behind, up, down), mode="replicate")
-    back = warp_back(images[1][..., rows, cols], around)
-    quality, told = _correlation(images[0][..., rows, cols], back, both)
-    beyond = torch.cat((quality, _mean(both), told), 1)
-    here = beyond[..., up : up + flow.shape[-2], ahead : ahead + flow.shape[-1]]
-    return to_host(torch.cat((flow, spread, here), 1))
+    square = asked.grown(_SQUARE // 2, images[0].shape)
+    here = asked.within(square)
+    both = (known[0] * known[1])[square.index]
+    beyond = (here.left, square.right - asked.right, here.top, square.bottom - asked.bottom)
+    around = F.pad(flow, beyond, mode="replicate")
+    back = warp_back(images[1][square.index], around)
+    quality, told = _correlation(images[0][square.index], back, both)
+    local = torch.cat((quality, _mean(both), told), 1)[here.index]
+    return to_host(torch.cat((flow, spread, local), 1))
 
 
 def _correlation(

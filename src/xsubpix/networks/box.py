@@ -87,3 +87,16 @@ class Box(NamedTuple):
             max(0, (self.left - margin) // multiple * multiple),
             min(width, -(-(self.right + margin) // multiple) * multiple),
         )
+
+    def halves(self, multiple: int = 1) -> tuple[Box, Box] | None:
+        """Two boxes, cut across the longer side at a multiple; None if it has none."""
+        rows, cols = self.shape
+        if rows >= cols:
+            at = (self.top + rows // 2) // multiple * multiple
+            if not self.top < at < self.bottom:
+                return None
+            return self._replace(bottom=at), self._replace(top=at)
+        at = (self.left + cols // 2) // multiple * multiple
+        if not self.left < at < self.right:
+            return None
+        return self._replace(right=at), self._replace(left=at)

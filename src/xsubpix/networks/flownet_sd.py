@@ -52,4 +52,5 @@ class FlowNetSD(DecoderNetwork):
         skips = [self.conv1(self.enter(x))]
         for down in self.down:
             skips.append(down(skips[-1]))
-        return self.refine(skips)
+        # The features at half resolution are used by the encoder alone.
+        return self.refine(skips[1:])

@@ -138,7 +138,8 @@ class PyramidUNet(FlowNetwork):
             skips.append(down(skips[-1]))
         x = skips.pop()
         for up in self.up:
-            x = up(self._workspace.joined(F.interpolate(x, scale_factor=2, mode="nearest"), skips.pop()))
+            wide = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = up(self._workspace.joined(wide, skips.pop()))
         # In bfloat16, rounding here is most of what neighbouring windows would differ by.
         with torch.autocast(kind, enabled=False):
             y = F.pixel_shuffle(self.leave(x.float()), 2)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..networks.base import FlowNetwork
+from ..networks.box import Box
 from ..networks.normalise import normalise
 from ..networks.views import mean_of_views
 from .samples import Augmentation, DatabaseFrames, Frames, Sample, draw_batch
@@ -90,8 +91,7 @@ class ValidationSamples:
         with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
             for pre, post in zip(self.samples.pre, self.samples.post, strict=True):
                 one, two = (normalise(torch.from_numpy(i[None]).to(place))[0] for i in (pre, post))
-                whole = (0, pre.shape[0], 0, pre.shape[1])
-                flow, log_spread = mean_of_views(network, one, two, whole, _VIEWS)
+                flow, log_spread = mean_of_views(network, one, two, Box.whole(pre.shape), _VIEWS)
                 flows.append(flow.cpu().numpy()[0])
                 if log_spread is not None:
                     spreads.append(log_spread.cpu().numpy()[0, 0])
