@@ -176,7 +176,7 @@ def test_boxes():
     wide = box.grown(7, image.shape, multiple=8)
     assert wide == Box(0, 32, 24, 48)
     assert box.grown(50, image.shape) == Box.whole(image.shape)
-    np.testing.assert_array_equal(image[wide.index][box.within(wide).index], image[box.index])
+    np.testing.assert_array_equal(image[wide.slices][box.within(wide).slices], image[box.slices])
     assert Box(8, 16, 24, 48).reduced(8).shape == (1, 3)
     one, two = wide.halves(8)
     assert (one.bottom, two.top) == (16, 16)

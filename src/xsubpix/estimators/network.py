@@ -195,7 +195,7 @@ class Network(Estimator):
             if part is not None:
                 alike.setdefault(part, []).append(k)
         for part, which in alike.items():
-            one, two = (x[which][part.box.index] for x in (pre, post))
+            one, two = (x[which][part.box.slices] for x in (pre, post))
             asked = part.asked.within(part.box)
             measured = _measure_all(network, device, one, two, asked, self.ensemble, self.digest)
             for k, values in zip(which, measured, strict=True):
@@ -349,7 +349,7 @@ def _measure_all(
     measured = []
     for half in halves:
         part = half.grown(network.context, pre.shape, network.multiple)
-        one, two = (x[part.index] for x in (pre, post))
+        one, two = (x[part.slices] for x in (pre, post))
         within = half.within(part)
         measured.append(_measure_all(network, device, one, two, within, ensemble, digest))
     return np.concatenate(measured, axis=2 if halves[0].left == halves[1].left else 3)
@@ -389,12 +389,12 @@ def _measure(
     # The square of `quality` reaches a few pixels beyond.
     square = asked.grown(_SQUARE // 2, images[0].shape)
     here = asked.within(square)
-    both = (known[0] * known[1])[square.index]
+    both = (known[0] * known[1])[square.slices]
     beyond = (here.left, square.right - asked.right, here.top, square.bottom - asked.bottom)
     around = F.pad(flow, beyond, mode="replicate")
-    back = warp_back(images[1][square.index], around)
-    quality, told = _correlation(images[0][square.index], back, both)
-    local = torch.cat((quality, _mean(both), told), 1)[here.index]
+    back = warp_back(images[1][square.slices], around)
+    quality, told = _correlation(images[0][square.slices], back, both)
+    local = torch.cat((quality, _mean(both), told), 1)[here.slices]
     return to_host(torch.cat((flow, spread, local), 1))
 
 

@@ -95,8 +95,8 @@ class FlowNetwork(nn.Module):
             The last prediction, at these rows and columns.
         """
         last = self(pre, post)[-1]
-        spread = None if last.log_spread is None else last.log_spread[box.index]
-        return Flow(last.flow[box.index], spread, 1)
+        spread = None if last.log_spread is None else last.log_spread[box.slices]
+        return Flow(last.flow[box.slices], spread, 1)
 
     def count_parameters(self) -> int:
         """Number of weights that are trained."""

@@ -52,7 +52,7 @@ class Box(NamedTuple):
         return self.bottom - self.top, self.right - self.left
 
     @property
-    def index(self) -> tuple[EllipsisType, slice, slice]:
+    def slices(self) -> tuple[EllipsisType, slice, slice]:
         """Index that cuts it out of the last two axes of an array."""
         return ..., self.rows, self.cols
 

@@ -91,7 +91,7 @@ class PyramidUNet(FlowNetwork):
             boxes.append(box.grown(context, pre.shape, multiple=16 * level))
         last = self._steps(pre, post, boxes)[-1]
         assert last.log_spread is not None
-        here = box.within(boxes[-1]).index
+        here = box.within(boxes[-1]).slices
         return Flow(last.flow[here], last.log_spread[here], 1)
 
     def _steps(self, pre: torch.Tensor, post: torch.Tensor, boxes: list[Box]) -> list[Flow]:
@@ -108,11 +108,11 @@ class PyramidUNet(FlowNetwork):
         out = []
         for level, box in zip(self.levels, boxes, strict=True):
             # Cut first, so that no more is doubled than is needed.
-            flow = flow[box.within(outer).reduced(at).index].detach()
+            flow = flow[box.within(outer).reduced(at).slices].detach()
             outer = box
             while at > level:
                 flow, at = double(flow), at // 2
-            here = box.reduced(level).index
+            here = box.reduced(level).slices
             with torch.no_grad():
                 moved = warp_back(after[level][here], flow)
             rest, log_spread = self._residual(before[level][here], moved, flow)
