@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from .errors import DimensionError, GridError
+from ..errors import DimensionError, GridError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
