@@ -1,5 +1,7 @@
 """Signs, units and places on every kind of grid, and the same-grid check."""
 
+import dataclasses
+
 import numpy as np
 import pyproj
 import pytest
@@ -69,13 +71,13 @@ def test_rotated_geotiff(pixels, tmp_path):
         pre, post = (rioxarray.open_rasterio(p, parse_coordinates=parse) for p in paths)
         assert ("xc" in pre.coords) == parse
         grid = Grid.from_dataarray(pre)
-        np.testing.assert_allclose(grid.transform, tuple(transform)[:6], rtol=1e-12, atol=1e-6)
+        np.testing.assert_allclose(grid.transform[:6], tuple(transform)[:6], rtol=1e-12, atol=1e-6)
         disp = xsubpix.correlate(pre, post, model="phase", **OPTIONS)
         assert inner(disp.east) == pytest.approx(east, abs=0.3)
         assert inner(disp.north) == pytest.approx(north, abs=0.3)
         coarse = Grid.from_dataarray(disp.east)
         expected = (8 * cos, 8 * sin, 5e5, 8 * sin, -8 * cos, 4e6)
-        np.testing.assert_allclose(coarse.transform, expected, rtol=1e-12, atol=1e-6)
+        np.testing.assert_allclose(coarse.transform[:6], expected, rtol=1e-12, atol=1e-6)
         assert disp.rio.crs == pre.rio.crs
 
 
@@ -585,3 +587,58 @@ def test_model_and_version_are_recorded(pixels, image):
     assert "window=16" in disp.attrs["model_parameters"]
     assert "step=16" in disp.attrs["model_parameters"]
     assert disp.attrs["xsubpix_version"] == xsubpix.__version__
+
+
+# ------------------------------------------------------------ pixels and the CRS
+
+
+@pytest.mark.parametrize(
+    "transform", [(10.0, 0.0, 5e5, 0.0, -10.0, 4e6), (8.0, 3.0, 5e5, 2.0, -9.0, 4e6)]
+)
+def test_at_and_index(transform):
+    """Else a pixel's centre is taken for its corner, or rows for columns."""
+    grid = Grid(("y", "x"), (30, 40), transform)
+    rows, cols = np.arange(30)[:, None], np.arange(40)[None, :]
+    x, y = np.broadcast_arrays(*grid.at(rows, cols))
+    a, b, c, d, e, f = transform
+    assert (x[3, 7], y[3, 7]) == (a * 7.5 + b * 3.5 + c, d * 7.5 + e * 3.5 + f)
+    row, col = grid.index(x, y)
+    np.testing.assert_allclose(row, np.broadcast_to(rows, row.shape), atol=1e-9)
+    np.testing.assert_allclose(col, np.broadcast_to(cols, col.shape), atol=1e-9)
+    np.testing.assert_allclose(grid.corners()[0], grid.at(-0.5, -0.5))
+    assert grid.is_rotated == bool(b or d)
+
+
+def test_at_is_where_the_image_says(utm):
+    """Else a grid's own coordinates and those of the image are two."""
+    image = utm(np.zeros((5, 7)), size=15.0)
+    x, y = Grid.from_dataarray(image).at(np.arange(5), 0)
+    np.testing.assert_allclose(y, image.y.values)
+    assert x == pytest.approx(float(image.x[0]))
+
+
+def test_matrix_to_another_grid():
+    """Else a coarser grid is looked up a pixel away."""
+    fine = Grid(("y", "x"), (40, 60), (5.0, 0.0, 5e5, 0.0, -5.0, 4e6))
+    np.testing.assert_allclose(
+        fine.matrix_to(fine.coarsen(4)) @ (8, 4, 1), (2.0, 1.0, 1.0), atol=1e-9
+    )
+
+
+def test_transform_is_affine_and_mapping_is_kept(utm):
+    """Else a grid is a bare tuple, and its CRS is looked for again when output is built."""
+    image = utm(np.zeros((4, 5))).drop_vars("spatial_ref")
+    image = image.rio.write_crs("EPSG:32611", grid_mapping_name="mapping")
+    grid = Grid.from_dataarray(image)
+    assert isinstance(grid.transform, Affine)
+    assert grid.grid_mapping == "mapping"
+    assert grid == dataclasses.replace(grid, grid_mapping="crs")
+    assert Grid(grid.dims, grid.shape, tuple(grid.transform)[:6]).transform == grid.transform
+
+
+def test_crs_is_parsed_once(utm, monkeypatch):
+    """Else each function that a field passes through spends milliseconds on the same text."""
+    image = utm(np.zeros((4, 5)))
+    first = Grid.from_dataarray(image)
+    monkeypatch.setattr(pyproj.CRS, "from_user_input", None)
+    assert Grid.from_dataarray(image + 1.0).crs is first.crs

@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 
 from .checks import whole_number
-from .displacement.field import Field, Plane
+from .displacement.field import Field
 from .displacement.traces import read_trace
 from .errors import DataError, FileError, SubpixError
-from .grid import Grid
+from .grid import Grid, Plane
 
 __all__ = ["Explorer", "explore"]
 
@@ -176,15 +176,14 @@ class _Frame:
     """
 
     def __init__(self, grid: Grid) -> None:
-        a, b, _, d, e, _ = grid.transform
         self.grid, self.plane = grid, Plane.of(grid)
-        self.upright = not (b or d)
+        self.upright = not grid.is_rotated
         self.kilometres = self.upright and grid.metres_per_unit is not None
         self.scale = 1e-3 * (grid.metres_per_unit or 1.0) if self.kilometres else 1.0
         self.origin = grid.corners().min(0) if self.kilometres else np.zeros(2)
         unit = "km from corner" if self.kilometres else "degrees" if grid.crs else "grid"
         self.units = unit if self.upright else "pixels"
-        self.a, self.e = a, e
+        self.a, self.e = grid.transform.a, grid.transform.e
 
     def of_crs(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         if not self.upright:
@@ -212,7 +211,7 @@ class _Frame:
 
     def upward(self, values: np.ndarray, grid: Grid) -> np.ndarray:
         """Rows from the bottom of the page to its top, columns from left to right."""
-        a, e = grid.transform[0], grid.transform[4]
+        a, e = grid.transform.a, grid.transform.e
         if not self.upright or e < 0:
             values = values[::-1]
         return np.ascontiguousarray(values[:, ::-1] if self.upright and a < 0 else values)
@@ -268,7 +267,7 @@ def _fields_panel(field: Field, frame: _Frame, size: int) -> dict[str, Any]:
     bounds = {name: _bounds(name, a) for name, a in thin.items()}
     rows, cols = thin["east"].shape
     box = _thinned_box(frame.box(grid), grid.shape, size)
-    if not frame.upright or grid.transform[4] < 0:
+    if not frame.upright or grid.transform.e < 0:
         # Blocks start at the first row, the top: what sticks out does so at the bottom.
         box["y"] -= box["dh"] - frame.box(grid)["dh"]
     names = list(thin)
@@ -365,7 +364,7 @@ def _images_panel(
         low, high = np.percentile(finite, [2, 98]) if finite.size else (0.0, 1.0)
         whole = frame.box(checked.grid)
         box = _thinned_box(whole, checked.grid.shape, size)
-        if not frame.upright or checked.grid.transform[4] < 0:
+        if not frame.upright or checked.grid.transform.e < 0:
             box["y"] -= box["dh"] - whole["dh"]
         greys = [f"#{k:02x}{k:02x}{k:02x}" for k in range(256)]
         mapper = LinearColorMapper(

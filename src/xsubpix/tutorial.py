@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 from pathlib import Path
@@ -117,7 +118,7 @@ def procedural_scene(
     bare = Grid.from_dataarray(image)
     import pyproj
 
-    grid = Grid(bare.dims, bare.shape, bare.transform, pyproj.CRS.from_user_input(crs), 1.0)
+    grid = dataclasses.replace(bare, crs=pyproj.CRS.from_user_input(crs), metres_per_unit=1.0)
     return labelled(image, grid, {"ground": (image.data, {"long_name": "procedural ground"})}, {})[
         "ground"
     ]

@@ -416,8 +416,7 @@ def _on_grid(disp: xr.Dataset, there: Grid, image: xr.DataArray, grid: Grid) -> 
     if (disp_crs := there.crs) != grid.crs:
         grid.check_same(dataclasses.replace(grid, crs=disp_crs), ("image", "disp"))
     gaps = there.offset_from(grid)
-    pixel = math.sqrt(abs(np.linalg.det(np.reshape(grid.transform, (2, 3))[:, :2])))
-    coarse = math.sqrt(abs(np.linalg.det(np.reshape(there.transform, (2, 3))[:, :2])))
+    pixel, coarse = grid.pixel_side, there.pixel_side
     # A coarser field may miss a remainder of less than a block at the far edges.
     if gaps * coarse > 2.0 * max(coarse, pixel) and not _covers(there, grid, coarse):
         raise GridError(

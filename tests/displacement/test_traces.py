@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import xsubpix
 from xsubpix import DataError, Fault, FileError, Grid
-from xsubpix.displacement.field import Plane
+from xsubpix.grid import Plane
 
 LINE = np.array([[500100.0, 3999900.0], [500900.0, 3999500.0], [501500.0, 3999400.0]])
 

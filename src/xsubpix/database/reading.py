@@ -249,7 +249,7 @@ def _register_bands(scene: PlannedScene, grid: Grid, bands: Grid) -> PlannedScen
     source = scene.source
     assert source.multispectral is not None
     grid.check_same_crs(bands, (source.path.name, source.multispectral.name))
-    to_bands = np.linalg.inv(_square(bands)) @ _square(grid)
+    to_bands = grid.matrix_to(bands)
     half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
     to_bands = np.linalg.inv(half) @ to_bands @ half
     ratio = 1.0 / np.sqrt(abs(np.linalg.det(to_bands[:2, :2])))
@@ -309,10 +309,6 @@ def _find_windows(scene: PlannedScene, frame: int, min_correlation: float) -> Pl
         StableWindow(w.row, w.column, w.correlation, w.misregistration) for w in search.accepted
     )
     return dataclasses.replace(scene, windows=windows)
-
-
-def _square(grid: Grid) -> np.ndarray:
-    return np.vstack([np.reshape(grid.transform, (2, 3)), [0.0, 0.0, 1.0]])
 
 
 def _read(

@@ -323,8 +323,6 @@ def footprints_overlap(one: Grid, two: Grid) -> bool:
         return False
     import pyproj
 
-    a, b, c, d, e, f = one.transform
-    to_pixels = np.linalg.inv(np.array([[a, b], [d, e]]))
     outlines = []
     for grid in (one, two):
         x, y = _outline(grid)
@@ -333,10 +331,11 @@ def footprints_overlap(one: Grid, two: Grid) -> bool:
             x, y = transformer.transform(x, y)
             if one.crs.is_geographic:
                 # Across the date line, on the branch of the first image's longitudes.
-                x = x - 360.0 * np.rint((x - (c + a * one.shape[1] / 2)) / 360.0)
+                middle = one.transform.c + one.transform.a * one.shape[1] / 2
+                x = x - 360.0 * np.rint((x - middle) / 360.0)
             if not np.isfinite([x, y]).all():
                 return False  # the other side of the Earth
-        outlines.append((to_pixels @ np.stack([x - c, y - f])).T)
+        outlines.append(np.stack(one.index(x, y), axis=1))
     for polygon in outlines:
         edges = np.roll(polygon, -1, axis=0) - polygon
         normals = np.stack([-edges[:, 1], edges[:, 0]], axis=1)
@@ -377,5 +376,4 @@ def _outline(grid: Grid, per_side: int = 8) -> tuple[np.ndarray, np.ndarray]:
     zero, one = np.zeros(per_side), np.ones(per_side)
     col = cols * np.concatenate([share, one, 1 - share, zero])
     row = rows * np.concatenate([zero, share, one, 1 - share])
-    a, b, c, d, e, f = grid.transform
-    return a * col + b * row + c, d * col + e * row + f
+    return grid.at(row - 0.5, col - 0.5)

@@ -69,14 +69,14 @@ def error_of(disp: xr.Dataset, truth: xr.Dataset, name: str) -> xr.DataArray:
 
 def _at_centres(field: xr.DataArray, there: Grid, here: Grid) -> xr.DataArray:
     """Interpolate a field on the grid `there` linearly at the centres of `here`."""
-    to_there = np.linalg.inv(_matrix(there)) @ _matrix(here)
+    to_there = here.matrix_to(there)
     linear, origin = to_there[:2, :2], to_there[:2, 2]
     rows, cols = here.shape
     drift = max(abs(linear[0, 1]) * rows, abs(linear[1, 0]) * cols)
     if drift > SAME_GRID_TOLERANCE:
         raise GridError(
-            f"the axes of disp and truth are not parallel: transforms {here.transform} and "
-            f"{there.transform}. Bring them to one grid: truth.rio.reproject_match(disp)."
+            f"the axes of disp and truth are not parallel: transforms {here.transform[:6]} and "
+            f"{there.transform[:6]}. Bring them to one grid: truth.rio.reproject_match(disp)."
         )
     col = linear[0, 0] * (np.arange(cols) + 0.5) + origin[0] - 0.5
     row = linear[1, 1] * (np.arange(rows) + 0.5) + origin[1] - 0.5
@@ -86,8 +86,3 @@ def _at_centres(field: xr.DataArray, there: Grid, here: Grid) -> xr.DataArray:
         coords={"r": np.arange(field.shape[0]), "c": np.arange(field.shape[1])},
     )
     return plain.interp(r=row, c=col, method="linear")
-
-
-def _matrix(grid: Grid) -> np.ndarray:
-    """Homogeneous matrix from (column, row, 1) to the CRS."""
-    return np.array([grid.transform[:3], grid.transform[3:], (0.0, 0.0, 1.0)])

@@ -11,7 +11,8 @@ import xarray as xr
 
 from ..checks import real_number
 from ..errors import DataError
-from .field import Field, Plane
+from ..grid import Plane
+from .field import Field
 from .traces import Trace, read_trace
 
 if TYPE_CHECKING:
@@ -383,9 +384,7 @@ def _convergence(field: Field) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return rows, cols, np.zeros((rows.size, cols.size))
     geodetic = grid.crs.geodetic_crs
     convert = pyproj.Transformer.from_crs(grid.crs, geodetic, always_xy=True)
-    a, b, c, d, e, f = grid.transform
-    u, v = cols[None, :] + 0.5, rows[:, None] + 0.5
-    x, y = a * u + b * v + c, d * u + e * v + f
+    x, y = grid.at(rows[:, None], cols[None, :])
     # A step of a metre to either side of the point, toward grid north.
     step = 1.0 / (grid.metres_per_unit or 1.0)
     lon0, lat0 = convert.transform(x, y - step)

@@ -13,7 +13,8 @@ import xarray as xr
 
 from ..checks import real_number
 from ..errors import DataError, ModelError
-from .field import Field, Plane, whole
+from ..grid import Plane
+from .field import Field, whole
 from .stable import stable_ground
 
 __all__ = ["destripe"]
@@ -109,7 +110,7 @@ class _Strips:
 
     @classmethod
     def of(cls, plane: Plane, shape: tuple[int, int], angle: Any) -> _Strips:
-        a, b, _, d, e, _ = plane.affine
+        a, b, _, d, e, _ = plane.affine[:6]
         if angle == "along":
             degrees = math.degrees(math.atan2(b, e))
         elif angle == "across":
@@ -131,7 +132,7 @@ class _Strips:
 
     def _width(self) -> float:
         """Distance between neighbouring pixels across the strips, metres, at least."""
-        a, b, _, d, e, _ = self.plane.affine
+        a, b, _, d, e, _ = self.plane.affine[:6]
         steps = [abs(u * self.across[0] + v * self.across[1]) for u, v in ((a, d), (b, e))]
         return max(steps)
 

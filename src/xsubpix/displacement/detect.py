@@ -9,7 +9,8 @@ import xarray as xr
 
 from ..checks import real_number
 from ..errors import DataError
-from .field import Field, Plane
+from ..grid import Plane
+from .field import Field
 from .strain import strain
 from .traces import _shapely
 
@@ -113,8 +114,7 @@ def detect_trace(
     bend = gaussian_filter1d(across[first:last], max(1.0, scale / step))
     line = centre + s[first:last, None] * direction + bend[:, None] * normal
     out = shapely.LineString(np.column_stack(plane.to_crs(line[:, 0], line[:, 1])))
-    cell = abs(np.linalg.det(np.reshape(plane.transform, (2, 3))[:, :2])) ** 0.5
-    return out.simplify(0.25 * cell)
+    return out.simplify(0.25 * field.grid.pixel_side)
 
 
 def _direction(strength: np.ndarray, plane: Plane) -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,9 @@ import xarray as xr
 
 from ..checks import whole_number
 from ..errors import DataError
+from ..grid import Plane
 from ..kernels.robust import huber_fit
-from .field import Field, Plane, whole
+from .field import Field, whole
 from .stable import stable_ground
 
 if TYPE_CHECKING:

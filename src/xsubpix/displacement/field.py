@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import DataError
-from ..grid import Grid, labelled
+from ..grid import Grid, Plane, labelled
 from ..kernels.robust import nmad
 from ..lattice import Lattice, map_blocks
 
@@ -19,79 +19,13 @@ if TYPE_CHECKING:
 
     from ..lattice import Array
 
-__all__ = ["Field", "Plane", "rms", "whole"]
+__all__ = ["Field", "rms", "whole"]
 
 _TIMES = ("reference_time", "secondary_time")
 # Networks, in pixels of the images. At a fault the step that `unet` draws, and what it
 # overshoots, end within as many pixels as half a window of 32 px; its errors, smooth as it is
 # on changed ground, fall to half of their variance over some 14 px, an area of 1300 to 2200 px.
 _NETWORK_BLUR, _NETWORK_ALIKE = 16.0, 40.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Plane:
-    """The ground under a grid as a plane in metres.
-
-    Projected grids keep their coordinates (in metres); geographic grids get
-    metres east and north of their centre, at its latitude; grids without CRS
-    the coordinates themselves, whatever their unit.
-
-    Parameters
-    ----------
-    transform : tuple of 6 float
-        From (column, row) of a pixel's corner to the CRS, as in `Grid`.
-    affine : tuple of 6 float
-        From the same to the plane.
-    """
-
-    transform: tuple[float, float, float, float, float, float]
-    affine: tuple[float, float, float, float, float, float]
-
-    @classmethod
-    def of(cls, grid: Grid) -> Plane:
-        """The plane under a grid."""
-        unit = grid.metres_per_unit or 1.0
-        a, b, c, d, e, f = (unit * v for v in grid.transform)
-        if grid.crs is not None and grid.metres_per_unit is None:
-            rows, cols = grid.shape
-            centre = np.array([(rows - 1) / 2]), np.array([(cols - 1) / 2])
-            (a, b), (d, e) = grid.jacobian(*centre)[:, :, 0, 0].tolist()
-            c, f = -(a * cols + b * rows) / 2, -(d * cols + e * rows) / 2
-        return cls(grid.transform, (a, b, c, d, e, f))
-
-    @property
-    def pixel(self) -> float:
-        """Side of a square of one pixel's area, metres."""
-        a, b, _, d, e, _ = self.affine
-        return float(np.sqrt(abs(a * e - b * d)))
-
-    def at(self, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Plane coordinates (x, y) of pixel centres; pixel (0, 0) at 0."""
-        return _apply(self.affine, np.asarray(cols) + 0.5, np.asarray(rows) + 0.5)
-
-    def index(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fractional (row, column), from plane coordinates; inverse of `at`."""
-        col, row = _invert(self.affine, x, y)
-        return row - 0.5, col - 0.5
-
-    def from_crs(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Plane coordinates, from the CRS's."""
-        return _apply(self.affine, *_invert(self.transform, x, y))
-
-    def to_crs(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates in the CRS, from the plane's."""
-        return _apply(self.transform, *_invert(self.affine, x, y))
-
-
-def _apply(affine: tuple[float, ...], u: Any, v: Any) -> tuple[np.ndarray, np.ndarray]:
-    a, b, c, d, e, f = affine
-    return a * u + b * v + c, d * u + e * v + f
-
-
-def _invert(affine: tuple[float, ...], x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    a, b, c, d, e, f = affine
-    det, x, y = a * e - b * d, np.asarray(x) - c, np.asarray(y) - f
-    return (e * x - b * y) / det, (a * y - d * x) / det
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +73,7 @@ class Field:
 
     @property
     def plane(self) -> Plane:
-        """The ground under the grid, in metres."""
+        """Plane of the ground under the grid, in metres."""
         return Plane.of(self.grid)
 
     @property

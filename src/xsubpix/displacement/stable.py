@@ -10,8 +10,8 @@ import xarray as xr
 
 from ..checks import real_number
 from ..errors import DataError, GridError, ModelError
-from ..grid import Grid
-from .field import Field, Plane
+from ..grid import Grid, Plane
+from .field import Field
 from .traces import Trace, read_trace
 
 if TYPE_CHECKING:

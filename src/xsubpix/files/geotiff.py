@@ -182,7 +182,7 @@ def to_cog(
         "driver": "GTiff", "dtype": "float32", "nodata": np.nan, "count": len(names),
         "height": grid.shape[0], "width": grid.shape[1], "tiled": True, "blockxsize": 256,
         "blockysize": 256, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer",
-        "transform": rasterio.Affine(*grid.transform),
+        "transform": grid.transform,
         "crs": None if grid.crs is None else grid.crs.to_wkt(),
     }  # fmt: skip
     arrays = [disp[name].transpose(*grid.dims).data for name in names]

@@ -129,7 +129,7 @@ def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: b
     profile: dict[str, Any] = {
         "driver": "GTiff" if tiff else "ENVI", "dtype": "float32", "nodata": np.nan, "count": 3,
         "height": field.grid.shape[0], "width": field.grid.shape[1],
-        "transform": rasterio.Affine(*field.grid.transform),
+        "transform": field.grid.transform,
         "crs": None if field.grid.crs is None else field.grid.crs.to_wkt(),
     }  # fmt: skip
     if tiff:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from affine import Affine
 
 from ..errors import FileError
 from ..grid import Grid, labelled
@@ -67,7 +68,7 @@ def _from_raster(path: Path) -> xr.Dataset:
     from .geotiff import _quiet_about_placelessness
 
     try:
-        with _quiet_about_placelessness(Grid(("y", "x"), (1, 1), (1, 0, 0, 0, 1, 0))):
+        with _quiet_about_placelessness(Grid(("y", "x"), (1, 1), Affine.identity())):
             with rasterio.open(path) as source:
                 names = [name or "" for name in source.descriptions]
                 tags = source.tags()

@@ -1,5 +1,16 @@
-"""Grids: where an image's pixels are, and what a pixel of displacement measures."""
+"""Grids: where an image's pixels are, and what a pixel of displacement measures.
 
-from .grid import SAME_GRID_TOLERANCE, Grid, image_dims, labelled
+A :class:`Grid` gathers what xarray, rioxarray and CF scatter over names,
+coordinates, attributes and encodings: which dimensions are rows and columns,
+the affine transform, the CRS and where it is written. It is an immutable value.
+Only this package turns pixels into metres, and only this package builds labelled
+output.
+"""
 
-__all__ = ["SAME_GRID_TOLERANCE", "Grid", "image_dims", "labelled"]
+from .coordinates import image_dims
+from .crs import find_crs
+from .grid import SAME_GRID_TOLERANCE, Grid
+from .labelled import labelled
+from .plane import Plane
+
+__all__ = ["SAME_GRID_TOLERANCE", "Grid", "Plane", "find_crs", "image_dims", "labelled"]

@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 from ..checks import real_number
-from ..displacement.field import Field, Plane
+from ..displacement.field import Field
 from ..displacement.traces import read_trace
 from ..errors import DataError, ModelError
-from ..grid import Grid
+from ..grid import Grid, Plane
 from .style import (
     DIVERGING,
     SEQUENTIAL,
@@ -256,7 +256,7 @@ def _arrows(figure: Figure, ax: Any, disp: xr.Dataset, grid: Grid, unit: str, ac
         return
     side = step * plane.pixel * (1e-3 if place.kilometres else 1.0)
     if grid.crs is not None and not place.kilometres:
-        side = step * abs(grid.transform[4] or grid.transform[0])
+        side = step * abs(grid.transform.e or grid.transform.a)
     typical = float(np.percentile(np.hypot(u, v), 95)) or 1.0
     # "xy": arrows point where the ground went on this map, whichever way its axes run.
     # A metre east is more degrees of longitude than a metre north is of latitude.

@@ -118,20 +118,20 @@ def show_field(ax: Any, field: xr.DataArray, **style: Any) -> Any:
     # Ground without a value is grey; what is off a rotated grid stays white.
     style["cmap"] = matplotlib.colormaps[style.pop("cmap")].with_extremes(bad=MISSING)
     values = field.transpose(*grid.dims).values
-    a, b, c, d, e, f = grid.transform
     rows, cols = grid.shape
-    if b or d:
+    if grid.is_rotated:
         col, row = np.meshgrid(np.arange(cols + 1), np.arange(rows + 1))
-        x, y = place.from_crs(a * col + b * row + c, d * col + e * row + f)
+        x, y = place.from_crs(*grid.at(row - 0.5, col - 0.5))
         mesh = ax.pcolormesh(x, y, np.ma.masked_invalid(values), rasterized=True, **style)
     else:
-        (left, right), (top, bottom) = place.from_crs([c, c + a * cols], [f, f + e * rows])
+        x, y = grid.at(np.array([-0.5, rows - 0.5]), np.array([-0.5, cols - 0.5]))
+        (left, right), (top, bottom) = place.from_crs(x, y)
         extent = (left, right, bottom, top)
         mesh = ax.imshow(values, extent=extent, interpolation="none", **style)
         ax.set_xlim(place.low[0], place.high[0])
         ends = place.low[1], place.high[1]
         # Without a CRS rows count downward, as in an image.
-        ax.set_ylim(*(ends[::-1] if grid.crs is None and e > 0 else ends))
+        ax.set_ylim(*(ends[::-1] if grid.crs is None and grid.transform.e > 0 else ends))
     ax.set_aspect(place.aspect)
     if not place.kilometres:
         for axis in (ax.xaxis, ax.yaxis):
@@ -161,7 +161,7 @@ def draw_trace(ax: Any, trace: Trace | None, grid: Grid, **style: Any) -> None:
         return
     import matplotlib.patheffects as effects
 
-    from ..displacement.field import Plane
+    from ..grid import Plane
 
     plane, place = Plane.of(grid), Place(grid)
     bounds = ax.get_xlim(), ax.get_ylim()

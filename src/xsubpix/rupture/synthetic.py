@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import ModelError
-from ..grid import Grid, labelled
+from ..grid import Plane, labelled
 from ..image import Image
 from .fault import Fault
 from .sampling import GridSampler
@@ -80,18 +80,20 @@ def synthetic_rupture(
     """
     source = Image.from_dataarray(image, "image")
     grid = source.grid
-    affine, metres = _metric_affine(grid)
+    plane = Plane.of(grid)
+    affine = plane.affine[:6]
     if fault is None:
-        corners = _corners(affine, grid.shape)
-        extent = (*corners.min(0), *corners.max(0))
-        overrides.setdefault("pixel_size", float(np.sqrt(abs(np.linalg.det(_matrix(affine))))))
+        rows, cols = grid.shape
+        x, y = plane.at(*np.array([(0, 0), (0, cols), (rows, 0), (rows, cols)]).T - 0.5)
+        extent = (x.min(), y.min(), x.max(), y.max())
+        overrides.setdefault("pixel_size", plane.pixel)
         fault = Fault.random(np.random.default_rng(seed), extent, **overrides)
     elif overrides or seed is not None:
         given = ", ".join([*overrides, *(["seed"] if seed is not None else [])])
         raise ModelError(
             f"fault and {given} were given: these only shape a random fault. Drop one."
         )
-    sample = functools.partial(_sample, fault, affine, poisson, 1.0 / metres)
+    sample = functools.partial(_sample, fault, affine, poisson)
     fields: tuple[Array, ...]
     if source.lazy:
         fields = _lazy(sample, grid.shape)
@@ -124,10 +126,9 @@ def _sample(
     fault: Fault,
     affine: tuple[float, float, float, float, float, float],
     poisson: float,
-    scale: float,
     window: tuple[int, int, int, int],
 ) -> np.ndarray:
-    return GridSampler(fault, affine, poisson)(window) * np.float32(scale)
+    return GridSampler(fault, affine, poisson)(window)
 
 
 def _lazy(sample: Any, shape: tuple[int, int]) -> tuple[Array, ...]:
@@ -143,25 +144,3 @@ def _lazy(sample: Any, shape: tuple[int, int]) -> tuple[Array, ...]:
         name="subpix-rupture-" + da.core.tokenize(sample, shape),
     )  # fmt: skip
     return stack[0], stack[1], stack[2]
-
-
-def _metric_affine(grid: Grid) -> tuple[tuple[float, float, float, float, float, float], float]:
-    """The grid's affine transform in metres, and metres in one output unit."""
-    if grid.crs is None:
-        return grid.transform, 1.0
-    if grid.metres_per_unit is not None:
-        a, b, c, d, e, f = (v * grid.metres_per_unit for v in grid.transform)
-        return (a, b, c, d, e, f), 1.0
-    rows, cols = grid.shape
-    centre = np.array([(rows - 1) / 2]), np.array([(cols - 1) / 2])
-    (a, b), (d, e) = grid.jacobian(*centre)[:, :, 0, 0].tolist()
-    return (a, b, -(a * cols + b * rows) / 2, d, e, -(d * cols + e * rows) / 2), 1.0
-
-
-def _matrix(affine: tuple[float, ...]) -> np.ndarray:
-    return np.reshape(affine, (2, 3))[:, :2]
-
-
-def _corners(affine: tuple[float, ...], shape: tuple[int, int]) -> np.ndarray:
-    corner = np.array([(0, 0), (shape[1], 0), (0, shape[0]), (shape[1], shape[0])], float)
-    return corner @ _matrix(affine).T + np.array([affine[2], affine[5]])
