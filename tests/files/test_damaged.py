@@ -25,7 +25,7 @@ OPTIONS = ["--model", "phase", "--window", "16", "--step", "8", "--quiet"]
 @pytest.fixture(autouse=True)
 def many_reads(monkeypatch):
     """Images in several reads, as scenes are."""
-    monkeypatch.setattr("xsubpix.files.geotiff.CHUNK", 256)
+    monkeypatch.setattr("xsubpix.files.images.CHUNK", 256)
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 import json
 
 import numpy as np
-import pyproj
 import pytest
-import rasterio
 import xarray as xr
 
 import xsubpix
@@ -14,33 +12,16 @@ from xsubpix import DataError, FileError, ModelError
 CRS = {"utm": 32611, "geographic": 4326, "none": None, "south": 32719}
 
 
-@pytest.fixture
-def disp(pair, utm):
-    """A measured field on a UTM grid, with times."""
-    pre, post = (
-        utm(image.values).assign_coords(time=np.datetime64(day, "ns"))
-        for image, day in zip(pair, ("2020-01-31T10:30:00", "2020-02-16T10:30:00"), strict=True)
-    )
-    return xsubpix.correlate(pre, post, model="phase", window=16, step=4)
-
-
-def assert_same_field(one, two, names):
-    for name in names:
-        np.testing.assert_allclose(one[name].values, two[name].values, rtol=1e-6, err_msg=name)
-    a, b = (xsubpix.Grid.from_dataarray(d["east"]) for d in (one, two))
-    a.check_same(b)
-
-
 # -------------------------------------------------------------------------- ours
 
 
 @pytest.mark.parametrize("lazy", [False, True])
-def test_netcdf_comes_back(disp, tmp_path, lazy):
+def test_netcdf_comes_back(disp, tmp_path, lazy, same_field):
     """Else values, flags, times, attributes or the CRS are lost."""
     (disp.chunk(7) if lazy else disp).subpix.to_netcdf(tmp_path / "a.nc")
     got = xsubpix.open_displacement(tmp_path / "a.nc")
     assert hasattr(got.east.data, "dask")
-    assert_same_field(got, disp, disp.data_vars)
+    same_field(got, disp, disp.data_vars)
     assert got.flags.dtype == np.uint8
     assert got.rio.crs.to_epsg() == 32611
     assert got.reference_time.values == disp.reference_time.values
@@ -54,13 +35,13 @@ def test_netcdf_comes_back(disp, tmp_path, lazy):
 
 
 @pytest.mark.parametrize("lazy", [False, True])
-def test_cog_comes_back(disp, tmp_path, lazy):
+def test_cog_comes_back(disp, tmp_path, lazy, same_field):
     """Else what to_cog writes cannot be gone on with."""
     (disp.chunk(7) if lazy else disp).subpix.to_cog(tmp_path / "a.tif")
     got = xsubpix.open_displacement(tmp_path / "a.tif")
     assert hasattr(got.east.data, "dask")
     assert list(got.data_vars) == list(disp.data_vars)
-    assert_same_field(got, disp, disp.data_vars)
+    same_field(got, disp, disp.data_vars)
     assert got.flags.dtype == np.uint8
     assert got.reference_time.values == disp.reference_time.values
     assert got.attrs["model_parameters"] == disp.attrs["model_parameters"]
@@ -156,152 +137,3 @@ def test_writing_is_all_or_nothing(disp, tmp_path, monkeypatch):
         xsubpix.to_netcdf(disp, target, names="gamma")
     with pytest.raises(DataError, match="DataArray"):
         xsubpix.to_netcdf(disp.east, target)
-
-
-# ---------------------------------------------------------------------- COSI-Corr
-
-
-@pytest.mark.parametrize("extension", ["tif", "dat"])
-def test_cosi_corr_bands(disp, tmp_path, extension):
-    """Else its users find north where they expect east."""
-    path = tmp_path / f"a.{extension}"
-    disp.chunk(9).subpix.to_cosi_corr(path)
-    with rasterio.open(path) as source:
-        assert source.descriptions == ("East/West", "North/South", "SNR")
-        assert source.driver == ("GTiff" if extension == "tif" else "ENVI")
-        np.testing.assert_array_equal(source.read(1), disp.east)
-        np.testing.assert_array_equal(source.read(2), disp.north)
-        np.testing.assert_array_equal(source.read(3), disp.quality)
-        assert source.crs.to_epsg() == 32611
-    assert_same_field(xsubpix.open_displacement(path), disp, ["east", "north", "quality"])
-
-
-def test_cosi_corr_as_others_write_it(tmp_path):
-    """Else files without band names, or with a nodata value, are refused or misread."""
-    values = np.random.default_rng(0).normal(size=(3, 10, 12)).astype("f4")
-    values[:, 0, 0] = -9999.0
-    profile = {"count": 3, "height": 10, "width": 12, "dtype": "float32", "crs": "EPSG:32611",
-               "transform": rasterio.Affine(20, 0, 5e5, 0, -20, 4e6)}  # fmt: skip
-    for name, driver, bands in (
-        ("a.tif", "GTiff", ("East/West (m)", "North/South (m)", "SNR")),
-        ("b.img", "ENVI", ("", "", "")),
-    ):
-        with rasterio.open(tmp_path / name, "w", driver=driver, nodata=-9999.0, **profile) as out:
-            out.write(values)
-            for k, text in enumerate(bands, 1):
-                if text:
-                    out.set_band_description(k, text)
-        got = xsubpix.open_displacement(tmp_path / name).load()
-        assert np.isnan(got.east.values[0, 0])
-        np.testing.assert_array_equal(got.north.values[1:], values[1, 1:])
-        assert list(got.data_vars) == ["east", "north", "quality"]
-    with rasterio.open(tmp_path / "c.tif", "w", driver="GTiff", **profile) as out:
-        out.write(values)
-        for k, text in enumerate(("red", "green", "blue"), 1):
-            out.set_band_description(k, text)
-    with pytest.raises(FileError, match="red"):
-        xsubpix.open_displacement(tmp_path / "c.tif")
-
-
-# -------------------------------------------------------------- ITS_LIVE, autoRIFT
-
-
-def test_its_live_names_come_back(disp, tmp_path):
-    """Else velocities are per day, or their errors are lost."""
-    disp.subpix.to_netcdf(tmp_path / "a.nc", names="its-live")
-    with xr.open_dataset(tmp_path / "a.nc") as raw:
-        assert {"vx", "vy", "v", "v_error", "img_pair_info", "mapping"} <= set(raw.variables)
-        np.testing.assert_allclose(raw.vx, disp.east * 365 / 16, rtol=1e-5)
-        assert raw.vx.attrs["units"] == "meter/year"
-        assert raw.vx.attrs["grid_mapping"] == "mapping"
-        assert raw.img_pair_info.attrs["acquisition_date_img1"] == "20200131T10:30:00"
-    got = xsubpix.open_displacement(tmp_path / "a.nc")
-    assert_same_field(got, disp, ["east", "north"])
-    np.testing.assert_allclose(got.sigma, disp.sigma, rtol=1e-5)
-    assert got.secondary_time.values == disp.secondary_time.values
-    with pytest.raises(DataError, match="reference_time"):
-        xsubpix.to_netcdf(disp.drop_vars("reference_time"), tmp_path / "b.nc", names="its-live")
-
-
-@pytest.mark.parametrize("days", [16.0, -16.0])
-def test_an_autorift_granule(tmp_path, days):
-    """Else integers with a fill value, centre-based transforms or dates without hyphens trip it."""
-    nc = pytest.importorskip("netCDF4")
-    wkt = pyproj.CRS.from_epsg(3413).to_wkt("WKT1_GDAL")
-    with nc.Dataset(tmp_path / "a.nc", "w") as out:
-        for name, start, step, n in (("x", -2e5, 240.0, 8), ("y", -2.2e6, -240.0, 6)):
-            out.createDimension(name, n)
-            out.createVariable(name, "f8", (name,))[:] = start + step * np.arange(n)
-        mapping = out.createVariable("mapping", "S1", ())
-        mapping.setncatts({"grid_mapping_name": "polar_stereographic", "spatial_ref": wkt,
-                           "GeoTransform": "-200000.0 240.0 0 -2200000.0 0 -240.0"})  # fmt: skip
-        info = out.createVariable("img_pair_info", "S1", ())
-        info.setncatts({"date_dt": days, "acquisition_date_img1": "20170708",
-                        "acquisition_date_img2": "20170724T20:41:33.1"})  # fmt: skip
-        for name, value in (("vx", 365), ("vy", -730)):
-            v = out.createVariable(name, "i2", ("y", "x"), fill_value=-32767)
-            v.setncatts({"units": "m/y", "grid_mapping": "mapping", f"{name}_error": 36.5})
-            values = np.full((6, 8), value, "i2")
-            values[0, 0] = -32767
-            v[:] = values
-    got = xsubpix.open_displacement(tmp_path / "a.nc")
-    assert np.isnan(got.east.values[0, 0])
-    np.testing.assert_allclose(got.east.values[1:], days)
-    np.testing.assert_allclose(got.north.values[1:], -2 * days)
-    np.testing.assert_allclose(got.sigma.values[1:], 1.6, rtol=1e-6)
-    assert str(got.reference_time.values)[:10] == "2017-07-08"
-    assert str(got.secondary_time.values)[:16] == "2017-07-24T20:41"
-    assert got.rio.crs.to_epsg() == 3413
-    # Coordinates are the centres, whatever the transform in the file says.
-    grid = xsubpix.Grid.from_dataarray(got.east)
-    assert grid.transform[2] == pytest.approx(-2e5 - 120.0)
-
-
-def test_what_is_no_displacement(tmp_path):
-    """Else a mosaic, or any file, is taken for a field."""
-    for name, message in (("a.nc", "no such file"), ("a.tif", "no such file")):
-        with pytest.raises(FileError, match=message):
-            xsubpix.open_displacement(tmp_path / name)
-    (tmp_path / "b.tif").write_text("no tiff")
-    (tmp_path / "b.nc").write_text("no netcdf")
-    for name in ("b.tif", "b.nc"):
-        with pytest.raises(FileError, match=f"cannot read .*{name}"):
-            xsubpix.open_displacement(tmp_path / name)
-    grid = {"x": np.arange(4.0), "y": np.arange(3.0)}
-    flat = (("y", "x"), np.zeros((3, 4)))
-    xr.Dataset({"vx": flat, "vy": flat}, grid).to_netcdf(tmp_path / "c.nc")
-    with pytest.raises(FileError, match="date_dt"):
-        xsubpix.open_displacement(tmp_path / "c.nc")
-    xr.Dataset({"speed": flat}, grid).to_netcdf(tmp_path / "d.nc")
-    with pytest.raises(FileError, match="speed"):
-        xsubpix.open_displacement(tmp_path / "d.nc")
-
-
-# -------------------------------------------------------------------------- points
-
-
-def test_points_come_back(disp, tmp_path):
-    """Else a GIS shows stations in the sea, or without their numbers."""
-    geopandas = pytest.importorskip("geopandas")
-    trace = [[500200.0, 3999500.0], [500700.0, 3999400.0]]
-    got = disp.subpix.offsets(trace, spacing=250.0, half_length=330.0, gap=60.0)
-    got["parallel"][0] = np.nan
-    for name in ("a.geojson", "a.gpkg"):
-        got.subpix.to_points(tmp_path / name)
-        frame = geopandas.read_file(tmp_path / name)
-        assert len(frame) == 2
-        back = frame.to_crs(32611).geometry
-        np.testing.assert_allclose(back.x, got.x, atol=1e-2)
-        np.testing.assert_allclose(back.y, got.y, atol=1e-2)
-        np.testing.assert_allclose(frame["parallel"].astype(float), got.parallel, rtol=1e-6)
-    assert frame.crs.to_epsg() == 32611
-    profile = disp.subpix.profile(trace, width=200.0)
-    profile.subpix.to_points(tmp_path / "b.geojson")
-    assert len(json.loads((tmp_path / "b.geojson").read_text())["features"]) == len(profile.x)
-    with pytest.raises(DataError, match="offsets or a profile"):
-        xsubpix.to_points(disp, tmp_path / "c.gpkg")
-    with pytest.raises(FileError, match="ten letters"):
-        xsubpix.to_points(got, tmp_path / "a.shp")
-    assert not list(tmp_path.glob(".partial*"))
-    with pytest.raises(FileError, match="overwrite"):
-        xsubpix.to_points(got, tmp_path / "a.gpkg", overwrite=False)

@@ -102,7 +102,7 @@ def _correlate(options: argparse.Namespace) -> int:
 
     from ..correlate import correlate
     from ..demo import progress
-    from ..files.geotiff import open_image, to_cog
+    from ..files import open_image, to_cog
 
     pre, post = (open_image(path, options.band) for path in (options.pre, options.post))
     disp = correlate(

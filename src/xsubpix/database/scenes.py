@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, FileError
-from ..files.geotiff import open_image
+from ..files.images import open_image
 from ..grid import Grid
 
 __all__ = [

@@ -1,7 +1,9 @@
 """Files: images and displacement fields in, displacement, profiles and offsets out."""
 
-from .geotiff import open_image, to_cog
-from .netcdf import to_cosi_corr, to_netcdf
+from .cosi_corr import to_cosi_corr
+from .geotiff import to_cog
+from .images import open_image
+from .netcdf import to_netcdf
 from .points import to_points
 from .registry import open_displacement
 

@@ -1,13 +1,10 @@
-"""Files: images in, displacement out, block by block, all or nothing."""
+"""GeoTIFF: a field written as a Cloud Optimized one, and read back."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import threading
 import uuid
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,118 +12,32 @@ import numpy as np
 import xarray as xr
 
 from .._version import __version__
-from ..errors import DataError, FileError
+from ..blocks import compute_blocks
+from ..errors import DataError
 from ..grid import Grid
+from .bands import (
+    CACHE_BYTES,
+    field_from_bands,
+    raster_profile,
+    without_place_warnings,
+    write_bands,
+)
+from .base import Format, Source
+from .journal import BlockFile
+from .writing import (
+    first_cause,
+    new_target,
+    reading_errors_named,
+    removed_at_exit,
+    writing_errors_named,
+)
 
 if TYPE_CHECKING:
-    import dask.array
     import rasterio.io
 
-__all__ = ["open_image", "to_cog"]
+__all__ = ["FORMAT", "to_cog"]
 
-# GDAL's own block cache; its default, a twentieth of the machine's memory, is
-# more than all else we use.
-CACHE_BYTES = 64 * 2**20
-# Side of what is read at once, pixels.
-CHUNK = 2048
-
-
-def open_image(path: str | os.PathLike[str], band: int | None = None) -> xr.DataArray:
-    """Open one band of a raster file lazily.
-
-    Parameters
-    ----------
-    path : str or path
-        Anything GDAL reads.
-    band : int, optional
-        Counted from 1; may be left out where the file has one only.
-
-    Returns
-    -------
-    xarray.DataArray
-        Dimensions y, x, a dask array in the file's blocks and data type, the
-        declared nodata value in its attributes.
-
-    Raises
-    ------
-    FileError
-        The file cannot be read, or the band is not there or must be named.
-    """
-    import rasterio.errors
-    import rioxarray
-
-    if os.path.exists(path):
-        # Workers of a cluster have working directories of their own.
-        path = os.path.abspath(path)
-    try:
-        opened = rioxarray.open_rasterio(path, cache=False, lock=False)
-    except (rasterio.errors.RasterioError, OSError, ValueError) as error:
-        raise FileError(f"cannot read {os.fspath(path)}: {error}") from error
-    if not isinstance(opened, xr.DataArray):
-        raise FileError(f"{os.fspath(path)} holds several rasters. Name one: 'DRIVER:file:name'.")
-    count = opened.sizes["band"]
-    if band is None and count > 1:
-        names = opened.attrs.get("long_name", ())
-        listed = f" ({', '.join(map(str, names))})" if isinstance(names, tuple) else ""
-        raise FileError(
-            f"{os.fspath(path)} has {count} bands{listed}: say which, from 1 to {count} (band=)."
-        )
-    if band is not None and (not isinstance(band, int) or not 1 <= band <= count):
-        raise FileError(f"{os.fspath(path)} has no band {band!r}; it has 1 to {count}.")
-    image = opened.isel(band=(band or 1) - 1, drop=True)
-    return image.copy(data=_lazy_pixels(image.variable, os.fspath(path), band or 1))
-
-
-def _lazy_pixels(image: xr.Variable, path: str, band: int) -> dask.array.Array:
-    import dask.array as da
-    from dask.base import tokenize
-
-    try:
-        changed = os.stat(path).st_mtime_ns
-    except OSError:  # not a file of this machine
-        changed = None
-    sizes: tuple[int, ...] = image.shape
-    return da.from_array(
-        _Pixels(image, path, 0 if changed is None else band),
-        chunks=tuple(min(n, CHUNK) for n in sizes), lock=False,
-        name=f"open_image-{tokenize(path, changed, band, sizes)}",
-        meta=np.empty((0, 0), image.dtype),
-    )  # fmt: skip
-
-
-class _Pixels:
-    """The pixels of a file, read where they are asked for; errors name the file."""
-
-    ndim = 2
-
-    def __init__(self, image: xr.Variable, path: str, band: int) -> None:
-        # No band: a file whose bytes are out of our reach.
-        self.image, self.path, self.band = image, path, band
-        self.shape, self.dtype = image.shape, image.dtype
-
-    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
-        import rasterio.errors
-
-        from .checksums import check_tiles
-
-        rows, cols = (range(n)[part] for n, part in zip(self.shape, key, strict=True))
-        try:
-            if self.band:
-                check_tiles(self.path, self.band, rows, cols)
-            return np.asarray(self.image[key])
-        except (rasterio.errors.RasterioError, OSError) as error:
-            raise FileError(
-                f"cannot read {self.path} in rows {rows.start} to {rows.stop - 1}, columns "
-                f"{cols.start} to {cols.stop - 1}: {_first_cause(error)}. The file is damaged or "
-                "out of reach: get it anew."
-            ) from error
-
-
-def _first_cause(error: BaseException) -> str:
-    """What GDAL said first, in a line; what comes last is 'see previous exception'."""
-    while (before := error.__cause__ or error.__context__) is not None:
-        error = before
-    return " ".join(str(error).split()).rstrip(".")
+_KEPT = " What is finished is kept beside it; the same call goes on from there."
 
 
 def to_cog(
@@ -171,19 +82,12 @@ def to_cog(
     """
     import rasterio
 
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileError(f"cannot write {target}: there is no folder {target.parent}. Make it.")
-    if target.is_dir() or (target.exists() and not overwrite):
-        raise FileError(f"cannot write {target}: it exists. Choose another name, or overwrite.")
+    target = new_target(path, overwrite)
     names = _writable(disp)
     grid = Grid.from_dataarray(disp[names[0]], "disp")
-    profile: dict[str, Any] = {
-        "driver": "GTiff", "dtype": "float32", "nodata": np.nan, "count": len(names),
-        "height": grid.shape[0], "width": grid.shape[1], "tiled": True, "blockxsize": 256,
-        "blockysize": 256, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer",
-        "transform": grid.transform,
-        "crs": None if grid.crs is None else grid.crs.to_wkt(),
+    profile = raster_profile(grid, len(names)) | {
+        "driver": "GTiff", "tiled": True, "blockxsize": 256, "blockysize": 256,
+        "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer",
     }  # fmt: skip
     arrays = [disp[name].transpose(*grid.dims).data for name in names]
     if resume and all(hasattr(array, "dask") for array in arrays):
@@ -192,19 +96,16 @@ def to_cog(
     stem = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     raw, cog = Path(f"{stem}.partial"), Path(f"{stem}.cog")
     with (
-        _errors_named(target),
-        _removed_at_exit(raw, cog, Path(f"{raw}.aux.xml"), Path(f"{cog}.aux.xml")),
+        writing_errors_named(target),
+        removed_at_exit(raw, cog, Path(f"{raw}.aux.xml"), Path(f"{cog}.aux.xml")),
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
-        _quiet_about_placelessness(grid),
+        without_place_warnings(),
     ):
         with rasterio.open(raw, "w", **profile) as out:
             _tag(out, disp, names)
-            _store(out, arrays, target)
+            write_bands(out, arrays, target)
         _optimise(raw, cog)
         os.replace(cog, target)
-
-
-_KEPT = " What is finished is kept beside it; the same call goes on from there."
 
 
 def _write_resumable(
@@ -219,9 +120,6 @@ def _write_resumable(
     import rasterio
     from dask.base import tokenize
 
-    from ..blocks import compute_blocks
-    from .journal import BlockFile
-
     arrays = [array.rechunk(arrays[0].chunks) for array in arrays]
     # The names of dask's arrays say what is computed from what.
     token = tokenize(
@@ -231,45 +129,21 @@ def _write_resumable(
     cog = target.parent / f".{target.name}.cog"
 
     def put(key: tuple[int, int], row: int, col: int, blocks: Sequence[np.ndarray]) -> None:
-        with _errors_named(target, _KEPT):
+        with writing_errors_named(target, _KEPT):
             file.put(key, row, col, blocks)
 
     with (
-        _errors_named(target, _KEPT),
+        writing_errors_named(target, _KEPT),
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
-        _quiet_about_placelessness(grid),
+        without_place_warnings(),
         file.opened(profile, lambda out: _tag(out, disp, names)),
     ):
-        with _reading_errors_named(_KEPT):
+        with reading_errors_named(_KEPT):
             compute_blocks(arrays, put, done=file.done)
-        with _removed_at_exit(cog, Path(f"{cog}.aux.xml")):
+        with removed_at_exit(cog, Path(f"{cog}.aux.xml")):
             _optimise(file.path, cog)
             os.replace(cog, target)
         file.remove()
-
-
-@contextlib.contextmanager
-def _errors_named(target: Path, goes_on: str = "") -> Iterator[None]:
-    """Turn the errors of writing into ours."""
-    import rasterio.errors
-
-    try:
-        yield
-    except (rasterio.errors.RasterioError, OSError) as error:
-        raise FileError(f"cannot write {target}: {_first_cause(error)}.{goes_on}") from error
-
-
-@contextlib.contextmanager
-def _reading_errors_named(goes_on: str = "") -> Iterator[None]:
-    """Turn the errors of reading what a field is computed from into ours."""
-    import rasterio.errors
-
-    try:
-        yield
-    except (rasterio.errors.RasterioError, OSError) as error:
-        raise FileError(
-            f"cannot read what the field is computed from: {_first_cause(error)}.{goes_on}"
-        ) from error
 
 
 def _optimise(raw: Path, cog: Path) -> None:
@@ -282,7 +156,7 @@ def _optimise(raw: Path, cog: Path) -> None:
             overview_resampling="nearest", num_threads="all_cpus",
         )  # fmt: skip
     except Exception as error:  # GDAL's own, of classes that rasterio keeps to itself
-        raise OSError(_first_cause(error)) from error
+        raise OSError(first_cause(error)) from error
 
 
 def _writable(disp: xr.Dataset) -> list[Hashable]:
@@ -326,61 +200,16 @@ def _tag(out: rasterio.io.DatasetWriter, disp: xr.Dataset, names: list[Hashable]
         out.update_tags(k, **kept)
 
 
-def _store(out: rasterio.io.DatasetWriter, arrays: list[Any], target: Path) -> None:
-    """Write the bands: those in memory at once, the lazy ones block by block."""
-    from rasterio.windows import Window
-
-    from ..blocks import compute_blocks
-
-    lazy = []
-    for band, array in enumerate(arrays, 1):
-        if hasattr(array, "dask"):
-            lazy.append((band, array))
-        else:
-            out.write(np.asarray(array, np.float32), band)
-    if not lazy:
-        return
-    lock = threading.Lock()
-
-    def put(key: tuple[int, int], row: int, col: int, blocks: Sequence[np.ndarray]) -> None:
-        with _errors_named(target), lock:
-            for (band, _), block in zip(lazy, blocks, strict=True):
-                window = Window(col, row, block.shape[1], block.shape[0])
-                out.write(np.asarray(block, np.float32), band, window=window)
-
-    first = lazy[0][1]
-    with _reading_errors_named():
-        compute_blocks([array.rechunk(first.chunks) for _, array in lazy], put)
+def _recognises(source: Source) -> bool:
+    return source.raster is not None and {"east", "north"} <= set(source.raster.names)
 
 
-@contextlib.contextmanager
-def _quiet_about_placelessness(grid: Grid) -> Iterator[None]:
-    """Silence rasterio where a field without coordinates has no place by nature."""
-    import warnings
-
-    import rasterio.errors
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        yield
+def _read(source: Source) -> xr.Dataset:
+    raster = source.raster
+    assert raster is not None
+    return field_from_bands(raster, {name: k for k, name in enumerate(raster.names)})
 
 
-@contextlib.contextmanager
-def _removed_at_exit(*paths: Path) -> Iterator[None]:
-    """Remove temporary files, also when the process is told to stop (SIGTERM)."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM) if main else None
-    replace = main and before is signal.SIG_DFL
-    if replace:
-        signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        if replace:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for path in paths:
-            path.unlink(missing_ok=True)
+FORMAT: Format = Format(
+    "GeoTIFF", "bands 'east' and 'north'", _recognises, _read, to_cog, suffixes=(".tif", ".tiff")
+)

@@ -12,12 +12,14 @@ import numpy as np
 import xarray as xr
 
 from ..errors import DataError, FileError, SubpixError
-from .netcdf import crs_of, new_target
+from .base import Format
+from .cf import crs_of
+from .writing import new_target
 
 if TYPE_CHECKING:
     import pyproj
 
-__all__ = ["to_points"]
+__all__ = ["FORMAT", "to_points"]
 
 
 def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
@@ -116,3 +118,9 @@ def _geo_frame(columns: dict[str, np.ndarray], crs: pyproj.CRS | None) -> Any:
         ) from error
     points = geopandas.points_from_xy(columns["x"], columns["y"])
     return geopandas.GeoDataFrame(columns, geometry=points, crs=crs)
+
+
+FORMAT: Format = Format(
+    "points", "points with attributes", write=to_points,
+    suffixes=(".geojson", ".json", ".gpkg", ".fgb", ".gml", ".kml"),
+)  # fmt: skip

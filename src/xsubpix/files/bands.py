@@ -1,0 +1,205 @@
+"""Bands of rasters: written block by block, read as the variables of a field."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import warnings
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from ..blocks import compute_blocks
+from ..grid import Grid, labelled
+from .writing import reading_errors_named, writing_errors_named
+
+if TYPE_CHECKING:
+    import rasterio.io
+
+__all__ = [
+    "Raster", "field_from_bands", "open_raster", "raster_profile", "without_place_warnings",
+    "write_bands",
+]  # fmt: skip
+
+# GDAL's own block cache; its default, a twentieth of the machine's memory, is
+# more than all else we use.
+CACHE_BYTES = 64 * 2**20
+_CHUNKS = {"x": 2048, "y": 2048}
+_TIMES = ("reference_time", "secondary_time")
+# Tags that GDAL writes, or that say how a file is laid out.
+_GDAL_TAGS = ("AREA_OR_POINT", "OVR_RESAMPLING_ALG")
+_BAND_TAGS = ("long_name", "comment", "flag_meanings")
+
+
+@contextlib.contextmanager
+def without_place_warnings() -> Iterator[None]:
+    """Silence rasterio about rasters without a place: fields without coordinates have none."""
+    import rasterio.errors
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        yield
+
+
+# -------------------------------------------------------------------------- writing
+
+
+def raster_profile(grid: Grid, count: int) -> dict[str, Any]:
+    """Keywords of ``rasterio.open`` for `count` bands of float32 on a grid."""
+    return {
+        "dtype": "float32", "nodata": np.nan, "count": count, "height": grid.shape[0],
+        "width": grid.shape[1], "transform": grid.transform,
+        "crs": None if grid.crs is None else grid.crs.to_wkt(),
+    }  # fmt: skip
+
+
+def write_bands(out: rasterio.io.DatasetWriter, arrays: list[Any], target: Path) -> None:
+    """Write all bands: those in memory at once, the lazy ones block by block.
+
+    Parameters
+    ----------
+    out : rasterio.io.DatasetWriter
+        Open for writing, with as many bands as there are arrays.
+    arrays : list of array
+        (rows, columns), of numpy or dask.
+    target : pathlib.Path
+        What errors call the file.
+    """
+    from rasterio.windows import Window
+
+    lazy = []
+    for band, array in enumerate(arrays, 1):
+        if hasattr(array, "dask"):
+            lazy.append((band, array))
+        else:
+            out.write(np.asarray(array, np.float32), band)
+    if not lazy:
+        return
+    lock = threading.Lock()
+
+    def put(key: tuple[int, int], row: int, col: int, blocks: Sequence[np.ndarray]) -> None:
+        with writing_errors_named(target), lock:
+            for (band, _), block in zip(lazy, blocks, strict=True):
+                window = Window(col, row, block.shape[1], block.shape[0])
+                out.write(np.asarray(block, np.float32), band, window=window)
+
+    first = lazy[0][1]
+    with reading_errors_named():
+        compute_blocks([array.rechunk(first.chunks) for _, array in lazy], put)
+
+
+# -------------------------------------------------------------------------- reading
+
+
+@dataclasses.dataclass(frozen=True)
+class Raster:
+    """Bands of a raster file, lazy, with what the file says of them.
+
+    Parameters
+    ----------
+    pixels : xarray.DataArray
+        (band, y, x).
+    names, units : tuple of str
+        One a band; empty where the file says nothing.
+    tags : mapping
+        Tags of the file.
+    band_tags : tuple of mapping
+        Tags of each band.
+    """
+
+    pixels: xr.DataArray
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    tags: Mapping[str, str]
+    band_tags: tuple[Mapping[str, str], ...]
+
+
+def open_raster(path: Path) -> Raster:
+    """Open a raster file lazily.
+
+    Raises
+    ------
+    OSError, ValueError
+        GDAL cannot read it, or it holds several rasters.
+    """
+    import rasterio
+    import rasterio.errors
+    import rioxarray
+
+    try:
+        with without_place_warnings():
+            with rasterio.open(path) as source:
+                names = tuple(name or "" for name in source.descriptions)
+                units = tuple(unit or "" for unit in source.units)
+                tags, band_tags = source.tags(), tuple(source.tags(k) for k in source.indexes)
+            pixels = rioxarray.open_rasterio(path, chunks=_CHUNKS, lock=False)
+    except rasterio.errors.RasterioError as error:
+        raise OSError(str(error)) from error
+    if not isinstance(pixels, xr.DataArray):
+        raise ValueError("it holds several rasters, not a displacement field")
+    return Raster(pixels, names, units, tags, band_tags)
+
+
+def field_from_bands(
+    raster: Raster, bands: Mapping[str, int], attrs: Mapping[str, Any] | None = None
+) -> xr.Dataset:
+    """Displacement field whose variables are bands of a raster.
+
+    Parameters
+    ----------
+    raster : Raster
+        The file.
+    bands : mapping of str to int
+        Band, from 0, of each variable.
+    attrs : mapping, optional
+        Attributes of the field (default: the tags of the file).
+
+    Returns
+    -------
+    xarray.Dataset
+        Lazy; float32 with NaN for nodata, and flags of uint8.
+    """
+    first = raster.pixels.isel(band=0, drop=True)
+    grid = Grid.from_dataarray(first, "disp")
+    if grid.crs is not None and grid.crs.type_name.startswith("Engineering"):
+        # What GDAL makes of an ENVI file without a map: a place, but no CRS.
+        grid = dataclasses.replace(grid, crs=None, metres_per_unit=None)
+    variables = {name: _variable(raster, grid, name, k) for name, k in bands.items()}
+    if attrs is None:
+        attrs = {k: v for k, v in raster.tags.items() if k not in (*_GDAL_TAGS, *_TIMES)}
+    times: dict[Hashable, Any] = {
+        name: xr.Variable((), np.datetime64(raster.tags[name], "ns"))
+        for name in _TIMES
+        if name in raster.tags
+    }
+    return labelled(first, grid, variables, dict(attrs), coords=times)
+
+
+def _variable(raster: Raster, grid: Grid, name: str, band: int) -> tuple[Any, dict[str, Any]]:
+    """Data and attributes of one band."""
+    data = raster.pixels.isel(band=band, drop=True).transpose(*grid.dims).data
+    nodata = raster.pixels.rio.nodata
+    unit = raster.units[band] or ("1" if name == "quality" else grid.units)
+    attrs: dict[str, Any] = {"units": unit}
+    if name == "flags":
+        attrs = {"standard_name": "quality_flag"}
+        data = data.map_blocks(_as_flags, dtype=np.uint8)
+    elif nodata is not None and not np.isnan(nodata):
+        data = data.map_blocks(_nan_for, np.float32(nodata), dtype=np.float32)
+    tags = raster.band_tags[band]
+    attrs |= {k: tags[k] for k in _BAND_TAGS if k in tags}
+    if "flag_masks" in tags:
+        attrs["flag_masks"] = np.array(tags["flag_masks"].split(), np.uint8)
+    return data.astype(np.uint8 if name == "flags" else np.float32), attrs
+
+
+def _as_flags(values: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(values).astype(np.uint8)
+
+
+def _nan_for(values: np.ndarray, nodata: np.float32) -> np.ndarray:
+    return np.where(values == nodata, np.float32(np.nan), values).astype(np.float32)

@@ -1,0 +1,93 @@
+"""What a format of files says of itself, and a file that is opened once for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from .bands import Raster, open_raster
+
+__all__ = ["Format", "Source"]
+
+_NETCDF = (".nc", ".nc4", ".cdf", ".netcdf")
+
+
+class Source:
+    """A file of unknown format, opened when a format first looks into it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File that is there.
+
+    Attributes
+    ----------
+    error : Exception or None
+        Why GDAL or xarray could not open it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.error: Exception | None = None
+
+    @functools.cached_property
+    def raster(self) -> Raster | None:
+        """Bands and tags, of what GDAL reads; None of NetCDF and of what GDAL cannot read."""
+        if self.path.suffix.lower() in _NETCDF:
+            return None
+        try:
+            return open_raster(self.path)
+        except (OSError, ValueError) as error:
+            self.error = error
+            return None
+
+    @functools.cached_property
+    def dataset(self) -> xr.Dataset | None:
+        """Variables of a NetCDF file, lazy; None of other files."""
+        if self.path.suffix.lower() not in _NETCDF:
+            return None
+        try:
+            return xr.open_dataset(self.path, chunks={}, decode_coords="all")
+        except (OSError, ValueError) as error:
+            self.error = error
+            return None
+
+    @property
+    def contents(self) -> str:
+        """Bands or variables, in words for an error."""
+        if self.raster is not None:
+            return f"bands {list(self.raster.names)}"
+        return f"variables {list(self.dataset.data_vars)}" if self.dataset is not None else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """One format of files: what identifies it, what reads it, what writes it.
+
+    Parameters
+    ----------
+    name : str
+        For people.
+    holds : str
+        What a file of this format has, for the error that lists what can be read.
+    recognises : callable, optional
+        ``recognises(source)`` answers whether a :class:`Source` is of this format.
+    read : callable, optional
+        ``read(source)`` returns the displacement field, lazy.
+    write : callable, optional
+        ``write(disp, path, *, overwrite)`` writes one.
+    suffixes : tuple of str
+        Endings of the names that are written, with the dot.
+    """
+
+    name: str
+    holds: str
+    recognises: Callable[[Source], bool] | None = None
+    read: Callable[[Source], xr.Dataset] | None = None
+    write: Callable[..., Any] | None = None
+    suffixes: tuple[str, ...] = ()

@@ -1,0 +1,95 @@
+"""COSI-Corr's three bands, East/West, North/South and SNR: GeoTIFF or ENVI."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ..displacement.field import Field
+from .bands import field_from_bands, raster_profile, without_place_warnings, write_bands
+from .base import Format, Source
+from .writing import new_target, removed_at_exit, writing_errors_named
+
+__all__ = ["FORMAT", "to_cosi_corr"]
+
+
+def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    """Write a displacement field as COSI-Corr does: bands East/West, North/South, SNR.
+
+    Parameters
+    ----------
+    disp : xarray.Dataset
+        ``east``, ``north`` and, for the third band, ``quality`` (1 where there is none).
+        A lazy one is written block by block.
+    path : str or path
+        ``*.tif`` makes a GeoTIFF, anything else an ENVI file with its ``.hdr``.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    FileError
+        The folder is not there, the file exists, or it cannot be written.
+    DataError, DimensionError, GridError
+        This is no displacement field.
+
+    Notes
+    -----
+    Both have east and north positive. On a grid without CRS the values have the
+    coordinates' unit.
+    """
+    import rasterio
+
+    field = Field.of(disp)
+    target = new_target(path, overwrite)
+    tiff = target.suffix.lower() in (".tif", ".tiff")
+    profile = raster_profile(field.grid, 3) | {"driver": "GTiff" if tiff else "ENVI"}
+    if tiff:
+        profile |= {"tiled": True, "compress": "deflate", "bigtiff": "if_safer"}
+    arrays = [field.array("east"), field.array("north")]
+    arrays.append(field.array("quality") if "quality" in disp else arrays[0] * 0 + np.float32(1))
+    stem = f".{target.stem}.{uuid.uuid4().hex[:8]}"
+    part = target.parent / f"{stem}{target.suffix or '.partial'}"
+    header = part.with_suffix(".hdr")
+    aside = Path(f"{part}.aux.xml")
+    with writing_errors_named(target), removed_at_exit(part, header, aside):
+        with without_place_warnings(), rasterio.open(part, "w", **profile) as out:
+            for k, name in enumerate(("East/West", "North/South", "SNR"), 1):
+                out.set_band_description(k, name)
+                if tiff:
+                    out.set_band_unit(k, "1" if k == 3 else field.grid.units)
+            write_bands(out, arrays, target)
+        if header.exists():
+            os.replace(header, target.with_suffix(".hdr"))
+        os.replace(part, target)
+
+
+def _recognises(source: Source) -> bool:
+    names = () if source.raster is None else source.raster.names
+    if len(names) != 3:
+        return False
+    lower = [name.lower() for name in names]
+    if not any(lower):
+        return True
+    # "East/West (m)", "E/W", "EW"; the same for north; "SNR", "Signal to noise".
+    starts = ("e", "n", "s")
+    return all(name.startswith(start) for name, start in zip(lower, starts, strict=True))
+
+
+def _read(source: Source) -> xr.Dataset:
+    assert source.raster is not None
+    title = {"title": "Ground displacement, read from COSI-Corr's bands"}
+    disp = field_from_bands(source.raster, {"east": 0, "north": 1, "quality": 2}, title)
+    for name, toward in (("east", "grid +x"), ("north", "grid +y")):
+        disp[name].attrs["long_name"] = f"displacement toward {toward}"
+    return disp
+
+
+FORMAT: Format = Format(
+    "COSI-Corr", "three bands East/West, North/South, SNR", _recognises, _read, to_cosi_corr,
+    suffixes=(".tif", ".tiff", ".img", ".dat", ".bin", ".envi", ""),
+)  # fmt: skip
