@@ -34,6 +34,12 @@ def tests(session: nox.Session) -> None:
         session.install("--constraint", CONSTRAINTS, "okada-wrapper")
     arguments = session.posargs or ["-n", str(os.cpu_count() or 1)]
     session.run("pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
+    if not session.posargs:
+        # Examples in docstrings, of the sources: the installed package has no conftest.py.
+        session.run(
+            "pytest", *arguments, "--doctest-modules", "src",
+            env={"OMP_NUM_THREADS": "1", "PYTHONPATH": "src"},
+        )  # fmt: skip
 
 
 @nox.session
