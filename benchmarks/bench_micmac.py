@@ -78,10 +78,10 @@ def run(estimator: Estimator, pre: np.ndarray, post: np.ndarray, first: int = 0)
                 None, i * side : (i + 1) * side + 2 * halo, j * side : (j + 1) * side + 2 * halo
             ]
             line.append(estimator(images[0][place], images[1][place]))
-        lines.append([np.concatenate(f, axis=2)[0] for f in zip(*line, strict=True)])
+        lines.append({k: np.concatenate([e[k] for e in line], axis=2)[0] for k in line[0].arrays()})
     start, stops = first // step, [(first + n) // step for n in pre.shape]
-    joined = (np.concatenate(field) for field in zip(*lines, strict=True))
-    return Estimate(*(field[start : stops[0], start : stops[1]] for field in joined))
+    joined = Estimate.of({k: np.concatenate([line[k] for line in lines]) for k in lines[0]})
+    return joined.mapped(lambda field: field[start : stops[0], start : stops[1]])
 
 
 def timed(estimator: Estimator, pre: np.ndarray, post: np.ndarray) -> tuple[Estimate, float]:

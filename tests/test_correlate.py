@@ -231,7 +231,7 @@ class Twos(Echo):
     def __call__(self, pre, post):
         echo = super().__call__(pre, post)
         two = np.full_like(echo.dx, 2.0)
-        return echo._replace(dx=two, dy=two)
+        return dataclasses.replace(echo, dx=two, dy=two)
 
 
 def test_sigma_and_shift_scale_with_the_pixel(utm):

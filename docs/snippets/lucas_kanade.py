@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from xsubpix.estimators import Estimate, Estimator, Flag
-from xsubpix.estimators.dense import DenseField, box_mean, sample_blocks
+from xsubpix.estimators.dense import box_mean, sample_blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class LucasKanade(Estimator):
         fields = [self._field(*pair) for pair in zip(pre, post, strict=True)]
         return sample_blocks(fields, self.halo, self.step)
 
-    def _field(self, pre: np.ndarray, post: np.ndarray) -> DenseField:
+    def _field(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
         gy, gx = np.gradient((pre + post) / 2)
         change = pre - post  # = g . d, to first order
         known = np.isfinite(gx + gy + change)
@@ -38,10 +38,10 @@ class LucasKanade(Estimator):
             for a, b in ((gx, gx), (gx, gy), (gy, gy), (gx, change), (gy, change))
         )
         quality = 4 * (xx * yy - xy * xy) / np.maximum((xx + yy) ** 2, 1e-30)
-        sound = quality > 1e-3
-        det = np.where(sound, xx * yy - xy * xy, np.nan)
+        textured = quality > 1e-3
+        det = np.where(textured, xx * yy - xy * xy, np.nan)
         dx, dy, sigma = (yy * bx - xy * by) / det, (xx * by - xy * bx) / det, np.nan * det
         missing = box_mean(np.isfinite(change), self.window) < 0.5
-        flags = np.where(missing, Flag.NODATA, np.where(sound, np.uint8(0), Flag.LOW_TEXTURE))
+        flags = np.where(missing, Flag.NODATA, np.where(textured, np.uint8(0), Flag.LOW_TEXTURE))
         parts = (np.where(missing, np.nan, v).astype(np.float32) for v in (dx, dy, sigma, quality))
-        return DenseField(*parts, flags.astype(np.uint8))
+        return Estimate(*parts, flags.astype(np.uint8))

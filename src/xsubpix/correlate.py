@@ -13,7 +13,7 @@ import xarray as xr
 
 from ._version import __version__
 from .errors import DataError, ModelError
-from .estimators import Estimator, Flag
+from .estimators import Estimator, Flag, Output
 from .estimators.registry import create_searching
 from .grid import Grid, labelled
 from .image import Image, condition
@@ -94,6 +94,8 @@ def correlate(
             CF flags: ``nodata``, ``edge`` (the window reaches beyond the
             image), ``low_texture``, ``not_converged``, ``out_of_range``.
 
+        and what further outputs a model declares of itself.
+
         Stacks give a first dimension ``pair``.
 
         Attributes name the model, its parameters and the version; scalar
@@ -144,13 +146,14 @@ def correlate(
         measure,
         [one.data, two.data],
         lattice,
-        [np.float32, np.float32, np.float32, np.float32, np.uint8],
+        [np.dtype(output.dtype) for output in estimator.outputs],
         conditions=[functools.partial(condition, nodata=image.nodata) for image in (one, two)],
         name="subpix-correlate",
     )
-    names = ("east", "north", "sigma", "quality", "flags")
-    described = _describe(one.grid)
-    variables = {name: (array, described[name]) for name, array in zip(names, arrays, strict=True)}
+    variables = {
+        output.label: (array, _variable_attrs(output, one.grid))
+        for output, array in zip(estimator.outputs, arrays, strict=True)
+    }
     times = {"reference_time": one.time, "secondary_time": two.time}
     coords: dict[Hashable, Any] = {
         name: xr.Variable((), time, {"long_name": f"time of the {what} image"})
@@ -186,7 +189,7 @@ def _search_pixels(search: float | str | None, grid: Grid) -> float | None:
 
 @dataclasses.dataclass(frozen=True)
 class _Measure:
-    """A block of two images to east, north, sigma, quality, flags: pure, picklable."""
+    """A block of two images to the variables of the Dataset: pure, picklable."""
 
     estimator: Estimator
     lattice: Lattice
@@ -204,17 +207,28 @@ class _Measure:
             self.estimator(*(np.array(x[i]).reshape(-1, side, side) for x in (pre, post)))
             for i in range(down)
         ]
-        dx, dy, sigma, quality, flags = (
-            self.lattice.join(np.concatenate(field), down, across)[:rows, :cols]
-            for field in zip(*parts, strict=True)
-        )
+        found = {
+            o.name: self.lattice.join(np.concatenate([p[o.name] for p in parts]), down, across)
+            for o in self.estimator.outputs
+        }
+        found = {name: array[:rows, :cols] for name, array in found.items()}
         at_rows, at_cols = np.arange(row, row + rows), np.arange(col, col + cols)
+        self._to_grid(found, at_rows, at_cols)
+        edge = self._edge(at_rows, 0)[:, None] | self._edge(at_cols, 1)
+        found["flags"] = found["flags"] | np.where(edge, Flag.EDGE, np.uint8(0))
+        return tuple(found[o.name].astype(o.dtype, copy=False) for o in self.estimator.outputs)
+
+    def _to_grid(self, found: dict[str, np.ndarray], rows: np.ndarray, cols: np.ndarray) -> None:
+        """Turn displacements and lengths from input pixels into the unit of the grid."""
         # The coarse grid's pixel is `step` input pixels wide.
         step = np.float32(self.lattice.step)
-        east, north = self.out_grid.to_metres(dx / step, dy / step, at_rows, at_cols)
-        sigma = self.out_grid.length_to_metres(sigma / step, at_rows, at_cols)
-        edge = self._edge(at_rows, 0)[:, None] | self._edge(at_cols, 1)
-        return east, north, sigma, quality, flags | np.where(edge, Flag.EDGE, np.uint8(0))
+        found["dx"], found["dy"] = self.out_grid.to_metres(
+            found["dx"] / step, found["dy"] / step, rows, cols
+        )
+        for output in self.estimator.outputs:
+            if output.kind == "length":
+                length = found[output.name] / step
+                found[output.name] = self.out_grid.length_to_metres(length, rows, cols)
 
     def _edge(self, index: np.ndarray, axis: int) -> np.ndarray:
         """Whether the windows of these outputs reach beyond the image."""
@@ -223,38 +237,24 @@ class _Measure:
         return (centre < reach - 0.5) | (centre > self.lattice.shape[axis] - 0.5 - reach)
 
 
-def _describe(grid: Grid) -> dict[str, dict[str, Any]]:
-    """Attributes of the variables: units, names, and the signs in words."""
-    if grid.crs is not None:
-        unit, axes = "metres", "the {} axis of the CRS (grid, not true, {})"
-    else:
-        unit, axes = "the unit of the coordinates (pixels without any)", "{} ({})"
-    where = "where the ground seen here in the pre image lies in the post image, minus here"
-    described: dict[str, dict[str, Any]] = {}
-    for name, axis, cardinal in (("east", "x", "east"), ("north", "y", "north")):
-        along = axes.format(axis, cardinal)
-        described[name] = {
-            "long_name": f"displacement toward grid {cardinal}",
-            "units": grid.units,
-            "comment": f"positive along +{axis}, {along}; {where}; in {unit}",
-        }
-    described["sigma"] = {
-        "long_name": "one-sigma uncertainty of each displacement component",
-        "units": grid.units,
-    }
-    described["quality"] = {
-        "long_name": "quality of the match",
-        "units": "1",
-        "valid_range": np.array([0, 1], np.float32),
-        "comment": "0 worthless to 1 perfect, as the model defines it",
-    }
-    described["flags"] = {
-        "long_name": "status flags of the measurement",
-        "standard_name": "quality_flag",
-        "flag_masks": np.array(list(Flag.MEANINGS.values()), np.uint8),
-        "flag_meanings": " ".join(Flag.MEANINGS),
-    }
-    return described
+def _variable_attrs(output: Output, grid: Grid) -> dict[str, Any]:
+    """Attributes of a variable: name, unit, and the sign in words."""
+    attrs: dict[str, Any] = {"long_name": output.long_name}
+    if output.kind in ("displacement", "length"):
+        attrs["units"] = grid.units
+    elif output.kind == "number":
+        attrs["units"] = output.units
+    if output.kind == "displacement":
+        axis, cardinal = ("x", "east") if output.name == "dx" else ("y", "north")
+        if grid.crs is not None:
+            unit, along = "metres", f"the {axis} axis of the CRS (grid, not true, {cardinal})"
+        else:
+            unit, along = "the unit of the coordinates (pixels without any)", f"{axis} ({cardinal})"
+        attrs["comment"] = (
+            f"positive along +{axis}, {along}; where the ground seen here in the pre image lies in "
+            f"the post image, minus here; in {unit}"
+        )
+    return {**attrs, **output.attrs}
 
 
 def _attrs(estimator: Estimator) -> dict[str, Any]:

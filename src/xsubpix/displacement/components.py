@@ -120,7 +120,7 @@ def rotate(disp: xr.Dataset, strike: Any, *, smoothing: float = 0.0) -> xr.Datas
     """
     field = Field.of(disp)
     smoothing = real_number("smoothing", smoothing, 0.0)
-    keep = ("up", "sigma", "quality", "flags")
+    keep = ("up", "sigma", "quality", "flags", *field.further)
     variables: dict[str, tuple[Any, dict[str, Any]]] = {}
     parts: Sequence[Any]
     if isinstance(strike, (int, float, np.integer, np.floating)):
@@ -188,7 +188,9 @@ def to_pixels(disp: xr.Dataset) -> xr.Dataset:
         )
         for name, axis, array in zip(("dx", "dy"), ("columns", "rows"), arrays, strict=True)
     }
-    return field.new(variables, {"title": "Displacement in pixels"}, keep=("quality", "flags"))
+    scaled = field.lengths
+    keep = ("quality", "flags", *(name for name in field.further if name not in scaled))
+    return field.new(variables, {"title": "Displacement in pixels"}, keep=keep)
 
 
 def true_north(disp: xr.Dataset) -> xr.Dataset:
@@ -241,7 +243,7 @@ def true_north(disp: xr.Dataset) -> xr.Dataset:
         "long_name": "meridian convergence", "units": "degree",
         "comment": "clockwise from true to grid north",
     }  # fmt: skip
-    keep = ("up", "sigma", "quality", "flags")
+    keep = ("up", "sigma", "quality", "flags", *field.further)
     return field.new(variables, {"title": "Displacement, true directions"}, keep=keep)
 
 

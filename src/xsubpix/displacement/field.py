@@ -87,6 +87,31 @@ class Field:
         return [name for name in ("east", "north", "up") if name in self.disp]
 
     @property
+    def lengths(self) -> list[str]:
+        """Names of what goes with the displacement, in its unit: components, ``sigma``, ....
+
+        Further outputs of an estimator are among them where their unit is that of
+        ``east``; without a unit only the names tell.
+        """
+        unit = self.disp["east"].attrs.get("units", "1")
+        named = [name for name in (*self.components, "sigma") if name in self.disp]
+        further = [name for name in self.further if unit != "1" and self._units(name) == unit]
+        return [*named, *further]
+
+    @property
+    def further(self) -> list[str]:
+        """Names of an estimator's own outputs: what else lies on the grid of the field."""
+        known = {*self.components, "sigma", "quality", "flags"}
+        return [
+            str(name)
+            for name, variable in self.disp.data_vars.items()
+            if name not in known and set(variable.dims) == set(self.grid.dims)
+        ]
+
+    def _units(self, name: str) -> str:
+        return str(self.disp[name].attrs.get("units", ""))
+
+    @property
     def correlation_pixels(self) -> float:
         """Side of the square in which errors are about the same, pixels of the field, 1 or more.
 

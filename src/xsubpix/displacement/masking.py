@@ -38,8 +38,9 @@ def mask(
     Returns
     -------
     xarray.Dataset
-        `disp` with ``east``, ``north``, ``up`` and ``sigma`` missing where a value was
-        left out; ``quality``, ``flags`` and all else as they were. Lazy if `disp` is.
+        `disp` with ``east``, ``north``, ``up``, ``sigma`` and further outputs in the
+        same unit missing where a value was left out; ``quality``, ``flags``
+        and all else as they were. Lazy if `disp` is.
         The attribute ``mask`` says what was asked, and from an eager field the share
         of values it left out and the RMS before and after.
 
@@ -70,7 +71,7 @@ def mask(
         good = good & (field.array("sigma") < sigma)
     if names:
         good = good & ((field.array("flags") & _bits(disp["flags"], names)) == 0)
-    parts = [name for name in (*field.components, "sigma") if name in disp]
+    parts = field.lengths
     before = {name: field.array(name) for name in parts}
     where = _where(field)
     after = {name: where(good, array, np.float32(np.nan)) for name, array in before.items()}

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from ..checks import check_device, whole_number
+from ..errors import ModelError
 
-__all__ = ["Estimate", "Estimator", "Flag"]
+__all__ = ["OUTPUTS", "Estimate", "Estimator", "Flag", "Output"]
 
 
 class Flag:
@@ -37,12 +39,115 @@ class Flag:
     }
 
 
-class Estimate(NamedTuple):
-    """What an estimator returns for a batch of tiles.
+Kind: TypeAlias = Literal["number", "length", "bits", "displacement"]
 
-    All arrays have shape ``(n, tile, tile)``.
 
-    Attributes
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """One row of the table of outputs: a field that an estimator measures.
+
+    Everything that handles results goes through the rows: tiles are put together,
+    brought to the unit of the grid, labelled and written by what a row says.
+
+    Parameters
+    ----------
+    name : str
+        Key of the array in an :class:`Estimate`, and name of the variable in the
+        Dataset unless `label` gives another.
+    kind : {"number", "length", "bits", "displacement"}
+        ``"number"``: has no unit of length, and is passed on as it is. ``"length"``:
+        input pixels, which become the unit of the grid. ``"bits"``: an unsigned whole
+        number whose bits are flags. ``"displacement"``: a component, ``dx`` or ``dy``.
+    long_name : str
+        CF attribute of the variable.
+    dtype : str
+        NumPy type of the array.
+    units : str
+        CF units of a ``"number"``; lengths have those of the grid.
+    attrs : mapping
+        Further attributes of the variable.
+    label : str
+        Name of the variable in the Dataset; that of the array by default.
+
+    Raises
+    ------
+    ModelError
+        The name cannot be that of a variable, or kind and type do not go together.
+
+    Examples
+    --------
+    >>> from xsubpix.estimators import Output
+    >>> Output("second_peak", "number", "second highest over highest correlation").dtype
+    'float32'
+    """
+
+    name: str
+    kind: Kind
+    long_name: str
+    dtype: str = "float32"
+    units: str = "1"
+    attrs: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ModelError(f"name={self.name!r}: give a word of letters, digits and '_'.")
+        kinds = "u" if self.kind == "bits" else "f"
+        if self.kind not in get_args(Kind):
+            raise ModelError(f"kind={self.kind!r}: give 'number', 'length' or 'bits'.")
+        if np.dtype(self.dtype).kind != kinds:
+            need = "an unsigned whole number" if kinds == "u" else "a floating-point number"
+            raise ModelError(f"output {self.name!r}: dtype={self.dtype!r}, but it is {need}.")
+        if not self.label:
+            object.__setattr__(self, "label", self.name)
+
+    @property
+    def missing(self) -> Any:
+        """Value where nothing was measured: NaN; no bit, but ``nodata`` in ``flags``."""
+        if self.kind != "bits":
+            return np.nan
+        return Flag.NODATA if self.name == "flags" else 0
+
+
+#: The outputs of every estimator.
+OUTPUTS: tuple[Output, ...] = (
+    Output("dx", "displacement", "displacement toward grid east", label="east"),
+    Output("dy", "displacement", "displacement toward grid north", label="north"),
+    Output("sigma", "length", "one-sigma uncertainty of each displacement component"),
+    Output(
+        "quality",
+        "number",
+        "quality of the match",
+        attrs={
+            "valid_range": np.array([0, 1], np.float32),
+            "comment": "0 worthless to 1 perfect, as the model defines it",
+        },
+    ),
+    Output(
+        "flags",
+        "bits",
+        "status flags of the measurement",
+        dtype="uint8",
+        attrs={
+            "standard_name": "quality_flag",
+            "flag_masks": np.array(list(Flag.MEANINGS.values()), np.uint8),
+            "flag_meanings": " ".join(Flag.MEANINGS),
+        },
+    ),
+)
+_STANDARD = tuple(output.name for output in OUTPUTS)
+# Names that a further output cannot have: the Dataset has them already.
+_TAKEN = {*_STANDARD, *(output.label for output in OUTPUTS), "up", "x", "y", "spatial_ref"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Estimate:
+    """Result of an estimator: an array for each row of its table of outputs.
+
+    For a batch of tiles all arrays have the shape ``(n, tile, tile)``; on the way
+    there, dense estimators hold one that has a value at every pixel of a tile.
+
+    Parameters
     ----------
     dx, dy : numpy.ndarray of float32
         Displacement to the right (columns) and down (rows), input pixels:
@@ -55,6 +160,17 @@ class Estimate(NamedTuple):
         0 (worthless) to 1 (perfect); each estimator's docstring defines it.
     flags : numpy.ndarray of uint8
         Bits of :class:`Flag`. The bit ``EDGE`` is set by the caller.
+    further : mapping
+        Arrays of the outputs that the estimator declares itself
+        (:attr:`Estimator.further_outputs`), by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.estimators import Estimate
+    >>> estimate = Estimate.missing((1, 4, 4))
+    >>> estimate.dx[0, 0, 0], int(estimate["flags"].max())
+    (np.float32(nan), 1)
     """
 
     dx: np.ndarray
@@ -62,6 +178,53 @@ class Estimate(NamedTuple):
     sigma: np.ndarray
     quality: np.ndarray
     flags: np.ndarray
+    further: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Array of an output, by name."""
+        if name not in _STANDARD and name not in self.further:
+            raise ModelError(
+                f"no output {name!r} in an estimate that holds {', '.join(self.arrays())}: an "
+                "estimator gives all outputs of its table, Estimate(..., further={name: array})."
+            )
+        array: np.ndarray = getattr(self, name) if name in _STANDARD else self.further[name]
+        return array
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Arrays in the order of the table."""
+        return iter(self.arrays().values())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by name, in the order of the table."""
+        return {**{name: getattr(self, name) for name in _STANDARD}, **self.further}
+
+    def mapped(self, function: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+        """A copy with a function applied to each array."""
+        return Estimate.of({name: function(array) for name, array in self.arrays().items()})
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> Estimate:
+        """Estimate from arrays by name; those that are not standard are further ones."""
+        further = {name: array for name, array in arrays.items() if name not in _STANDARD}
+        return cls(**{name: arrays[name] for name in _STANDARD}, further=further)
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Estimate]) -> Estimate:
+        """One batch, from the estimates of single tiles."""
+        return cls.of({name: np.stack([p[name] for p in parts]) for name in parts[0].arrays()})
+
+    @classmethod
+    def missing(cls, shape: tuple[int, ...], outputs: Sequence[Output] = OUTPUTS) -> Estimate:
+        """Estimate in which every value is missing, flagged ``nodata``."""
+        return cls.of({o.name: np.full(shape, o.missing, o.dtype) for o in outputs})
+
+    def put(self, box: tuple[slice | np.ndarray, ...], part: Estimate) -> None:
+        """Write `part` into `box`; its real numbers are missing where it is flagged ``nodata``."""
+        missing = part.flags == Flag.NODATA
+        for name, array in self.arrays().items():
+            values = part[name]
+            real = array.dtype.kind == "f"
+            array[box] = np.where(missing, array.dtype.type(np.nan), values) if real else values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,10 +256,18 @@ class Estimator(ABC):
     name: ClassVar[str] = ""
     #: A line for the output's attributes: method and reference.
     description: ClassVar[str] = ""
+    #: Outputs beyond :data:`OUTPUTS`: rows of the table, declared by a subclass.
+    further_outputs: ClassVar[tuple[Output, ...]] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "step", whole_number("step", self.step, 1, 4096))
         check_device(self.device)
+        _check_further(self.further_outputs)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Table of outputs: those of every estimator, then its own."""
+        return (*OUTPUTS, *self.further_outputs)
 
     @property
     @abstractmethod
@@ -140,9 +311,22 @@ class Estimator(ABC):
         Returns
         -------
         Estimate
-            Arrays of shape ``(n, tile, tile)``.
+            Arrays of shape ``(n, tile, tile)``, one for each of :attr:`outputs`.
         """
 
     def parameters(self) -> dict[str, object]:
         """The parameters in force, for the output's attributes."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+
+def _check_further(outputs: Sequence[Output]) -> None:
+    """Refuse further outputs whose name or kind belongs to the standard ones."""
+    seen = set(_TAKEN)
+    for output in outputs:
+        names = {output.name, output.label}
+        if names & seen or output.kind == "displacement":
+            raise ModelError(
+                f"output {output.name!r} of kind {output.kind!r}: give a further output a name "
+                f"other than {', '.join(sorted(seen))}, and the kind 'number', 'length' or 'bits'."
+            )
+        seen |= names

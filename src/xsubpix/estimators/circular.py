@@ -79,8 +79,8 @@ def circular_fit(
     polynomial = _Polynomial(pair.window, pair.device)
     for _ in range(newton):
         value, slope, bend = polynomial.at(product, shift)
-        inverted, sound = inverse(-bend)
-        step = (inverted @ slope[:, :, None])[:, :, 0] * sound[:, None]
+        inverted, textured = inverse(-bend)
+        step = (inverted @ slope[:, :, None])[:, :, 0] * textured[:, None]
         shift = shift + step.clamp(-0.25, 0.25)
     # The curvature hardly changes in the last step.
     variance = inverted @ polynomial.spread(product, shift) @ inverted
@@ -88,10 +88,10 @@ def circular_fit(
     quality = value / perfect
     return Fit(
         shift,
-        sigma=torch.where(sound, sigma, float(max(search, 1))),
+        sigma=torch.where(textured, sigma, float(max(search, 1))),
         quality=quality.clamp(0.0, 1.0),
-        converged=sound,
-        sound=torch.isfinite(quality) & (quality > 0),
+        converged=textured,
+        textured=torch.isfinite(quality) & (quality > 0),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..checks import real_number, whole_number
 from ..errors import ModelError
-from .windowed import TILE, WindowEstimator, values_and_flags
+from .windowed import TILE, WindowEstimator, outputs_of_fit
 
 if TYPE_CHECKING:
     import torch
@@ -162,7 +162,7 @@ class CosiCorr(WindowEstimator):
 
     def _measure(
         self, pair: Pair, which: torch.Tensor, whole: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> dict[str, torch.Tensor]:
         return _Tile(self, pair).measure(which)
 
 
@@ -176,19 +176,19 @@ class _Tile:
         # From the first pixel of a final window to that of its initial one.
         self.lead = self.initial.first - final.first
 
-    def measure(self, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Measure some of the windows: ((dx, dy, sigma, quality), flags)."""
+    def measure(self, which: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Measure some of the windows: arrays of shape (n,) by output."""
         chance = 0.5 + 5.5 / (self.estimator.window + 5)
         start, own = self._starts(which)
         fit = self._fit(which, start)
         strayed = (fit.shift - start).abs().amax(1) > STRAYED
-        doubtful = ((fit.quality < chance + DOUBTFUL) | ~fit.converged | strayed) & fit.sound
+        doubtful = ((fit.quality < chance + DOUBTFUL) | ~fit.converged | strayed) & fit.textured
         left = (doubtful & ~own).nonzero()[:, 0]
         if left.numel():
             again = self._fit(which[left], self._initial_peak(which[left]))
             fit = fit.replaced(left, again)
         at_rim = fit.shift.abs().amax(1) > self.estimator._search - 0.5
-        return values_and_flags(fit, at_rim | (fit.quality < chance))
+        return outputs_of_fit(fit, at_rim | (fit.quality < chance))
 
     def _fit(self, which: torch.Tensor, start: torch.Tensor) -> PlaneFit:
         from . import spectrum

@@ -1,42 +1,15 @@
-"""What the dense matchers share: one value a pixel, and its sampling at blocks."""
+"""Shared parts of the dense matchers: one value a pixel, and its sampling at blocks."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
 
-from .base import Estimate, Flag
+from .base import OUTPUTS, Estimate, Flag, Output
 
-__all__ = ["DenseField", "box_mean", "core_of_block", "sample_blocks"]
-
-
-class DenseField(NamedTuple):
-    """A result at every pixel of a square area; see :class:`Estimate`."""
-
-    dx: np.ndarray
-    dy: np.ndarray
-    sigma: np.ndarray
-    quality: np.ndarray
-    flags: np.ndarray
-
-    @classmethod
-    def empty(cls, shape: tuple[int, ...]) -> DenseField:
-        """A field of missing values."""
-
-        def missing() -> np.ndarray:
-            return np.full(shape, np.nan, np.float32)
-
-        nodata = np.full(shape, Flag.NODATA, np.uint8)
-        return cls(missing(), missing(), missing(), missing(), nodata)
-
-    def put(self, box: tuple[slice, ...], part: DenseField) -> None:
-        """Write `part` into `box`, missing where it is flagged ``nodata``."""
-        missing = part.flags == Flag.NODATA
-        for mine, given in zip(self[:4], part[:4], strict=True):
-            mine[box] = np.where(missing, np.float32(np.nan), given)
-        self.flags[box] = part.flags
+__all__ = ["box_mean", "core_of_block", "sample_blocks"]
 
 
 def core_of_block(step: int, tile: int) -> tuple[int, int]:
@@ -60,21 +33,25 @@ def core_of_block(step: int, tile: int) -> tuple[int, int]:
     return (step - left) // 2, left
 
 
-def sample_blocks(fields: list[DenseField], border: int, step: int) -> Estimate:
+def sample_blocks(
+    fields: Sequence[Estimate], border: int, step: int, outputs: Sequence[Output] = OUTPUTS
+) -> Estimate:
     """Values of dense fields at the centres of blocks of ``step`` x ``step`` pixels.
 
     An odd step takes the block's middle pixel, an even one the mean of its
     four middle pixels, of those that have a value if at least two have, with
-    the flags of all of them.
+    the bits of all of them.
 
     Parameters
     ----------
-    fields : list of DenseField
-        One a tile, all of the same side.
+    fields : sequence of Estimate
+        One a tile, all of the same side, with a value at every pixel.
     border : int
         Pixels to leave out on each side; the rest is a multiple of `step`.
     step : int
         Side of a block, pixels.
+    outputs : sequence of Output
+        Table of outputs of the estimator.
 
     Returns
     -------
@@ -85,30 +62,30 @@ def sample_blocks(fields: list[DenseField], border: int, step: int) -> Estimate:
     corners = sorted({(i, j) for i in (low, high) for j in (low, high)})
 
     def gather(name: str) -> np.ndarray:
-        whole = np.stack([getattr(field, name) for field in fields])
+        whole = np.stack([field[name] for field in fields])
         inner = whole[:, border : whole.shape[1] - border, border : whole.shape[2] - border]
         return np.stack([inner[:, i::step, j::step] for i, j in corners])
 
-    flags = gather("flags")
-    missing = flags == Flag.NODATA
-    lost = 2 * missing.sum(axis=0) > len(corners)
-    merged = np.bitwise_or.reduce(np.where(missing, np.uint8(0), flags), axis=0)
+    missing = gather("flags") == Flag.NODATA
+    mostly_missing = 2 * missing.sum(axis=0) > len(corners)
 
-    def mean(name: str) -> np.ndarray:
-        values = gather(name)
+    def mean(values: np.ndarray) -> np.ndarray:
         known = np.isfinite(values) & ~missing
         count = known.sum(axis=0)
-        total = np.where(known, values, np.float32(0)).sum(axis=0)
+        total = np.where(known, values, values.dtype.type(0)).sum(axis=0)
         average = total / np.maximum(count, 1)
-        return np.where(lost | (count == 0), np.nan, average).astype(np.float32)
+        return np.where(mostly_missing | (count == 0), np.nan, average)
 
-    return Estimate(
-        mean("dx"),
-        mean("dy"),
-        mean("sigma"),
-        mean("quality"),
-        np.where(lost, Flag.NODATA, merged).astype(np.uint8),
-    )
+    sampled = {}
+    for output in outputs:
+        values = gather(output.name)
+        if output.kind == "bits":
+            bits = np.bitwise_or.reduce(np.where(missing, values.dtype.type(0), values), axis=0)
+            found = np.where(mostly_missing, output.missing, bits)
+        else:
+            found = mean(values)
+        sampled[output.name] = found.astype(output.dtype)
+    return Estimate.of(sampled)
 
 
 def box_mean(values: np.ndarray, side: int) -> np.ndarray:

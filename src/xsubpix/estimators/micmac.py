@@ -20,7 +20,7 @@ from scipy import ndimage
 from ..checks import real_number, whole_number
 from ..errors import ModelError
 from .base import Estimate, Estimator, Flag
-from .dense import DenseField, box_mean, core_of_block, sample_blocks
+from .dense import box_mean, core_of_block, sample_blocks
 
 if TYPE_CHECKING:
     from .peaks import Peaks
@@ -209,9 +209,9 @@ class MicMac(Estimator):
         inside = slice(cut, pre.shape[1] - cut)
         pairs = zip(pre[:, inside, inside], post[:, inside, inside], strict=True)
         fields = [self._measure(kernels, one, two) for one, two in pairs]
-        return sample_blocks(fields, self.halo, step)
+        return sample_blocks(fields, self.halo, step, self.outputs)
 
-    def _measure(self, kernels: _Kernels, pre: np.ndarray, post: np.ndarray) -> DenseField:
+    def _measure(self, kernels: _Kernels, pre: np.ndarray, post: np.ndarray) -> Estimate:
         """Displacement at every pixel of a tile; nothing within ``_inset`` of its rim."""
         inset = self._inset
         first, first_ok = _complete(pre)
@@ -220,7 +220,7 @@ class MicMac(Estimator):
         enough = box_mean(both, self.window) >= 0.5
         enough[:inset] = enough[-inset:] = False
         enough[:, :inset] = enough[:, -inset:] = False
-        field = DenseField.empty(pre.shape)
+        field = Estimate.missing(pre.shape, self.outputs)
         if not enough.any():
             return field
         # Only the part with data: at the border of an image much of a tile is empty.
@@ -250,7 +250,7 @@ class MicMac(Estimator):
         for values in (dx, dy, sigma):
             values[untold] = np.nan
         quality = np.clip(found.correlation, 0.0, 1.0)
-        field.put(box, DenseField(dx, dy, sigma, quality, flags))
+        field.put(box, Estimate(dx, dy, sigma, quality, flags))
         return field
 
     def _match(

@@ -17,7 +17,7 @@ from ..errors import ModelError
 from ..networks.box import Box
 from ..networks.cards import Card, read_card, shipped_models, weights_digest
 from .base import Estimate, Estimator, Flag
-from .dense import DenseField, core_of_block, sample_blocks
+from .dense import core_of_block, sample_blocks
 
 if TYPE_CHECKING:
     import torch
@@ -182,13 +182,13 @@ class Network(Estimator):
         pre, post = (tiles[:, inside, inside] for tiles in (pre, post))
         with one_thread(), torch.inference_mode(), own_stream(device):
             fields = self._fields(network, device, pre, post)
-        return sample_blocks(fields, self.halo, step)
+        return sample_blocks(fields, self.halo, step, self.outputs)
 
     def _fields(
         self, network: FlowNetwork, device: torch.device, pre: np.ndarray, post: np.ndarray
-    ) -> list[DenseField]:
+    ) -> list[Estimate]:
         """Result at the pixels of each tile within its margin; nothing in the margin."""
-        fields = [DenseField.empty(tile.shape) for tile in pre]
+        fields = [Estimate.missing(tile.shape, self.outputs) for tile in pre]
         alike: dict[_Part, list[int]] = {}
         for k, (one, two) in enumerate(zip(pre, post, strict=True)):
             part = _part_with_data(np.isfinite(one) & np.isfinite(two), network.multiple, self.halo)
@@ -210,7 +210,7 @@ class Network(Estimator):
         quality: np.ndarray,
         share: np.ndarray,
         told: np.ndarray,
-    ) -> DenseField:
+    ) -> Estimate:
         """What was measured, with its flags and sigma."""
         factor = float(self.card.get("calibration", {}).get("sigma", 1.0)) * _SIGMA_PER_SPREAD
         flags = np.zeros(dx.shape, np.uint8)
@@ -223,7 +223,7 @@ class Network(Estimator):
         )
         flags[sigma > _UNKNOWN] |= Flag.OUT_OF_RANGE
         flags[share < 0.5] = Flag.NODATA
-        return DenseField(dx, dy, sigma, quality, flags)
+        return Estimate(dx, dy, sigma, quality, flags)
 
 
 def weights_path(weights: str) -> Path:

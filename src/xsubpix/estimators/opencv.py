@@ -21,7 +21,7 @@ from scipy import ndimage
 from ..checks import whole_number
 from ..errors import ModelError
 from .base import Estimate, Estimator, Flag
-from .dense import DenseField, box_mean, core_of_block, sample_blocks
+from .dense import box_mean, core_of_block, sample_blocks
 
 __all__ = ["DIS", "TVL1", "DeepFlow"]
 
@@ -135,16 +135,16 @@ class OpticalFlow(Estimator):
         pairs = zip(pre[:, inside, inside], post[:, inside, inside], strict=True)
         with _single_thread(cv2):
             fields = [self._flow(cv2, one, two) for one, two in pairs]
-        return sample_blocks(fields, self.halo, step)
+        return sample_blocks(fields, self.halo, step, self.outputs)
 
     @abstractmethod
     def _algorithm(self, cv2: Any) -> Any:
         """A new OpenCV object with a method ``calc(first, second, None)``."""
 
-    def _flow(self, cv2: Any, pre: np.ndarray, post: np.ndarray) -> DenseField:
+    def _flow(self, cv2: Any, pre: np.ndarray, post: np.ndarray) -> Estimate:
         valid = np.isfinite(pre) & np.isfinite(post)
         enough = box_mean(valid, self.window) >= 0.5
-        field = DenseField.empty(valid.shape)
+        field = Estimate.missing(valid.shape, self.outputs)
         if not enough.any():
             return field
         # Only the part with data: at the border of an image much of a tile is empty.
@@ -159,7 +159,7 @@ class OpticalFlow(Estimator):
         flags[~enough[box]] = Flag.NODATA
         for values in (dx, dy, match.sigma):
             values[~match.told] = np.nan
-        field.put(box, DenseField(dx, dy, match.sigma, match.quality, flags))
+        field.put(box, Estimate(dx, dy, match.sigma, match.quality, flags))
         return field
 
     def _match(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..checks import whole_number
 from ..errors import ModelError
-from .windowed import WindowEstimator, values_and_flags
+from .windowed import WindowEstimator, outputs_of_fit
 
 if TYPE_CHECKING:
     import torch
@@ -142,7 +142,7 @@ class Phase(WindowEstimator):
 
     def _measure(
         self, pair: Pair, which: torch.Tensor, whole: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> dict[str, torch.Tensor]:
         rows, cols = (origin[which] for origin in pair.origins(self.tile))
         if self.refine:
             return _refined(pair, rows, cols, whole, self._search, self.normalization)
@@ -156,8 +156,8 @@ def _refined(
     whole: torch.Tensor,
     search: int,
     normalization: str,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Steps 1 to 3: ((dx, dy, sigma, quality), flags) of the windows given."""
+) -> dict[str, torch.Tensor]:
+    """Outputs of the windows given, by steps 1 to 3."""
     import torch
 
     from . import circular, windows
@@ -177,7 +177,7 @@ def _refined(
         )
         fit = fit.replaced(doubtful, again)
     at_rim = fit.shift.abs().amax(1) > search - 0.5
-    return values_and_flags(fit, at_rim | lost)
+    return outputs_of_fit(fit, at_rim | lost)
 
 
 def _searched_again(
@@ -204,7 +204,7 @@ def _searched_again(
         gain = windows.fisher(other.quality) - windows.fisher(best.quality)
         # The best of as many chance places as lie nearer, two pixels apart each way.
         enough = gain > match.scatter * (2 * (1 + apart).log()).sqrt()
-        best = best.where(other.sound & enough & (~match.chance | (apart < SAME**2)), other)
+        best = best.where(other.textured & enough & (~match.chance | (apart < SAME**2)), other)
     return best, chance
 
 
@@ -234,12 +234,12 @@ def _held(
 
 def _as_published(
     pair: Pair, rows: torch.Tensor, cols: torch.Tensor, search: int, normalization: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The maximum of the circular cross-correlation: ((dx, dy, sigma, quality), flags)."""
+) -> dict[str, torch.Tensor]:
+    """Outputs at the maximum of the circular cross-correlation."""
     from . import circular
 
     # One step leaves an error well below what noise makes of small windows.
     newton = 1 if pair.window <= 32 and normalization == "none" else 2
     fit = circular.circular_fit(pair, rows, cols, search, normalization, newton)
     reach = min(search, (pair.window - 1) // 2)
-    return values_and_flags(fit, fit.shift.abs().amax(1) > reach - 0.5)
+    return outputs_of_fit(fit, fit.shift.abs().amax(1) > reach - 0.5)

@@ -17,7 +17,7 @@ from scipy import ndimage
 from ..checks import whole_number
 from ..errors import ModelError
 from ..kernels.median_test import normalised_deviation
-from .base import Estimate, Estimator, Flag
+from .base import Estimate, Estimator, Flag, Output
 from .phase import Phase
 
 __all__ = ["CoarseToFine"]
@@ -101,6 +101,11 @@ class CoarseToFine(Estimator):
         """That of the fine estimator, and how its first guess was found."""
         return f"{self.fine.description}; first guess coarse to fine, by phase correlation"
 
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Table of outputs of the fine estimator."""
+        return self.fine.outputs
+
     def parameters(self) -> dict[str, object]:
         """The parameters of the fine estimator, and the search."""
         own = self.fine.parameters()
@@ -131,10 +136,10 @@ class CoarseToFine(Estimator):
     def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
         """See :meth:`Estimator.__call__`."""
         parts = [self._measure(one, two) for one, two in zip(pre, post, strict=True)]
-        return Estimate(*(np.stack(field) for field in zip(*parts, strict=True)))
+        return Estimate.stacked(parts)
 
-    def _measure(self, pre: np.ndarray, post: np.ndarray) -> tuple[np.ndarray, ...]:
-        """One tile: arrays (tile, tile) in the order of Estimate."""
+    def _measure(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
+        """Estimate of one tile, arrays (tile, tile)."""
         guess = _guess(pre, post, self.search, self.device)
         rim = self.search + MARGIN
         inner = slice(rim, pre.shape[0] - rim)
@@ -152,28 +157,26 @@ class CoarseToFine(Estimator):
 
         # pre(x) = post(y + guess(y)) at y = x + rest: the guess belongs to y.
         centre = self.fine.halo + np.arange(self.tile) * self.step + (self.step - 1) / 2
-        at = [
-            centre[:, None] + np.nan_to_num(found[1]),
-            centre[None, :] + np.nan_to_num(found[0]),
-        ]
-        for rest, field in zip(found[:2], (dx, dy), strict=True):
+        at = [centre[:, None] + np.nan_to_num(found.dy), centre[None, :] + np.nan_to_num(found.dx)]
+        for rest, field in ((found.dx, dx), (found.dy, dy)):
             rest += ndimage.map_coordinates(field, at, order=1, mode="nearest")
-        beyond = np.maximum(np.abs(found[0]), np.abs(found[1])) > self.search
-        found[4][beyond] |= Flag.OUT_OF_RANGE
-        return tuple(found)
+        beyond = np.maximum(np.abs(found.dx), np.abs(found.dy)) > self.search
+        found.flags[beyond] |= Flag.OUT_OF_RANGE
+        return found
 
-    def _fine(self, pre: np.ndarray, post: np.ndarray) -> list[np.ndarray]:
-        """The fine estimator on all its tiles, joined."""
+    def _fine(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
+        """Estimate of the fine estimator on all its tiles, joined."""
         hop, side = self.fine.tile * self.step, self.fine.tile * self.step + 2 * self.fine.halo
         batches = []
         for image in (pre, post):
             views = np.lib.stride_tricks.sliding_window_view(image, (side, side))[::hop, ::hop]
             batches.append(np.array(views).reshape(-1, side, side))
         n, t = self._across, self.fine.tile
-        return [
-            np.array(field.reshape(n, n, t, t).transpose(0, 2, 1, 3).reshape(n * t, n * t))
-            for field in self.fine(*batches)
-        ]
+        return self.fine(*batches).mapped(
+            lambda field: np.array(
+                field.reshape(n, n, t, t).transpose(0, 2, 1, 3).reshape(n * t, n * t)
+            )
+        )
 
 
 # ------------------------------------------------------------------ first guess

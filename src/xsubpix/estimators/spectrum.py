@@ -45,7 +45,7 @@ class PlaneFit(NamedTuple):
     sigma: torch.Tensor  # (n,) pixels
     quality: torch.Tensor  # (n,) signal-to-noise ratio, 0 to 1
     converged: torch.Tensor  # (n,) bool
-    sound: torch.Tensor  # (n,) bool: the contrast fixes both components
+    textured: torch.Tensor  # (n,) bool: the contrast fixes both components
 
     def select(self, which: torch.Tensor) -> PlaneFit:
         """Some of the windows."""
@@ -232,10 +232,10 @@ def _fit(
         plane = _plane(cross, frequencies, base, shift, robust, exponent)
         shift = plane.shift
     energy = torch.minimum((one**2).sum((1, 2)), (two**2).sum((1, 2)))
-    sound = plane.sound & (energy > FAINTEST * (pair.taper**2).sum() ** 2)
-    sound &= _two_dimensional(pre, pair.taper)
+    textured = plane.textured & (energy > FAINTEST * (pair.taper**2).sum() ** 2)
+    textured &= _two_dimensional(pre, pair.taper)
     converged = (plane.step < tolerance) & (shift.abs().amax(1) <= 1.0)
-    return PlaneFit(whole + shift, plane.sigma, plane.quality, converged, sound)
+    return PlaneFit(whole + shift, plane.sigma, plane.quality, converged, textured)
 
 
 def _tapered(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -299,7 +299,7 @@ class _Plane(NamedTuple):
     step: torch.Tensor  # (n,) size of the last step
     sigma: torch.Tensor
     quality: torch.Tensor
-    sound: torch.Tensor
+    textured: torch.Tensor
 
 
 def _plane(
@@ -329,7 +329,7 @@ def _plane(
             weights = _power(closeness, exponent).mul_(weights)
         score = weights * rest.imag
         pull = -(frequencies.angle @ score).T
-        inverse, sound = _inverse(frequencies.products @ weights)
+        inverse, textured = _inverse(frequencies.products @ weights)
         step = (inverse @ pull[:, :, None])[:, :, 0].clamp(-1.0, 1.0)
         shift = (shift + step).clamp(-2.0, 2.0)
     # A sandwich: the spread of the score over its slope. Weights depend on the residual
@@ -341,7 +341,7 @@ def _plane(
     slope = (2 * (1 + order) * slope - 1 - 2 * order).clamp_min_(LEAST_SLOPE)
     quality = (base * closeness).sum(0) / base.sum(0).clamp_min(1.0)
     sigma = CALIBRATION * variance.sqrt() / slope
-    return _Plane(shift, step.abs().amax(1), sigma, quality, sound)
+    return _Plane(shift, step.abs().amax(1), sigma, quality, textured)
 
 
 def _power(x: torch.Tensor, exponent: int) -> torch.Tensor:
@@ -366,7 +366,7 @@ def _inverse(products: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Inverse of symmetric 2 x 2 matrices, and whether each is regular."""
     yy, yx, xx = products
     det = yy * xx - yx * yx
-    sound = det > LEAST_RATIO * (yy + xx) ** 2
-    det = torch.where(sound, det, 1.0)
+    textured = det > LEAST_RATIO * (yy + xx) ** 2
+    det = torch.where(textured, det, 1.0)
     inverse = _matrix(torch.stack([xx, -yx, yy]) / det)
-    return torch.where(sound[:, None, None], inverse, 0.0), sound
+    return torch.where(textured[:, None, None], inverse, 0.0), textured

@@ -1,4 +1,4 @@
-"""What estimators with one tapered window an output have in common."""
+"""Base of the estimators that measure each output in one tapered window."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .spectrum import PlaneFit
     from .windows import Fit, Pair
 
-__all__ = ["WindowEstimator", "values_and_flags"]
+__all__ = ["WindowEstimator", "outputs_of_fit"]
 
 # Windows that, put side by side, have this side, pixels, stay in the processor's cache.
 TILE = 512
@@ -74,34 +74,28 @@ class WindowEstimator(Estimator):
             parts = [
                 self._measure_tile(one, two, device) for one, two in zip(pre, post, strict=True)
             ]
-        return Estimate(*(np.stack(field) for field in zip(*parts, strict=True)))
+        return Estimate.stacked(parts)
 
-    def _measure_tile(
-        self, pre: np.ndarray, post: np.ndarray, device: torch.device
-    ) -> tuple[np.ndarray, ...]:
-        """Arrays (tile, tile) in the order of Estimate."""
-        import torch
-
+    def _measure_tile(self, pre: np.ndarray, post: np.ndarray, device: torch.device) -> Estimate:
+        """Estimate of one tile, arrays (tile, tile)."""
         from . import windows
 
         pair = windows.Pair(pre, post, self.window, self.step, self.halo, device)
         rows, cols = pair.origins(self.tile)
         valid = pair.joint_count(rows, cols)
         measurable = 2 * valid >= self.window**2
-        out = torch.full((4, rows.numel()), torch.nan, device=device)
-        flags = torch.zeros(rows.numel(), dtype=torch.uint8, device=device)
-        flags[~measurable] |= int(Flag.NODATA)
         which = measurable.nonzero()[:, 0]
+        estimate = Estimate.missing((self.tile**2,), self.outputs)
         if which.numel():
-            out[:, which], bits = self._measure(pair, which, valid[which] == self.window**2)
-            flags[which] |= bits
-        dx, dy, sigma, quality = out.reshape(4, self.tile, self.tile).cpu().numpy()
-        return dx, dy, sigma, quality, flags.reshape(self.tile, self.tile).cpu().numpy()
+            found = self._measure(pair, which, valid[which] == self.window**2)
+            part = Estimate.of({name: values.cpu().numpy() for name, values in found.items()})
+            estimate.put((which.cpu().numpy(),), part)
+        return estimate.mapped(lambda array: array.reshape(self.tile, self.tile))
 
     @abstractmethod
     def _measure(
         self, pair: Pair, which: torch.Tensor, whole: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> dict[str, torch.Tensor]:
         """Measure some windows of a tile.
 
         Parameters
@@ -115,22 +109,24 @@ class WindowEstimator(Estimator):
 
         Returns
         -------
-        values : torch.Tensor
-            dx, dy, sigma, quality, shape (4, n).
-        flags : torch.Tensor of uint8
-            Shape (n,).
+        dict of str to torch.Tensor
+            Shape (n,) each, one for each of :attr:`outputs`.
         """
 
 
-def values_and_flags(
-    fit: Fit | PlaneFit, out_of_range: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What :meth:`WindowEstimator._measure` returns, from a fit: NaN where it is not sound."""
+def outputs_of_fit(fit: Fit | PlaneFit, out_of_range: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Outputs of a fit, each of shape (n,): NaN and ``low_texture`` where it has no contrast."""
     import torch
 
-    bits = torch.zeros(out_of_range.numel(), dtype=torch.uint8, device=out_of_range.device)
-    bits[~fit.converged] |= int(Flag.NOT_CONVERGED)
-    bits[out_of_range] |= int(Flag.OUT_OF_RANGE)
-    bits[~fit.sound] = int(Flag.LOW_TEXTURE)
-    values = torch.stack([fit.shift[:, 1], fit.shift[:, 0], fit.sigma, fit.quality])
-    return values.masked_fill(~fit.sound, torch.nan), bits
+    flags = torch.zeros(out_of_range.numel(), dtype=torch.uint8, device=out_of_range.device)
+    flags[~fit.converged] |= int(Flag.NOT_CONVERGED)
+    flags[out_of_range] |= int(Flag.OUT_OF_RANGE)
+    flags[~fit.textured] = int(Flag.LOW_TEXTURE)
+    values = {
+        "dx": fit.shift[:, 1],
+        "dy": fit.shift[:, 0],
+        "sigma": fit.sigma,
+        "quality": fit.quality,
+    }
+    found = {name: value.masked_fill(~fit.textured, torch.nan) for name, value in values.items()}
+    return {**found, "flags": flags}

@@ -293,7 +293,7 @@ class Fit(NamedTuple):
     sigma: torch.Tensor  # (n,) pixels
     quality: torch.Tensor  # (n,) weighted correlation, 0 to 1
     converged: torch.Tensor  # (n,) bool
-    sound: torch.Tensor  # (n,) bool: the contrast fixes both components
+    textured: torch.Tensor  # (n,) bool: the contrast fixes both components
 
     def select(self, which: torch.Tensor) -> Fit:
         """Some of the windows."""
@@ -386,7 +386,7 @@ def _refine_once(
     sums = weighted.sum((2, 3))
     gram = weighted.flatten(2) @ own.flatten(2).mT
     energy = gram[:, 0, 0].clamp_min(1e-30)
-    inverse_gram, sound = inverse(gram[:, 1:3, 1:3])
+    inverse_gram, textured = inverse(gram[:, 1:3, 1:3])
     coefficients = basis.forward @ pair.cut(pair.post, *there) @ basis.forward.T
 
     sub = start - whole
@@ -419,8 +419,8 @@ def _refine_once(
     # Without any correlation nothing is known but the range.
     sigma = torch.where(matched, sigma, float(max(search, 1)))
     converged = (size < tolerance) & (sub.abs().amax(1) <= 0.75)
-    sound &= torch.minimum(energy, energy_two) > FAINTEST * total
-    return Fit(whole + sub, sigma, quality.clamp(0.0, 1.0), converged, sound)
+    textured &= torch.minimum(energy, energy_two) > FAINTEST * total
+    return Fit(whole + sub, sigma, quality.clamp(0.0, 1.0), converged, textured)
 
 
 def _shared_gradient(
@@ -451,10 +451,10 @@ def inverse(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Inverse of 2 x 2 matrices, and whether each is regular."""
     (a, b), (c, d) = matrix.permute(1, 2, 0)
     det = a * d - b * c
-    sound = det > APERTURE * (a + d) ** 2
-    det = torch.where(sound, det, 1.0)
+    textured = det > APERTURE * (a + d) ** 2
+    det = torch.where(textured, det, 1.0)
     adjugate = torch.stack([torch.stack([d, -b], 1), torch.stack([-c, a], 1)], 1)
-    return torch.where(sound[:, None, None], adjugate / det[:, None, None], 0.0), sound
+    return torch.where(textured[:, None, None], adjugate / det[:, None, None], 0.0), textured
 
 
 def centred(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
