@@ -38,7 +38,6 @@ KNOWN = {
     ("rupture.fault", "rupture.draw"),
     ("database.frames", "database.plan"),
     ("training.report", "training.evaluate"),
-    ("cli.train", "torch"),
     ("warp", "torch"),
 }
 

@@ -18,7 +18,7 @@ from .errors import ModelError
 
 __all__ = [
     "elements_at_once", "has_bfloat16", "in_batches", "items_that_fit", "memory_learned",
-    "one_thread", "own_stream", "to_device", "to_host", "torch_device",
+    "one_thread", "own_stream", "set_threads", "to_device", "to_host", "torch_device",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -67,6 +67,11 @@ def torch_device(name: str) -> torch.device:
         return torch.device(name)
     except RuntimeError as error:
         raise ModelError(f"device={name!r}: {error}") from error
+
+
+def set_threads(count: int) -> None:
+    """Set the number of threads of torch in this process."""
+    torch.set_num_threads(count)
 
 
 @contextlib.contextmanager

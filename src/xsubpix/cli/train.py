@@ -65,15 +65,14 @@ def add_parsers(commands: Any) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    import torch
-
+    from ..devices import set_threads
     from ..estimators.network import weights_path
     from ..training.config import TrainConfig
     from ..training.loop import train
 
     config = TrainConfig.from_file(options.config)
     if options.threads:
-        torch.set_num_threads(options.threads)
+        set_threads(options.threads)
     start = weights_path(options.finetune) if options.finetune else None
     try:
         path = train(

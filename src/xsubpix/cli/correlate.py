@@ -1,0 +1,88 @@
+"""The command line of measuring: ``xsubpix correlate``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SubpixError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command ``correlate`` to the sub-parsers of the command line."""
+    measure = commands.add_parser(
+        "correlate",
+        help="measure the displacement between two GeoTIFFs",
+        description="Measure the displacement of the ground between two images on the same grid "
+        "and write it as a Cloud Optimized GeoTIFF with the bands east, north, sigma, quality "
+        "and flags (float32, metres, nodata NaN).",
+    )
+    measure.add_argument("pre", metavar="PRE", help="image before")
+    measure.add_argument("post", metavar="POST", help="image after")
+    measure.add_argument("out", metavar="OUT", help="GeoTIFF to write")
+    measure.add_argument("--band", type=int, help="band of both images, from 1")
+    measure.add_argument("--model", default="unet", help="how to measure (default: unet)")
+    measure.add_argument("--window", type=int, help="side of the windows, pixels")
+    measure.add_argument("--step", type=int, help="pixels between values (default: 1)")
+    measure.add_argument(
+        "--search", type=_search, metavar="LENGTH",
+        help="largest displacement looked for: pixels, 20, or a length, 300m, '0.3 km'",
+    )  # fmt: skip
+    measure.add_argument("--device", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    measure.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="compute on a cluster of dask.distributed: tcp://host:8786, or the scheduler's "
+        "file, *.json (default: threads of this process)",
+    )  # fmt: skip
+    measure.add_argument("--quiet", action="store_true", help="no progress bar")
+    measure.set_defaults(run=_correlate)
+
+
+def _search(text: str) -> float | str:
+    """Pixels as a number; lengths, and what is neither, are for correlate to read."""
+    try:
+        pixels = float(text)
+    except ValueError:
+        return text
+    return int(pixels) if pixels.is_integer() else pixels
+
+
+def _correlate(options: argparse.Namespace) -> int:
+    from ..correlate import correlate
+    from ..demo import progress
+    from ..files import open_image, to_cog
+
+    pre, post = (open_image(path, options.band) for path in (options.pre, options.post))
+    disp = correlate(
+        pre, post, model=options.model, window=options.window, step=options.step,
+        search=options.search, device=options.device,
+    )  # fmt: skip
+    with (
+        contextlib.nullcontext() if options.scheduler is None else _cluster(options.scheduler),
+        contextlib.nullcontext() if options.quiet else progress(),
+    ):
+        to_cog(disp, options.out, resume=True)
+    return 0
+
+
+def _cluster(address: str) -> Client:
+    """Connect to a scheduler; computations then go there."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SubpixError("--scheduler needs distributed: pip install distributed.") from error
+    try:
+        if address.endswith(".json"):
+            if not Path(address).is_file():  # Client would wait for it, without end
+                raise FileNotFoundError("there is no such file")
+            return Client(scheduler_file=address)
+        return Client(address)
+    except (OSError, ValueError) as error:
+        raise SubpixError(f"no scheduler at {address}: {error}.") from error

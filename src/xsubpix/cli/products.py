@@ -1,0 +1,29 @@
+"""The command line of what is shown: ``xsubpix demo``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command ``demo`` to the sub-parsers of the command line."""
+    demo = commands.add_parser(
+        "demo", help="make an earthquake on a satellite image and measure it",
+    )  # fmt: skip
+    demo.add_argument(
+        "folder", nargs="?", type=Path, default=Path("xsubpix-demo"), metavar="FOLDER"
+    )
+    demo.add_argument("--size", type=int, default=512, help="side of the scene, pixels")
+    demo.add_argument("--step", type=int, default=2, help="pixels between values")
+    demo.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from ..demo import run_demo
+
+    print(run_demo(options.folder, options.size, options.step))
+    return 0
