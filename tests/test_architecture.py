@@ -24,6 +24,7 @@ LAYERS = (
     {"correlate", "align", "warp", "rupture", "displacement", "files"},
     {"database", "plot"},
     {"training", "explore", "tutorial"},
+    {"methods"},
     {"demo", "accessor"},
     {"__init__"},
     {"cli", "__main__"},

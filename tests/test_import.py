@@ -23,3 +23,8 @@ def test_public_names_are_there_and_sorted():
     assert all(hasattr(xsubpix, name) for name in xsubpix.__all__)
     assert sorted(xsubpix.__all__) == list(xsubpix.__all__)
     assert "phase" in xsubpix.available_models()
+
+
+def test_dir_holds_public_names_only():
+    """Else completion offers files, and what they import, beside functions."""
+    assert dir(xsubpix) == sorted(xsubpix.__all__)

@@ -5,6 +5,7 @@ from .accessor import DisplacementAccessor, ImageAccessor
 from .correlate import correlate
 from .database.own_pair import training_samples
 from .displacement import (
+    Trace,
     azimuth,
     denoise,
     destripe,
@@ -55,6 +56,7 @@ __all__ = [
     "ImageAccessor",
     "ModelError",
     "SubpixError",
+    "Trace",
     "__version__",
     "available_models",
     "azimuth",
@@ -88,3 +90,8 @@ __all__ = [
     "true_north",
     "warp_quintic",
 ]
+
+
+def __dir__() -> list[str]:
+    """Public names, for tab completion: not the files they come from."""
+    return list(__all__)

@@ -42,14 +42,16 @@ def correlate(
 
     Parameters
     ----------
-    pre, post : xarray.DataArray
-        The image before and the image after, on the same grid. Dimensions
-        y/x, lat/lon, northing/easting, ..., in any order; further dimensions
-        (``band``) must have size 1, but for ``pair`` or ``time``: stacks are
-        correlated pair by pair, and one image with each of a stack. Any real data
-        type; NaN, infinities and the declared nodata value (``_FillValue``) are missing,
-        and so are real numbers beyond 1e19 among smaller ones: fill values that nobody
-        declared.
+    pre : xarray.DataArray
+        Image before. Dimensions y/x, lat/lon, northing/easting, ..., in any order;
+        further dimensions (``band``) must have size 1, but for ``pair`` or ``time``:
+        stacks are correlated pair by pair, and one image with each of a stack. Any real
+        data type; NaN, infinities and the declared nodata value (``_FillValue``) are
+        missing, and so are real numbers beyond 1e19 among smaller ones: fill values that
+        nobody declared.
+    post : xarray.DataArray
+        Image after, on the same grid; dimensions, data type and missing pixels as of the
+        image before.
     model : str, path or Estimator
         How to measure; see :func:`xsubpix.available_models`. The default,
         ``"unet"``, is the network of this package

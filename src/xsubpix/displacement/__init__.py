@@ -1,4 +1,4 @@
-"""What one does with a displacement field."""
+"""Products of a displacement field: components, cleaning, profiles, offsets, strain, series."""
 
 from .compare import epe
 from .components import azimuth, line_of_sight, magnitude, rotate, to_pixels, true_north
@@ -13,9 +13,10 @@ from .profiles import profile
 from .series import series
 from .strain import strain
 from .summary import summary
-from .traces import read_trace
+from .traces import Trace, read_trace
 
 __all__ = [
+    "Trace",
     "azimuth",
     "denoise",
     "destripe",
