@@ -17,6 +17,7 @@ import xarray as xr
 from .errors import DataError, GridError
 from .grid import Grid, labelled
 from .image import Image, condition_linear
+from .kernels.spline import HALFWAY_REACH, PREFILTER_REACH, SUPPORT, sample_quintic
 from .lattice import Lattice, map_blocks
 
 if TYPE_CHECKING:
@@ -28,14 +29,6 @@ __all__ = ["invert_displacement", "sample_quintic", "warp_quintic"]
 
 Direction: TypeAlias = Literal["forward", "backward"]
 
-# The prefilter is recursive: a sample's influence on the coefficients fades by
-# 0.43 a pixel. 20 px of context leave 1e-8 of it (12 px: 2e-5, 8 px: 5e-4).
-PREFILTER_REACH = 20
-# A quintic B-spline spans six pixels, three on each side.
-SUPPORT = 3
-# Half-way samples of the oversampled warp: a Kaiser-windowed sinc of 24 pixels, exact to
-# 1e-3 up to 0.85 of Nyquist.
-HALFWAY_REACH = 12
 # The inverse field is found to this residual, pixels: a tenth of the
 # precision that the warp is to have.
 RESIDUAL = 1e-3
@@ -180,108 +173,6 @@ class _Warp:
             y, x = np.ogrid[inner]
             y, x = y + dy[inner], x + dx[inner]
         return (sample_quintic(image, y, x, oversample=self.oversample, device=self.device),)
-
-
-def sample_quintic(
-    image: np.ndarray,
-    rows: np.ndarray,
-    cols: np.ndarray,
-    *,
-    oversample: int = 1,
-    device: str = "cpu",
-) -> np.ndarray:
-    """Values of an image between its pixels, by quintic B-splines.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        Shape (h, w); NaN is missing.
-    rows, cols : numpy.ndarray
-        Places, pixels (centres at whole numbers), shape (p, q).
-    oversample : {1, 2}
-        See :func:`warp_quintic`.
-    device : str
-        ``"cpu"`` (SciPy) or a torch device.
-
-    Returns
-    -------
-    numpy.ndarray of float32
-        NaN outside of the image's pixel centres, where a place is NaN, and
-        where one of the 6 x 6 pixels of the spline is missing.
-    """
-    import scipy.ndimage
-
-    height, width = image.shape
-    # Half a thousandth of a pixel of tolerance: rounding must not cost the border.
-    slack = RESIDUAL / 2
-    inside = (rows >= -slack) & (rows <= height - 1 + slack)
-    inside &= (cols >= -slack) & (cols <= width - 1 + slack)
-    rows, cols = np.where(inside, rows, 0.0), np.where(inside, cols, 0.0)
-    missing = ~np.isfinite(image)
-    if missing.all():
-        return np.full(rows.shape, np.nan, np.float32)
-    near_hole = None
-    if missing.any():
-        # Nearest valid value: its only use is to keep the prefilter from ringing.
-        nearest = scipy.ndimage.distance_transform_edt(
-            missing, return_distances=False, return_indices=True
-        )
-        image = image[tuple(nearest)]
-        # Does the block of six pixels around floor(place) hold a missing one?
-        touched = scipy.ndimage.maximum_filter(missing, size=6, origin=-1, mode="mirror")
-        first = np.floor(rows).astype(int), np.floor(cols).astype(int)
-        hit = touched[np.clip(first[0], 0, height - 1), np.clip(first[1], 0, width - 1)]
-        # On a pixel itself the spline still weighs its neighbours through the
-        # prefilter, but interpolates: the pixel's own value is exact.
-        inside &= ~hit
-        if oversample == 2:
-            wide = scipy.ndimage.maximum_filter(missing, size=2 * HALFWAY_REACH + 6, mode="mirror")
-            near_hole = wide[np.clip(first[0], 0, height - 1), np.clip(first[1], 0, width - 1)]
-    image = image.astype(np.float64)
-    values = _sample_whole(image, rows, cols, oversample, device)
-    if near_hole is not None:
-        # The sinc reaches farther than the spline: not over holes.
-        values = np.where(near_hole, _sample_whole(image, rows, cols, 1, device), values)
-    values[~inside] = np.nan
-    return values
-
-
-def _sample_whole(
-    image: np.ndarray, rows: np.ndarray, cols: np.ndarray, oversample: int, device: str
-) -> np.ndarray:
-    """Sample an image (float64) in which nothing is missing, at places inside of it."""
-    import scipy.ndimage
-
-    if oversample == 2:
-        image, rows, cols = _halved(image), 2.0 * rows, 2.0 * cols
-    if device == "cpu":
-        return scipy.ndimage.map_coordinates(
-            image, [rows, cols], order=5, mode="mirror", output=np.float32
-        )
-    import torch
-
-    from .kernels.spline_torch import sample_quintic_torch
-
-    tensors = (torch.as_tensor(x, dtype=torch.float64) for x in (image, rows, cols))
-    return sample_quintic_torch(*(t.to(device) for t in tensors)).float().cpu().numpy()
-
-
-def _halved(image: np.ndarray) -> np.ndarray:
-    """An image with samples half a pixel apart: (2 h - 1, 2 w - 1), from (h, w)."""
-    import scipy.ndimage
-
-    offset = np.arange(-HALFWAY_REACH, HALFWAY_REACH + 1)
-    # Value half a pixel further on; the first of the odd number of weights is not used.
-    window = np.kaiser(2 * HALFWAY_REACH, 5.65)
-    weights = np.concatenate([[0.0], np.sinc(offset[1:] - 0.5) * window])
-    weights /= weights.sum()
-    for axis in (0, 1):
-        halfway = scipy.ndimage.correlate1d(image, weights, axis=axis, mode="mirror")
-        both = np.stack([image, halfway], axis=axis + 1)
-        shape = list(image.shape)
-        shape[axis] *= 2
-        image = np.delete(both.reshape(shape), -1, axis=axis)
-    return image
 
 
 def invert_displacement(

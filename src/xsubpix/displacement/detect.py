@@ -10,6 +10,8 @@ import xarray as xr
 from ..checks import real_number
 from ..errors import DataError
 from ..grid import Plane
+from ..kernels.robust import nmad
+from ..kernels.vertices import vertex_offset
 from .field import Field
 from .strain import strain
 from .traces import _shapely
@@ -81,7 +83,7 @@ def detect_trace(
     if known.sum() < 100:
         raise DataError("disp has fewer than a hundred values with a gradient: no trace in that.")
     middle = float(np.median(strength[known]))
-    spread = 1.4826 * float(np.median(np.abs(strength[known] - middle)))
+    spread = nmad(strength[known])
     strength = np.where(known, strength, middle)
     centre, direction = _direction(strength, plane)
     normal = np.array([direction[1], -direction[0]])
@@ -160,10 +162,8 @@ def _onto_ridge(turned: np.ndarray, path: np.ndarray) -> np.ndarray:
     """Fractional columns of the ridge next to a path: the top of a parabola."""
     rows = np.arange(len(path))
     inner = np.clip(path, 1, turned.shape[1] - 2)
-    left, here, right = (turned[rows, inner + k] for k in (-1, 0, 1))
-    bend = left - 2 * here + right
-    shift = np.divide(0.5 * (left - right), bend, out=np.zeros(len(path)), where=bend < 0)
-    return inner + np.clip(shift, -0.5, 0.5)
+    samples = (turned[rows, inner + k] for k in (-1, 0, 1))
+    return inner + np.asarray(vertex_offset(*samples))
 
 
 def _longest(above: np.ndarray) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import xarray as xr
 from ..checks import whole_number
 from ..errors import DataError
 from ..grid import Plane
-from ..kernels.robust import huber_fit
+from ..kernels.robust import huber_fit, polynomial_terms
 from .field import Field, whole
 from .stable import stable_ground
 
@@ -147,7 +147,7 @@ class _Basis:
         """Terms at pixels, shape (terms, rows, cols)."""
         x, y = self.plane.at(rows[:, None], cols[None, :])
         u, v = (x - self.centre[0]) / self.scale, (y - self.centre[1]) / self.scale
-        return np.stack([u**i * v**j * np.ones_like(u + v) for i, j in self.terms])
+        return polynomial_terms(u, v, self.order)
 
     def describe(self, coefficients: np.ndarray) -> dict[str, Any]:
         """What it takes to compute the surfaces again."""

@@ -11,6 +11,7 @@ import xarray as xr
 from ..checks import real_number
 from ..errors import ModelError
 from ..kernels.gradients import local_gradients, reach
+from ..kernels.matrices import inverse_2x2
 from .field import Field
 
 if TYPE_CHECKING:
@@ -140,8 +141,7 @@ class _Strain:
         g = local_gradients(components, sigma, self.scale)
         # From slopes per pixel to slopes per metre: by the inverse, transposed.
         j = self.grid.jacobian(rows, cols)
-        det = j[0, 0] * j[1, 1] - j[0, 1] * j[1, 0]
-        xc, xr_, yc, yr = j[1, 1] / det, -j[1, 0] / det, -j[0, 1] / det, j[0, 0] / det
+        xc, yc, xr_, yr = inverse_2x2(j[0, 0], j[0, 1], j[1, 0], j[1, 1])
         (ex, nx), (ey, ny) = (
             [c * along + r * down for along, down in zip(g.x, g.y, strict=True)]
             for c, r in ((xc, xr_), (yc, yr))

@@ -16,7 +16,10 @@ from scipy import ndimage
 
 from ..checks import whole_number
 from ..errors import ModelError
+from ..kernels.block_means import block_mean
 from ..kernels.median_test import normalised_deviation
+from ..kernels.nearest import fill_nearest
+from ..kernels.spline import sample_quintic
 from .base import Estimate, Estimator, Flag, Output
 from .phase import Phase
 
@@ -152,7 +155,7 @@ class CoarseToFine(Estimator):
             near = post[moved]
         else:
             rows, cols = np.ogrid[inner, inner]
-            near = _sampled(post, rows + dy, cols + dx)
+            near = sample_quintic(post, rows + dy, cols + dx, missing="nearest")
         found = self._fine(pre[inner, inner], near)
 
         # pre(x) = post(y + guess(y)) at y = x + rest: the guess belongs to y.
@@ -209,7 +212,7 @@ def _guess(pre: np.ndarray, post: np.ndarray, search: int, device: str) -> _Gues
     none = np.zeros((1, 1), np.float32)
     guess = _Guess(none, none, spacing=pre.shape[0])
     while factor >= 2:
-        guess = _next_guess(_reduced(pre, factor), _reduced(post, factor), guess, factor, reach,
+        guess = _next_guess(block_mean(pre, factor), block_mean(post, factor), guess, factor, reach,
                             search, device)  # fmt: skip
         factor //= 2
         reach = NEXT_SEARCH
@@ -232,7 +235,7 @@ def _next_guess(
     dy, dx = (_interpolated(f, guess.spacing, place) for f in (guess.dy, guess.dx))
     if np.any(dy) or np.any(dx):
         rows, cols = np.ogrid[:size, :size]
-        post = _sampled(post, rows + dy / factor, cols + dx / factor)
+        post = sample_quintic(post, rows + dy / factor, cols + dx / factor, missing="nearest")
     level = _Level(window=WINDOW, step=STEP, search=reach, device=device, nodes=-(-size // STEP))
     pad = level.halo, level.halo + level.nodes * STEP - size
     tiles = (np.pad(image, pad, constant_values=np.nan)[None] for image in (pre, post))
@@ -250,26 +253,11 @@ def _next_guess(
     good = np.isfinite(found[0]) & np.isfinite(found[1]) & (deviation < LARGEST_DEVIATION)
     if not good.any():
         return guess
-    nearest = ndimage.distance_transform_edt(~good, return_distances=False, return_indices=True)
     dx, dy = (
-        np.clip(ndimage.median_filter(field[tuple(nearest)], 3, mode="nearest"), -search, search)
-        for field in found
+        np.clip(ndimage.median_filter(field, 3, mode="nearest"), -search, search)
+        for field in fill_nearest(np.stack(found), ~good)
     )
     return _Guess(dx.astype(np.float32), dy.astype(np.float32), spacing)
-
-
-def _reduced(image: np.ndarray, factor: int) -> np.ndarray:
-    """Means of blocks of `factor` x `factor` pixels, of those that are valid, if half are.
-
-    A remainder at the far sides joins no block.
-    """
-    n = image.shape[0] // factor
-    blocks = image[: n * factor, : n * factor].reshape(n, factor, n, factor)
-    valid = np.isfinite(blocks)
-    count = valid.sum(axis=(1, 3))
-    total = np.where(valid, blocks, 0.0).sum(axis=(1, 3), dtype=np.float64)
-    enough = 2 * count >= factor * factor
-    return np.where(enough, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
 def _at_pixels(field: np.ndarray, guess: _Guess, inner: slice) -> np.ndarray:
@@ -281,23 +269,3 @@ def _interpolated(field: np.ndarray, spacing: int, place: np.ndarray) -> np.ndar
     at = (np.asarray(place, np.float64) + 0.5) / spacing - 0.5
     grid = np.meshgrid(at, at, indexing="ij")
     return ndimage.map_coordinates(field, grid, output=np.float32, order=1, mode="nearest")
-
-
-def _sampled(image: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Quintic spline; missing where the nearest pixel is, or lies outside."""
-    rows, cols = np.broadcast_arrays(rows, cols)
-    valid = np.isfinite(image)
-    if not valid.any():
-        return np.full(rows.shape, np.nan, np.float32)
-    if not valid.all():
-        nearest = ndimage.distance_transform_edt(
-            ~valid, return_distances=False, return_indices=True
-        )
-        image = image[tuple(nearest)]
-    values = ndimage.map_coordinates(image, [rows, cols], output=np.float32, order=5, mode="mirror")
-    first = [np.rint(x).astype(int) for x in (rows, cols)]
-    inside = np.ones(rows.shape, bool)
-    for index, size in zip(first, image.shape, strict=True):
-        inside &= (index >= 0) & (index < size)
-    known = valid[tuple(np.clip(i, 0, n - 1) for i, n in zip(first, image.shape, strict=True))]
-    return np.where(inside & known, values, np.float32(np.nan))

@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from .matrices import determinant_2x2, solve_2x2
+
 __all__ = ["Gradients", "local_gradients", "reach"]
 
 # The Gaussian is cut where its weight is 0.0003.
@@ -74,7 +76,7 @@ def local_gradients(
         sxx = m[2, 0] - m[1, 0] * mean_x
         syy = m[0, 2] - m[0, 1] * mean_y
         sxy = m[1, 1] - m[1, 0] * mean_y
-        det = sxx * syy - sxy**2
+        det = determinant_2x2(sxx, sxy, sxy, syy)
         # A line of values has no slope across itself.
         full = (scale[0] * scale[1]) ** 2
         good = there & (m[0, 0] >= LEAST_SHARE) & (det > 1e-2 * full * m[0, 0] ** 2)
@@ -86,8 +88,9 @@ def local_gradients(
             values = np.where(there, field - middle, 0.0)
             b0, b1, b2 = (_pass(values, kernels, powers, 1) for powers in ((0, 0), (1, 0), (0, 1)))
             sxu, syu = b1 - mean_x * b0, b2 - mean_y * b0
-            x.append((syy * sxu - sxy * syu) / det)
-            y.append((sxx * syu - sxy * sxu) / det)
+            slope_x, slope_y = solve_2x2(sxx, sxy, sxy, syy, sxu, syu)
+            x.append(np.where(good, slope_x, np.nan))
+            y.append(np.where(good, slope_y, np.nan))
         # Errors: the same weights squared, and the variances of the values.
         variance = np.where(there, np.square(sigma, dtype=float), 0.0)
         unknown = there & ~np.isfinite(variance)
