@@ -1,6 +1,8 @@
 """Training: its configuration, and that it can stop and go on."""
 
 import csv
+import multiprocessing
+import time
 
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ from scipy import ndimage
 
 from xsubpix.cli import main
 from xsubpix.errors import DataError, FileError
-from xsubpix.networks.weights import load_network
+from xsubpix.networks import build_network
+from xsubpix.networks.weights import load_network, save_network
 from xsubpix.training.config import Source, TrainConfig
+from xsubpix.training.dataset import StepSampler, batch_loader
 from xsubpix.training.loop import train
-from xsubpix.training.samples import Augmentation, Frame
+from xsubpix.training.samples import Augmentation, Frame, draw_batch
 
 
 class Shifted:
@@ -64,6 +68,52 @@ def test_resumed_run_is_the_same_to_the_bit(tmp_path):
         assert (tmp_path / "whole" / name).stat().st_size > 5000
 
 
+def run_alone(folder):
+    """A run in a process of its own, as long as a run to be killed must be."""
+    torch.set_num_threads(1)
+    train(config(steps=12, validate_every=4), folder, sources=[Shifted()], quiet=True)
+
+
+def test_killed_run_goes_on_to_the_same_bits(tmp_path):
+    """A power cut would cost the run, or change it without a word."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    process = multiprocessing.get_context("spawn").Process(target=run_alone, args=(tmp_path / "a",))
+    process.start()
+    checkpoint, end = tmp_path / "a" / "checkpoint.pt", time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    process.kill()
+    process.join()
+    reached = torch.load(checkpoint, weights_only=True)["step"]
+    assert 0 < reached < 12
+    for name in ("a", "b"):
+        train(config(steps=12, validate_every=4), tmp_path / name, sources=[Shifted()], quiet=True)
+    torch.set_num_threads(threads)
+    for name in ("weights.safetensors", "progress.csv"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    one, two = (torch.load(tmp_path / n / "checkpoint.pt", weights_only=True) for n in ("a", "b"))
+    assert one["optimiser"]["state"].keys() == two["optimiser"]["state"].keys()
+    for part in ("network", "average"):
+        assert all(torch.equal(one[part][k], two[part][k]) for k in two[part])
+
+
+def test_batches_are_those_of_their_numbers():
+    """Processes that prepare samples, or share a batch, would train on other ones."""
+    settings = config(batch=4)
+    frames = [Shifted()]
+    for step, batch in enumerate(batch_loader(settings, frames, StepSampler(3, 5, 4), 2), 3):
+        numbers = range(4 * step, 4 * step + 4)
+        wanted = draw_batch(frames, [1.0], numbers, settings.seed, 64, settings.augmentation)
+        parts = [next(iter(batch_loader(settings, frames, StepSampler(step, step + 1, 4, rank, 2))))
+                 for rank in (0, 1)]  # fmt: skip
+        for k, values in enumerate(wanted):
+            np.testing.assert_array_equal(batch[k], values)
+            np.testing.assert_array_equal(np.concatenate([part[k] for part in parts]), values)
+    with pytest.raises(DataError, match="multiple of 3"):
+        StepSampler(0, 1, 4, world=3)
+
+
 def test_training_learns(tmp_path):
     """A sign or a scale wrong anywhere between samples and loss, and nothing is learned."""
     settings = config(steps=60, batch=4, network={"width": 0.25}, half=False,
@@ -95,6 +145,23 @@ def test_fine_tuning_begins_with_the_weights(tmp_path):
         torch.testing.assert_close(one[name], two[name], atol=2e-3, rtol=0)
     with pytest.raises(DataError, match="unet"):
         train(config(architecture="window-cnn"), tmp_path / "c", sources=[Shifted()], start=start)
+
+
+def test_fine_tuning_builds_the_network_that_is_asked_for(tmp_path):
+    """Settings of the weights, such as their levels, would be trained without a word."""
+    torch.manual_seed(0)
+    start = tmp_path / "start.safetensors"
+    save_network(start, build_network("unet", width=0.125))
+    asked = {"width": 0.125, "levels": [4, 4, 2, 1]}
+    tuned = train(config(network=asked, learning_rate=1e-12, weight_decay=0.0), tmp_path / "a",
+                  sources=[Shifted()], start=start, quiet=True, stop_at=2)  # fmt: skip
+    one, two = load_network(start), load_network(tuned)
+    assert two.config["levels"] == [4, 4, 2, 1]
+    for name, values in one.state_dict().items():
+        torch.testing.assert_close(values, two.state_dict()[name], atol=2e-3, rtol=0)
+    with pytest.raises(DataError, match=r"0\.25.*0\.125"):
+        train(config(network={"width": 0.25}), tmp_path / "b", sources=[Shifted()], start=start)
+    assert not (tmp_path / "b").exists()
 
 
 def test_configuration_from_toml(tmp_path, capsys):

@@ -33,7 +33,10 @@ def add_parsers(commands: Any) -> None:
     train.add_argument("--stop-at", type=int, metavar="STEP", help="stop there, to go on later")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     train.add_argument("--threads", type=int, help="of torch (default: the cores)")
-    train.add_argument("--workers", type=int, default=1, help="threads that make samples (1)")
+    train.add_argument(
+        "--workers", type=int, default=1,
+        help="processes that make samples; 0: the one that trains (1)",
+    )  # fmt: skip
     train.add_argument("--quiet", action="store_true", help="no lines of progress")
     train.set_defaults(run=_train)
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import math
 import os
-import sys
-import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +14,19 @@ from torch import nn
 
 from .._version import __version__
 from ..devices import torch_device
-from ..errors import DataError, FileError
-from ..networks import build_network
-from ..networks.base import FlowNetwork
+from ..errors import DataError
 from ..networks.normalise import normalise
-from ..networks.weights import load_network, save_network
+from ..networks.weights import save_network
+from .checkpoint import load_checkpoint, save_checkpoint
 from .config import TrainConfig
+from .dataset import StepSampler, batch_loader, training_frames
 from .losses import flow_loss
-from .samples import DatabaseFrames, Frames, Sample, draw_batch
-from .validation import Validation, draw_curves, draw_samples, validation_samples
+from .progress import Progress
+from .run import SAMPLES, WEIGHTS, Run
+from .samples import Frames
+from .validation import Validation, ValidationSamples, draw_samples, validation_samples
 
 __all__ = ["train"]
-
-_LOG = "progress.csv"
-_CHECKPOINT = "checkpoint.pt"
-_WEIGHTS = "weights.safetensors"
 
 
 def train(
@@ -43,9 +35,9 @@ def train(
     *,
     device: str = "auto",
     start: str | os.PathLike[str] | None = None,
-    sources: list[Frames] | None = None,
+    sources: Sequence[Frames] | None = None,
     stop_at: int | None = None,
-    workers: int = 1,
+    workers: int = 0,
     quiet: bool = False,
 ) -> Path:
     """Train a network, or go on where the same run was stopped.
@@ -66,27 +58,30 @@ def train(
     device : str
         ``"auto"`` (CUDA where there is one, else CPU) or a torch device.
     start : str or path, optional
-        Weights to begin with, of the same architecture (fine tuning).
-    sources : list of Frames, optional
+        Weights to begin with (fine tuning): of the same architecture and sizes as
+        the network that `config` asks for, and put into that network.
+    sources : sequence of Frames, optional
         Instead of the databases of `config`, in their order; validation then
         sees samples of them too, of other numbers.
     stop_at : int, optional
         Stop after so many steps, to go on another time.
     workers : int
-        Threads that prepare samples.
+        Processes that prepare samples beside this one; 0 for this one alone. A script
+        that asks for some is imported by them: guard its last lines by
+        ``if __name__ == "__main__":``.
     quiet : bool
         No lines on stderr.
 
     Returns
     -------
     pathlib.Path
-        Of the weights.
+        File of the weights.
 
     Raises
     ------
     DataError
-        The folder holds a run of another configuration; `start` is of another
-        architecture; the loss is no longer finite.
+        The folder holds a run of another configuration; the weights of `start` do
+        not fit into the network; the loss is no longer finite.
     FileError
         A store cannot be read.
 
@@ -95,83 +90,51 @@ def train(
     The same configuration, data, number of processes and of torch's threads
     give the same weights, stopped or not. On a GPU, sums in another order make
     last digits differ.
+
+    Examples
+    --------
+    >>> from xsubpix.training.config import TrainConfig
+    >>> from xsubpix.training.loop import train
+    >>> path = train(TrainConfig.from_file("unet.toml"), "run")  # doctest: +SKIP
     """
-    folder = Path(folder)
     rank, world = _join_group()
-    place = _device(device)
-    torch.manual_seed(config.seed)
-    network = _begin(config, start).to(place)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = _Average(network, config.average)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    first = _restore(folder, config, network, average, optimiser, place)
-    frames = sources or [
-        DatabaseFrames(source.path, "train", large_odds=config.large_odds) for source in config.data
-    ]
-    checks = validation_samples(config, sources)
-    model = _prepared(network, config, world, place)
+    run = Run.begin(config, Path(folder), _own_device(device), start)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    load_checkpoint(run)
+    frames = sources or training_frames(config, workers)
+    samples = validation_samples(config, sources)
     last = min(config.steps, config.steps if stop_at is None else stop_at)
-    began, rows = time.monotonic(), _Rows(folder / _LOG, first) if rank == 0 else None
-    batches = _batches(config, frames, first, last, rank, world, workers)
-    losses: list[float] = []
-    for step, batch in zip(range(first, last), batches, strict=True):
-        for group in optimiser.param_groups:
-            group["lr"] = _rate(config, step)
-        total, epe = _update(model, network, optimiser, batch, config, place)
-        if not math.isfinite(total):
-            raise DataError(
-                f"the loss is {total} at step {step}: lower learning_rate={config.learning_rate}, "
-                f"or look at the samples. The last checkpoint in {folder} is sound."
-            )
-        average.update(network, step)
-        losses.append(epe)
-        done = step + 1
-        if rank == 0 and rows and (done % config.validate_every == 0 or done == last):
-            with average.applied(network):
-                found = checks.measure(network, place, config.half)
-                _write(folder, network, config, done, found)
-                draw_samples(folder / "samples.png", checks, network, place)
-            rows.write(done, _rate(config, step), float(np.mean(losses)), found)
-            draw_curves(folder / "curves.png", folder / _LOG)
-            losses.clear()
-            _keep(folder, config, network, average, optimiser, done)
-            if not quiet:
-                pace = (time.monotonic() - began) / (done - first)
-                print(
-                    f"step {done} of {config.steps}: training {rows.last:.4f} px, {found}, "
-                    f"{pace:.2f} s a step, {pace * (last - done) / 60:.0f} min left",
-                    file=sys.stderr,
-                    flush=True,
-                )
-    if rank == 0 and first >= last:
-        # Nothing was left to do: a finished run is validated again, and written.
-        with average.applied(network):
-            _write(folder, network, config, first, checks.measure(network, place, config.half))
-    return folder / _WEIGHTS
+    if run.step >= last:
+        # Nothing is left to do: a finished run is validated again, and written.
+        if rank == 0:
+            _write_weights(run, samples.measure(run.averaged, run.device, config.half))
+        return run.path(WEIGHTS)
+    progress = Progress(run, last, quiet=quiet) if rank == 0 else None
+    model = _prepared(run, world)
+    sampler = StepSampler(run.step, last, config.batch, rank, world)
+    errors: list[float] = []
+    for batch in batch_loader(config, frames, sampler, workers):
+        rate = _learning_rate(config, run.step)
+        errors.append(_update(run, model, batch, rate))
+        if run.step % config.validate_every == 0 or run.step == last:
+            if progress is not None:
+                found = _validate(run, samples)
+                progress.add(rate, float(np.mean(errors)), found)
+                save_checkpoint(run)
+            errors.clear()
+    return run.path(WEIGHTS)
 
 
-def _write(
-    folder: Path, network: FlowNetwork, config: TrainConfig, steps: int, found: Validation
-) -> None:
-    save_network(folder / _WEIGHTS, network, _card(config, steps, found), half=True)
-
-
-def _update(
-    model: nn.Module,
-    network: FlowNetwork,
-    optimiser: torch.optim.Optimizer,
-    batch: Sample,
-    config: TrainConfig,
-    place: torch.device,
-) -> tuple[float, float]:
-    """One update of the weights; the loss and the end-point error of the batch."""
-    pre, post, flow = (torch.from_numpy(part).to(place) for part in batch)
+def _update(run: Run, model: nn.Module, batch: Sequence[torch.Tensor], rate: float) -> float:
+    """Update the weights once; the mean end-point error of the batch, pixels."""
+    config, device = run.config, run.device
+    for group in run.optimiser.param_groups:
+        group["lr"] = rate
+    pre, post, flow = (part.to(device) for part in batch)
     (before, known), (after, _) = normalise(pre), normalise(post)
     # The truth under missing pixels can be guessed from around them, but should not be asked for.
     flow = torch.where(known > 0, flow, torch.nan)
-    with torch.autocast(place.type, torch.bfloat16, enabled=config.half):
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.half):
         predictions = model(before, after)
     loss = flow_loss(
         predictions,
@@ -181,94 +144,47 @@ def _update(
         near_weight=config.near_weight,
         gain_weight=config.gain_weight,
     )
-    optimiser.zero_grad(set_to_none=True)
+    run.optimiser.zero_grad(set_to_none=True)
     loss.total.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-    optimiser.step()
-    return float(loss.total.detach()), float(loss.epe.detach())
+    torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.clip)
+    run.optimiser.step()
+    total = float(loss.total.detach())
+    if not math.isfinite(total):
+        raise DataError(
+            f"the loss is {total} at step {run.step}: lower learning_rate={config.learning_rate}, "
+            f"or look at the samples. The last checkpoint in {run.folder} is good."
+        )
+    run.average.update_parameters(run.network)
+    run.step += 1
+    return float(loss.epe.detach())
 
 
-def _rate(config: TrainConfig, step: int) -> float:
+def _validate(run: Run, samples: ValidationSamples) -> Validation:
+    """Measure the averaged network, write its weights and draw what it finds."""
+    found = samples.measure(run.averaged, run.device, run.config.half)
+    _write_weights(run, found)
+    draw_samples(run.path(SAMPLES), samples, run.averaged, run.device)
+    return found
+
+
+def _write_weights(run: Run, found: Validation) -> None:
+    save_network(run.path(WEIGHTS), run.averaged, _card(run.config, run.step, found), half=True)
+
+
+def _learning_rate(config: TrainConfig, step: int) -> float:
     """Learning rate of a step: a linear rise, then a cosine to a hundredth."""
     rise = min(1.0, (step + 1) / max(1, config.warmup))
     share = step / max(1, config.steps)
     return config.learning_rate * rise * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
 
 
-class _Average:
-    """Exponential moving average of weights; short at first, so that it forgets the start."""
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.state = {k: v.detach().clone() for k, v in network.state_dict().items()}
-
-    def update(self, network: nn.Module, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for name, value in network.state_dict().items():
-                self.state[name].lerp_(value.detach(), 1 - decay)
-
-    @contextlib.contextmanager
-    def applied(self, network: nn.Module) -> Iterator[None]:
-        """The network with averaged weights, in evaluation mode, for a while."""
-        own = {k: v.detach().clone() for k, v in network.state_dict().items()}
-        network.load_state_dict(self.state)
-        network.eval()
-        try:
-            yield
-        finally:
-            network.load_state_dict(own)
-            network.train()
-
-
-def _batches(
-    config: TrainConfig,
-    frames: list[Frames],
-    first: int,
-    last: int,
-    rank: int,
-    world: int,
-    workers: int,
-) -> Iterator[Sample]:
-    """Batches of the steps, prepared by threads while the network computes."""
-    if config.batch % world:
-        raise DataError(f"batch={config.batch} for {world} processes: give a multiple of {world}.")
-    each = config.batch // world
-    shares = [source.share for source in config.data] if config.data else [1.0] * len(frames)
-
-    def batch(step: int) -> Sample:
-        begin = step * config.batch + rank * each
-        numbers = range(begin, begin + each)
-        return draw_batch(frames, shares, numbers, config.seed, config.crop, config.augmentation)
-
-    ahead: deque[Future[Sample]] = deque()
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for step in range(first, last):
-            while len(ahead) <= 2 * workers and step + len(ahead) < last:
-                ahead.append(pool.submit(batch, step + len(ahead)))
-            yield ahead.popleft().result()
-
-
-def _begin(config: TrainConfig, start: str | os.PathLike[str] | None) -> FlowNetwork:
-    if start is None:
-        return build_network(config.architecture, **config.network)
-    network = load_network(start)
-    if network.name != config.architecture:
-        raise DataError(
-            f"{os.fspath(start)} holds weights of {network.name!r}, but the configuration asks "
-            f"for {config.architecture!r}."
-        )
-    return network.train()
-
-
-def _prepared(
-    network: FlowNetwork, config: TrainConfig, world: int, place: torch.device
-) -> nn.Module:
-    model: nn.Module = network
-    if config.compile:
+def _prepared(run: Run, world: int) -> nn.Module:
+    """The network, compiled and shared among processes where that is asked for."""
+    model: nn.Module = run.network
+    if run.config.compile:
         model.compile()
     if world > 1:
-        ids = [place.index] if place.type == "cuda" else None
+        ids = [run.device.index] if run.device.type == "cuda" else None
         model = nn.parallel.DistributedDataParallel(model, device_ids=ids)
     return model
 
@@ -283,17 +199,18 @@ def _join_group() -> tuple[int, int]:
     return torch.distributed.get_rank(), world
 
 
-def _device(device: str) -> torch.device:
-    """The device that is asked for; of several GPUs, the one of this process."""
-    place = torch_device(device)
-    if place.type == "cuda" and place.index is None:
+def _own_device(name: str) -> torch.device:
+    """Device of a name; of several GPUs, the one of this process."""
+    device = torch_device(name)
+    if device.type == "cuda" and device.index is None:
         index = int(os.environ.get("LOCAL_RANK", "0")) % max(1, torch.cuda.device_count())
         torch.cuda.set_device(index)
         return torch.device("cuda", index)
-    return place
+    return device
 
 
 def _card(config: TrainConfig, steps: int, found: Validation) -> dict[str, Any]:
+    """Card of the weights: settings, data, steps and figures."""
     settings = config.to_dict()
     for source in settings["data"]:
         source["path"] = Path(source["path"]).name
@@ -305,78 +222,3 @@ def _card(config: TrainConfig, steps: int, found: Validation) -> dict[str, Any]:
         "training": {"settings": settings, "digest": config.digest(), "steps": steps},
         "figures": {"validation": found.to_dict()},
     }
-
-
-def _keep(
-    folder: Path,
-    config: TrainConfig,
-    network: nn.Module,
-    average: _Average,
-    optimiser: torch.optim.Optimizer,
-    step: int,
-) -> None:
-    """Write the checkpoint beside the old one and put it in its place."""
-    part = folder / (_CHECKPOINT + ".part")
-    torch.save(
-        {
-            "digest": config.digest(),
-            "step": step,
-            "network": network.state_dict(),
-            "average": average.state,
-            "optimiser": optimiser.state_dict(),
-        },
-        part,
-    )
-    os.replace(part, folder / _CHECKPOINT)
-
-
-def _restore(
-    folder: Path,
-    config: TrainConfig,
-    network: nn.Module,
-    average: _Average,
-    optimiser: torch.optim.Optimizer,
-    place: torch.device,
-) -> int:
-    """Load the checkpoint of a run that was stopped; the step to go on with."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _CHECKPOINT
-    if not path.exists():
-        return 0
-    try:
-        state = torch.load(path, map_location=place, weights_only=True)
-    except Exception as error:
-        raise FileError(f"{path} cannot be read: {error}. Remove it to begin again.") from error
-    if state["digest"] != config.digest():
-        raise DataError(
-            f"{folder} holds a run with the digest {state['digest'][:12]}, and this configuration "
-            f"has {config.digest()[:12]}: give another folder, or remove this one."
-        )
-    network.load_state_dict(state["network"])
-    average.state = state["average"]
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
-
-
-class _Rows:
-    """The table of progress, cut back to the step that training goes on from."""
-
-    HEAD = ("step", "learning_rate", "training", *Validation.NAMES)
-
-    def __init__(self, path: Path, first: int) -> None:
-        self.path = path
-        self.last = math.nan
-        rows: list[list[str]] = []
-        if path.exists():
-            with path.open(newline="") as file:
-                rows = [row for row in csv.reader(file) if row and row[0].isdigit()]
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.HEAD)
-            writer.writerows(row for row in rows if int(row[0]) <= first)
-
-    def write(self, step: int, rate: float, training: float, found: Validation) -> None:
-        self.last = training
-        values = [f"{rate:.3e}", f"{training:.5f}", *(f"{v:.5f}" for v in found.values())]
-        with self.path.open("a", newline="") as file:
-            csv.writer(file).writerow([step, *values])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -84,22 +85,22 @@ class ValidationSamples:
     samples: Sample
 
     def predict(
-        self, network: FlowNetwork, place: torch.device, half: bool = True
+        self, network: FlowNetwork, device: torch.device, half: bool = True
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Flow ``(n, 2, h, w)`` and log spread ``(n, h, w)`` or None, all samples."""
         flows, spreads = [], []
-        with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, enabled=half):
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
             for pre, post in zip(self.samples.pre, self.samples.post, strict=True):
-                one, two = (normalise(torch.from_numpy(i[None]).to(place))[0] for i in (pre, post))
+                one, two = (normalise(torch.from_numpy(i[None]).to(device))[0] for i in (pre, post))
                 flow, log_spread = mean_of_views(network, one, two, Box.whole(pre.shape), _VIEWS)
                 flows.append(flow.cpu().numpy()[0])
                 if log_spread is not None:
                     spreads.append(log_spread.cpu().numpy()[0, 0])
         return np.stack(flows), np.stack(spreads) if spreads else None
 
-    def measure(self, network: FlowNetwork, place: torch.device, half: bool = True) -> Validation:
+    def measure(self, network: FlowNetwork, device: torch.device, half: bool = True) -> Validation:
         """Errors of a network."""
-        flow, log_spread = self.predict(network, place, half)
+        flow, log_spread = self.predict(network, device, half)
         truth = self.samples.flow
         b = min(_BORDER, truth.shape[-1] // 4)
         inner = (slice(None), slice(b, -b), slice(b, -b))
@@ -127,7 +128,7 @@ class ValidationSamples:
 
 
 def validation_samples(
-    config: TrainConfig, sources: list[Frames] | None = None
+    config: TrainConfig, sources: Sequence[Frames] | None = None
 ) -> ValidationSamples:
     """Draw the samples that a run is validated on: unaged, of the validation split.
 
@@ -175,7 +176,7 @@ def draw_curves(path: Path, log: Path) -> None:
 
 
 def draw_samples(
-    path: Path, checks: ValidationSamples, network: FlowNetwork, place: torch.device, rows: int = 4
+    path: Path, checks: ValidationSamples, network: FlowNetwork, device: torch.device, rows: int = 4
 ) -> None:
     """Draw some validation samples, where matplotlib is installed."""
     if importlib.util.find_spec("matplotlib") is None:
@@ -184,7 +185,7 @@ def draw_samples(
 
     chosen = np.linspace(0, len(checks.samples.pre) - 1, rows).round().astype(int)
     few = ValidationSamples(Sample(*(part[chosen] for part in checks.samples)))
-    flow, _ = few.predict(network, place)
+    flow, _ = few.predict(network, device)
     figure = Figure(figsize=(13, 2.3 * rows), layout="constrained")
     axes = figure.subplots(rows, 6, squeeze=False)
     for k, (pre, post, truth) in enumerate(zip(*few.samples, strict=True)):

@@ -1,0 +1,58 @@
+"""Checkpoints: all that is needed to go on with a run, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from ..errors import DataError, FileError
+from .run import CHECKPOINT, Run
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+
+def save_checkpoint(run: Run) -> None:
+    """Write the checkpoint beside the old one and put it in its place."""
+    part = run.path(CHECKPOINT + ".part")
+    torch.save(
+        {
+            "digest": run.config.digest(),
+            "step": run.step,
+            "network": run.network.state_dict(),
+            "average": run.average.module.state_dict(),
+            "optimiser": run.optimiser.state_dict(),
+        },
+        part,
+    )
+    os.replace(part, run.path(CHECKPOINT))
+
+
+def load_checkpoint(run: Run) -> None:
+    """Bring a run to where it was stopped; nothing changes where there is no checkpoint.
+
+    Raises
+    ------
+    DataError
+        The folder holds a run of another configuration.
+    FileError
+        The checkpoint cannot be read.
+    """
+    path = run.path(CHECKPOINT)
+    if not path.exists():
+        return
+    try:
+        state = torch.load(path, map_location=run.device, weights_only=True)
+    except Exception as error:
+        raise FileError(f"{path} cannot be read: {error}. Remove it to begin again.") from error
+    if state["digest"] != run.config.digest():
+        raise DataError(
+            f"{run.folder} holds a run with the digest {state['digest'][:12]}, and this "
+            f"configuration has {run.config.digest()[:12]}: give another folder, or remove this "
+            "one."
+        )
+    run.network.load_state_dict(state["network"])
+    run.average.module.load_state_dict(state["average"])
+    run.optimiser.load_state_dict(state["optimiser"])
+    run.step = int(state["step"])
+    run.average.n_averaged.fill_(1 + run.step)
