@@ -134,7 +134,7 @@ def stack() -> tuple[np.ndarray, np.ndarray]:
 
 
 def simulate(
-    rng: np.random.Generator, bands: np.ndarray, band: int, aim: float, spread: float, **cut: float
+    rng: np.random.Generator, bands: np.ndarray, band: int, aim: float, spread: float, *without: str
 ) -> np.ndarray:
     """A second date of one band, from all bands or from it alone, aimed near `aim`."""
     reach = (max(aim - spread, 0.0), float(np.clip(aim + spread, 0.0, 0.99)))
@@ -146,7 +146,7 @@ def simulate(
         mix = tuple(float(k == band) for k in range(len(bands)))
         drawn = dataclasses.replace(drawn, before_mix=mix)
         image = bands
-    return dataclasses.replace(drawn, **cut).apply(image)
+    return drawn.without(*without).apply(image)
 
 
 class Table:
@@ -200,7 +200,7 @@ def compare_landsat(rng, draws: int, table: Table, axes) -> list[float]:
         made = [
             statistics(
                 bands[band],
-                simulate(rng, bands, band, found["mean"][0], 0.04, cloud=0.0),
+                simulate(rng, bands, band, found["mean"][0], 0.04, "cloud"),
                 cover,
             )
             for _ in range(max(draws // 4, 2))

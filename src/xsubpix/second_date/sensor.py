@@ -1,212 +1,264 @@
-"""What an instrument does to the radiance it sees: optics, detectors, noise, counts."""
+"""Effects of the instrument: optics, detectors, noise, counts."""
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Self
+
 import numpy as np
-import scipy.fft
-import scipy.ndimage
 
-from .atmosphere import coloured_noise
+from .effects import AcquisitionEffect, Conditions, ImageStatistics, log_uniform
+from .noise import coloured_noise
+from .sharpness import blur
 
-__all__ = ["blur", "detector_jitter", "noise_level", "point_spread", "sensor_noise", "stripes"]
+__all__ = ["Counts", "DetectorJitter", "Optics", "SensorNoise", "Stripes"]
 
 
-def noise_level(image: np.ndarray) -> float:
-    """Standard deviation of the white noise that would explain the finest detail.
+@dataclasses.dataclass(frozen=True)
+class Optics(AcquisitionEffect):
+    """Difference of modulation transfer functions: blur, or sharpening by as much.
 
-    Immerkaer (1996), Fast noise variance estimation: the mean absolute response
-    of a difference of two Laplacians, blind to planes and edges of low
-    curvature. On sharp images it is an upper bound of the noise; here it stands
-    for the power near Nyquist, where two real dates share next to nothing.
-
-    Parameters
+    Attributes
     ----------
-    image : numpy.ndarray
-        Shape ``(h, w)``, finite, at least 3 pixels a side.
-
-    Returns
-    -------
-    float
-        In the image's units.
-    """
-    rows = image[:-2] - 2 * image[1:-1] + image[2:]
-    both = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
-    return float(np.sqrt(np.pi / 2) / 6 * np.abs(both).mean())
-
-
-def point_spread(image: np.ndarray) -> float:
-    """Width of the point spread that an image was seen through, from its spectrum.
-
-    Ground has a power spectrum near a power law; the Gaussian that bends it down
-    is the instrument's. Fits ``a - b log f - (2 pi s f)^2`` to the logarithm of
-    the radial power between 0.08 and 0.42 cycles per pixel, by least squares.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        Shape ``(h, w)``, finite, at least 32 pixels a side.
-
-    Returns
-    -------
-    float
-        Standard deviation s, pixels, held within 0.3 (sharp, or noisy) and 1.2.
-    """
-    side = min(64, *image.shape)
-    rows = np.linspace(0, image.shape[0] - side, 4).astype(int)
-    columns = np.linspace(0, image.shape[1] - side, 4).astype(int)
-    tiles = np.stack([image[r : r + side, c : c + side] for r in rows for c in columns])
-    taper = np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2
-    tiles = (tiles - tiles.mean(axis=(1, 2), keepdims=True)) * np.outer(taper, taper)
-    power = (np.abs(scipy.fft.fft2(tiles)) ** 2).mean(axis=0).ravel()
-    line = scipy.fft.fftfreq(side)
-    frequency = np.hypot(line[:, None], line[None, :]).ravel()
-    annulus = np.rint(frequency * side).astype(int)
-    count = np.bincount(annulus)
-    power = np.bincount(annulus, weights=power) / count
-    radius = np.arange(len(count)) / side
-    kept = (radius >= 0.08) & (radius <= 0.42) & (power > 0)
-    if kept.sum() < 6:
-        return 0.6
-    f = radius[kept]
-    terms = np.stack([np.ones_like(f), -np.log(f), -((2 * np.pi * f) ** 2)], axis=1)
-    variance = float(np.linalg.lstsq(terms, np.log(power[kept]), rcond=None)[0][2])
-    return float(np.sqrt(np.clip(variance, 0.3**2, 1.2**2)))
-
-
-def blur(image: np.ndarray, sigma: float, aspect: float = 1.0) -> np.ndarray:
-    """Change the modulation transfer function: blur, or sharpen by as much.
-
-    Parameters
-    ----------
-    image : numpy.ndarray of float32
-        Shape ``(h, w)``, finite.
     sigma : float
-        Standard deviation of the Gaussian blur along rows, pixels. Negative: an
-        unsharp mask adds what a blur by ``-sigma`` would take away.
+        Standard deviation of the Gaussian blur along rows, pixels; negative sharpens.
     aspect : float
         Ratio of the blur along columns to that along rows.
-
-    Returns
-    -------
-    numpy.ndarray of float32
     """
-    if abs(sigma) < 0.05:
-        return image
-    width = (abs(sigma) * aspect, abs(sigma))
-    smooth = scipy.ndimage.gaussian_filter(image, width, truncate=3.0, mode="mirror")
-    return smooth if sigma > 0 else 2 * image - smooth
+
+    name = "optics"
+
+    sigma: float
+    aspect: float = 1.0
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, conditions: Conditions) -> Self:
+        """Draw blur and aspect, less for stable pairs."""
+        sigma = rng.uniform(-0.4, 0.6) * conditions.damping
+        return cls(sigma, log_uniform(rng, 0.7, 1.4))
+
+    def smoothed(self, image: np.ndarray) -> np.ndarray:
+        """Image through the other optics."""
+        return blur(image, self.sigma, self.aspect)
+
+    def apply(
+        self, image: np.ndarray, statistics: ImageStatistics, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Image through the other optics; nothing is random."""
+        return self.smoothed(image)
 
 
-def detector_jitter(
-    image: np.ndarray,
-    amount: float,
-    module: int,
-    along_rows: bool,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Misplace the detectors: lines by small shifts that are alike within a module.
+@dataclasses.dataclass(frozen=True)
+class DetectorJitter(AcquisitionEffect):
+    """Misplaced detectors: small shifts of lines, the same within a module.
 
     Scans of a whisk broom (16 rows of Landsat TM and ETM+) and focal-plane
     modules of a push broom (hundreds of columns) each lie off a little. The mean
-    over the image is zero, so no net displacement comes in. First-order Taylor
-    shift, accurate where `amount` is far below a pixel.
+    over the image is zero, so no net displacement comes in.
 
-    Parameters
+    Attributes
     ----------
-    image : numpy.ndarray of float32
-        Shape ``(h, w)``, finite, at least 2 pixels a side.
     amount : float
-        Standard deviation of the modules' shifts, pixels.
+        Standard deviation of the modules' shifts, pixels; far below 1.
     module : int
         Lines in a module.
     along_rows : bool
         Whether the lines are rows.
-    rng : numpy.random.Generator
 
-    Returns
-    -------
-    numpy.ndarray of float32
+    Examples
+    --------
+    >>> jitter = DetectorJitter(amount=0.1, module=16, along_rows=True)
+    >>> dx, dy = jitter.displacement((64, 48), np.random.default_rng(0))
+    >>> dx.shape, bool((dx == dx[:, :1]).all()), abs(float(dx.mean())) < 1e-6
+    ((64, 48), True, True)
     """
-    if amount <= 0:
-        return image
-    lines = image.shape[0] if along_rows else image.shape[1]
-    index = (np.arange(lines) + int(rng.integers(0, module))) // module
-    shift = rng.normal(0.0, amount, (2, int(index.max()) + 1))[:, index]
-    shift -= shift.mean(axis=1, keepdims=True)
-    dy, dx = shift.astype(np.float32)[..., None] if along_rows else shift.astype(np.float32)
-    down = np.empty_like(image)
-    down[1:-1] = (image[2:] - image[:-2]) / 2
-    down[0], down[-1] = image[1] - image[0], image[-1] - image[-2]
-    right = np.empty_like(image)
-    right[:, 1:-1] = (image[:, 2:] - image[:, :-2]) / 2
-    right[:, 0], right[:, -1] = image[:, 1] - image[:, 0], image[:, -1] - image[:, -2]
-    return image - dy * down - dx * right
+
+    name = "jitter"
+
+    amount: float
+    module: int = 16
+    along_rows: bool = True
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, conditions: Conditions) -> Self:
+        """Draw amount (none for two fifths), module and direction."""
+        return cls(
+            log_uniform(rng, 0.01, 0.2) * (rng.random() < 0.6),
+            int(rng.choice([4, 16, 16, 32, 120])),
+            bool(rng.random() < 0.6),
+        )
+
+    def displacement(self, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+        """Displacement that the jitter puts into an image, pixels.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Rows and columns.
+        rng : numpy.random.Generator
+            The same stream gives the same field as :meth:`apply` uses.
+
+        Returns
+        -------
+        numpy.ndarray of float32
+            ``(2, h, w)``: dx to the right, dy down; what is seen at a pixel comes
+            from there minus the displacement.
+        """
+        if self.amount <= 0:
+            return np.zeros((2, *shape), np.float32)
+        shift = self._line_shifts(shape, rng)
+        lines = shift[:, :, None] if self.along_rows else shift[:, None, :]
+        return np.array(np.broadcast_to(lines, (2, *shape)))
+
+    def apply(
+        self, image: np.ndarray, statistics: ImageStatistics, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Shifted image, by a Taylor expansion to first order."""
+        if self.amount <= 0:
+            return image
+        shift = self._line_shifts(image.shape, rng)
+        dx, dy = shift[..., None] if self.along_rows else shift
+        down = np.empty_like(image)
+        down[1:-1] = (image[2:] - image[:-2]) / 2
+        down[0], down[-1] = image[1] - image[0], image[-1] - image[-2]
+        right = np.empty_like(image)
+        right[:, 1:-1] = (image[:, 2:] - image[:, :-2]) / 2
+        right[:, 0], right[:, -1] = image[:, 1] - image[:, 0], image[:, -1] - image[:, -2]
+        return np.asarray(image - dy * down - dx * right)
+
+    def _line_shifts(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Shifts dx and dy of each line, ``(2, lines)``, float32, zero mean."""
+        lines = shape[0] if self.along_rows else shape[1]
+        index = (np.arange(lines) + int(rng.integers(0, self.module))) // self.module
+        shift = rng.normal(0.0, self.amount, (2, int(index.max()) + 1))[:, index]
+        shift -= shift.mean(axis=1, keepdims=True)
+        # Drawn as dy, dx.
+        return shift[::-1].astype(np.float32)
 
 
-def sensor_noise(
-    image: np.ndarray,
-    white: float,
-    coloured: float,
-    exponent: float,
-    rng: np.random.Generator,
-) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class SensorNoise(AcquisitionEffect):
     """Noise of an acquisition: white, half of it growing with radiance, and coloured.
 
-    Parameters
+    Attributes
     ----------
-    image : numpy.ndarray of float32
-        Shape ``(h, w)``, finite; sets the share of shot noise only.
-    white, coloured : float
-        Standard deviations, in the image's units.
+    white : float
+        White noise in units of the image's own finest detail
+        (:func:`xsubpix.second_date.sharpness.noise_level`).
+    floor : float
+        White noise that is there in any case, in standard deviations of the image.
+    grain : float
+        Coloured noise, in standard deviations of the image.
     exponent : float
-        Of the coloured part (:func:`~xsubpix.second_date.atmosphere.coloured_noise`).
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    numpy.ndarray of float32
-        The noise alone.
+        Exponent of the grain's spectrum.
     """
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    mean, deviation = float(image.mean()), max(float(image.std()), 1e-12)
-    # Shot noise: variance linear in radiance, here from 0.25 to 1.75 over two deviations.
-    photons = np.clip(1 + 0.375 * (image - mean) / deviation, 0.25, 1.75)
-    noise *= np.float32(white) * np.sqrt(photons)
-    if coloured > 0:
-        noise += np.float32(coloured) * coloured_noise(image.shape, exponent, rng)
-    return noise.astype(np.float32)
+
+    name = "noise"
+
+    white: float
+    floor: float
+    grain: float
+    exponent: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, conditions: Conditions) -> Self:
+        """Draw all parts, less for stable pairs."""
+        return cls(
+            white=log_uniform(rng, 0.15, 0.9) * conditions.damping,
+            floor=log_uniform(rng, 0.002, 0.02),
+            grain=log_uniform(rng, 0.003, 0.04) * conditions.damping,
+            exponent=rng.uniform(0.5, 2.0),
+        )
+
+    def noise_variance(self, finest: float, deviation: float) -> float:
+        """Variance of all parts for an image of that finest detail and deviation."""
+        return (self.white * finest) ** 2 + (self.floor**2 + self.grain**2) * deviation**2
+
+    def apply(
+        self, image: np.ndarray, statistics: ImageStatistics, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Image with noise."""
+        finest, scale = statistics.finest, statistics.deviation
+        white = float(np.hypot(self.white * finest, self.floor * scale))
+        noise = rng.standard_normal(image.shape, dtype=np.float32)
+        mean, deviation = float(image.mean()), max(float(image.std()), 1e-12)
+        # Shot noise: variance linear in radiance, here from 0.25 to 1.75 over two deviations.
+        photons = np.clip(1 + 0.375 * (image - mean) / deviation, 0.25, 1.75)
+        noise *= np.float32(white) * np.sqrt(photons)
+        grain = self.grain * scale
+        if grain > 0:
+            noise += np.float32(grain) * coloured_noise(image.shape, self.exponent, rng)
+        return np.asarray(image + noise.astype(np.float32))
 
 
-def stripes(
-    shape: tuple[int, int],
-    amount: float,
-    period: int,
-    along_rows: bool,
-    rng: np.random.Generator,
-) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class Stripes(AcquisitionEffect):
     """Offsets of uncalibrated detectors, repeated each `period` lines.
 
     A whisk-broom scanner has a few detectors that sweep rows (Landsat-7: 16), a
-    push-broom one detector a column (a period longer than the image).
+    push-broom one detector a column (a period longer than the image). They are
+    offsets of radiance: nothing is displaced.
 
-    Parameters
+    Attributes
     ----------
-    shape : tuple of int
-        ``(h, w)``.
     amount : float
-        Standard deviation of the offsets, in the image's units.
+        Standard deviation of the offsets, in that of the image.
     period : int
         Number of detectors.
     along_rows : bool
         Whether stripes run along rows.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    numpy.ndarray of float32
-        Shape ``(h, 1)`` or ``(1, w)``, to be added.
     """
-    n = shape[0] if along_rows else shape[1]
-    detector = rng.normal(0.0, amount, max(period, 1)).astype(np.float32)
-    lines = detector[np.arange(n) % max(period, 1)]
-    return lines[:, None] if along_rows else lines[None, :]
+
+    name = "stripes"
+
+    amount: float
+    period: int
+    along_rows: bool
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, conditions: Conditions) -> Self:
+        """Draw amount (none for seven tenths), period and direction."""
+        return cls(
+            log_uniform(rng, 0.002, 0.04) * (rng.random() < 0.3),
+            int(rng.choice([4, 6, 16, 10_000])),
+            bool(rng.random() < 0.5),
+        )
+
+    def apply(
+        self, image: np.ndarray, statistics: ImageStatistics, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Striped image."""
+        if self.amount <= 0:
+            return image
+        period = max(self.period, 1)
+        n = image.shape[0] if self.along_rows else image.shape[1]
+        detector = rng.normal(0.0, self.amount * statistics.deviation, period).astype(np.float32)
+        lines = detector[np.arange(n) % period]
+        return np.asarray(image + (lines[:, None] if self.along_rows else lines[None, :]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts(AcquisitionEffect):
+    """Rounding of radiance to counts.
+
+    Attributes
+    ----------
+    quantum : float
+        Step of the counts, in standard deviations of the image; 0 rounds nothing.
+    """
+
+    name = "counts"
+
+    quantum: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, conditions: Conditions) -> Self:
+        """Draw the step."""
+        return cls(log_uniform(rng, 0.002, 0.1))
+
+    def apply(
+        self, image: np.ndarray, statistics: ImageStatistics, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Rounded image; nothing is random."""
+        step = np.float32(self.quantum * statistics.deviation)
+        return np.asarray(np.rint(image / step) * step) if step > 0 else image
