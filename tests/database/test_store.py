@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 
 import dask
 import numpy as np
@@ -24,7 +25,8 @@ from xsubpix.database import (
     scenes_from_names,
     stored_bytes,
 )
-from xsubpix.database.frames import encode_image, window_corners
+from xsubpix.database.frames import encode_image
+from xsubpix.database.layout import STORE_VERSION, window_corners
 from xsubpix.errors import DataError, FileError
 from xsubpix.rupture import GridSampler
 from xsubpix.tutorial import procedural_scene
@@ -138,6 +140,22 @@ def test_second_dates_are_kept(database):
     table = database_table(database)
     aims = [dates[k % len(dates)].correlation for k in range(4)]
     np.testing.assert_allclose(table["aimed_correlation"][0], aims, rtol=1e-6)
+
+
+def test_stores_of_other_versions(database, tmp_path):
+    """If it failed, databases of before would be lost, or those of tomorrow misread."""
+    copied = tmp_path / "copied.zarr"
+    shutil.copytree(database, copied)
+    file = copied / "zarr.json"
+    metadata = json.loads(file.read_text())
+    plan = metadata["attributes"]["plan"]
+    assert plan.pop("store_version") == STORE_VERSION
+    file.write_text(json.dumps(metadata))
+    xr.testing.assert_identical(open_database(copied).load(), open_database(database).load())
+    plan["store_version"] = STORE_VERSION + 1
+    file.write_text(json.dumps(metadata))
+    with pytest.raises(FileError, match=f"version {STORE_VERSION + 1}.* up to {STORE_VERSION}"):
+        open_database(copied)
 
 
 def test_reader_travels_and_gives_codes(database):

@@ -159,8 +159,8 @@ def _build(options: argparse.Namespace) -> int:
 
 def _info(options: argparse.Namespace) -> int:
     from ..database.datasheet import describe
+    from ..database.layout import SPLITS
     from ..database.reader import database_table
-    from ..database.scenes import SPLITS
     from ..database.store import checksum, read_attributes, stored_bytes
 
     plan = read_attributes(options.database)["plan"]

@@ -23,9 +23,10 @@ from .._version import __version__
 from ..errors import DataError, FileError
 from .datasheet import write_datasheet
 from .frames import make_frame
+from .layout import SPLITS, STORE_VERSION
 from .plan import Plan, Settings, make_plan, used_scenes
 from .reading import PlannedScene
-from .scenes import SPLITS, SceneSource, digest_of, split_scenes
+from .scenes import SceneSource, digest_of, split_scenes
 from .store import create_store, read_attributes, write_frame, write_table
 
 __all__ = ["BuildReport", "build_database"]
@@ -175,6 +176,7 @@ def _resume(path: Path, scenes: list[SceneSource], settings: Settings) -> Plan:
     used = used_scenes(scenes, settings)
     there = {
         "version": stored["version"],
+        "store_version": stored.get("store_version", 1),
         **stored["settings"],
         "scenes": [_identity(scene) for scene in stored["scenes"]],
     }
@@ -182,6 +184,7 @@ def _resume(path: Path, scenes: list[SceneSource], settings: Settings) -> Plan:
         json.dumps(
             {
                 "version": __version__,
+                "store_version": STORE_VERSION,
                 **settings.to_dict(),
                 "scenes": [
                     _identity(

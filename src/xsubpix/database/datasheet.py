@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .frames import QUANTUM
+from .layout import QUANTUM, SPLITS
 from .reader import read_table
-from .scenes import SPLITS
 from .store import stored_bytes
 
 __all__ = ["describe", "write_datasheet"]
@@ -32,7 +31,8 @@ def write_datasheet(path: Path, plan: dict[str, Any]) -> None:
     lines = [
         "# A database of synthetic ruptures on satellite images",
         "",
-        f"Made by `xsubpix database build`, version {plan['version']}, seed {settings['seed']}.",
+        f"Made by `xsubpix database build`, version {plan['version']}, "
+        f"store version {plan['store_version']}, seed {settings['seed']}.",
         "",
         "## What it is for",
         "Training and testing methods that measure the displacement of the ground between two "

@@ -20,16 +20,13 @@ from ..errors import DataError
 from ..rupture import Fault, GridSampler
 from ..second_date import SecondDate
 from ..warp import invert_displacement, sample_quintic
-from .scenes import SPLITS
+from .layout import QUANTUM, SPLITS, window_corners
 
 if TYPE_CHECKING:
     from .plan import Plan
     from .reading import PlannedScene
 
-__all__ = ["QUANTUM", "Frame", "encode_image", "make_frame", "window_corners"]
-
-#: Step of the stored displacement, pixels.
-QUANTUM = 1e-3
+__all__ = ["Frame", "encode_image", "make_frame"]
 
 # Pixels of ground around a frame that what moves into it comes from, and that the spline's
 # prefilter feels: 14 px beyond its support leave 1e-5.
@@ -61,23 +58,6 @@ class Frame:
     post: np.ndarray
     displacement: np.ndarray
     record: dict[str, Any]
-
-
-def window_corners(frame: int, window: int) -> list[tuple[int, int]]:
-    """First rows and columns of a frame's nine windows, a 3 x 3 grid, row by row.
-
-    Raises
-    ------
-    DataError
-        The frame is not larger than the window by an even number of pixels.
-    """
-    stride, rest = divmod(frame - window, 2)
-    if rest or stride < 1 or window < 1:
-        raise DataError(
-            f"frame={frame} and window={window}: nine windows need a frame that is larger than "
-            "a window by an even number of pixels, for instance 1024 and 512."
-        )
-    return [(i * stride, j * stride) for i in range(3) for j in range(3)]
 
 
 def make_frame(plan: Plan, split: str, number: int) -> Frame:

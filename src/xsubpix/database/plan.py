@@ -9,9 +9,9 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import DataError
-from .frames import window_corners
+from .layout import SPLITS, STORE_VERSION, window_corners
 from .reading import PlannedScene, plan_scene
-from .scenes import SPLITS, SceneSource, check_overlaps, digest_of, grid_of
+from .scenes import SceneSource, check_overlaps, digest_of, grid_of
 
 __all__ = ["SCALINGS", "Plan", "Settings", "make_plan"]
 
@@ -143,6 +143,7 @@ class Plan:
         """Ready for JSON; without the paths of the files, which differ between machines."""
         return {
             "version": __version__,
+            "store_version": STORE_VERSION,
             "settings": self.settings.to_dict(),
             "scenes": [scene.to_dict() for scene in self.scenes],
         }

@@ -14,10 +14,9 @@ import xarray as xr
 from ..errors import FileError
 from ..rupture import Fault
 from ..second_date import SecondDate
-from .frames import QUANTUM, window_corners
+from .layout import COLUMNS, QUANTUM, SPLITS, window_corners
 from .samples import samples_dataset
-from .scenes import SPLITS
-from .store import COLUMNS, open_array, open_split, read_attributes, read_column
+from .store import open_array, open_split, read_attributes, read_column
 
 __all__ = [
     "DatabaseReader",

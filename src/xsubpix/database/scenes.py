@@ -21,9 +21,9 @@ import numpy as np
 from ..errors import DataError, FileError
 from ..files.images import open_image
 from ..grid import Grid
+from .layout import SPLITS
 
 __all__ = [
-    "SPLITS",
     "SceneSource",
     "check_overlaps",
     "digest_of",
@@ -32,9 +32,6 @@ __all__ = [
     "scenes_from_names",
     "split_scenes",
 ]
-
-#: The three splits, in the order in which numbers of faults are given.
-SPLITS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Layout::
 
-    db.zarr/                  attributes: plan (version, settings, scenes), complete
+    db.zarr/                  attributes: plan (versions, settings, scenes), complete
       README.md               the datasheet
       train/ validation/ test/
         pre           uint16  (frame, y, x)             code 0 is missing
@@ -23,13 +23,13 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DataError, FileError
-from .frames import QUANTUM, Frame
-from .scenes import SPLITS
+from .frames import Frame
+from .layout import COLUMNS, QUANTUM, SPLITS, STORE_VERSION, TEXTS
 
 if TYPE_CHECKING:
     import zarr
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from .plan import Settings
 
 __all__ = [
-    "COLUMNS",
     "checksum",
     "create_store",
     "open_array",
@@ -48,64 +47,6 @@ __all__ = [
     "write_frame",
     "write_table",
 ]
-
-#: What is drawn as a text: JSON in UTF-8, padded with zeros.
-TEXTS = ("fault", "second_dates")
-
-
-class Column(NamedTuple):
-    """A column of the table: its dimensions, type, unit and meaning."""
-
-    dims: tuple[str, ...]
-    dtype: str
-    units: str
-    long_name: str
-
-
-_FRAME, _BY_SCALING, _BY_WINDOW = ("frame",), ("frame", "scaling"), ("frame", "window")
-
-#: The table, a row a frame.
-COLUMNS: dict[str, Column] = {
-    "scene": Column(_FRAME, "int32", "1", "index of the scene in the attribute scene_names"),
-    "row": Column(_FRAME, "int32", "pixel", "first row of the frame in its scene"),
-    "column": Column(_FRAME, "int32", "pixel", "first column of the frame in its scene"),
-    "pixel_size": Column(_FRAME, "float64", "m", "side of a pixel"),
-    "missing": Column(_FRAME, "float32", "1", "share of missing pixels in the first date"),
-    "amplitude": Column(_FRAME, "float32", "pixel", "largest displacement at factor 1"),
-    "natural_amplitude": Column(
-        _FRAME, "float32", "pixel", "largest displacement of the fault as it was drawn"
-    ),
-    "magnitude": Column(_FRAME, "float32", "1", "moment magnitude of the fault as it was drawn"),
-    "mean_slip": Column(_FRAME, "float32", "m", "mean slip of the fault as it was drawn"),
-    "strike": Column(_FRAME, "float32", "degree", "strike, clockwise from up in the image"),
-    "dip": Column(_FRAME, "float32", "degree", "dip"),
-    "rake": Column(_FRAME, "float32", "degree", "rake"),
-    "length": Column(_FRAME, "float32", "m", "length of the fault"),
-    "top_depth": Column(_FRAME, "float32", "m", "depth of the fault's top"),
-    "aimed_correlation": Column(
-        _BY_SCALING,
-        "float32",
-        "1",
-        "mean local correlation of the two dates before the ground moved, without clouds and haze: "
-        "aimed at, or measured on two real dates",
-    ),
-    "correlation": Column(
-        ("frame", "window", "scaling"),
-        "float32",
-        "1",
-        "mean correlation of pre and post in cells of 32 px, the ground moved",
-    ),
-    "largest": Column(_BY_WINDOW, "float32", "pixel", "largest displacement at factor 1"),
-    "largest_step": Column(
-        _BY_WINDOW, "float32", "pixel", "largest difference of neighbouring pixels at factor 1"
-    ),
-    "trace": Column(_BY_WINDOW, "uint8", "1", "1 where the fault breaks the surface in the window"),
-    "pre_scale": Column(_FRAME, "float64", "1", "image = (code - 1) * scale + offset"),
-    "pre_offset": Column(_FRAME, "float64", "1", "image = (code - 1) * scale + offset"),
-    "post_scale": Column(_BY_SCALING, "float64", "1", "image = (code - 1) * scale + offset"),
-    "post_offset": Column(_BY_SCALING, "float64", "1", "image = (code - 1) * scale + offset"),
-}
-
 
 # ---------------------------------------------------------------------- writing
 
@@ -214,7 +155,7 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     FileError
-        There is no store of ours.
+        There is no store of ours, or one that a newer version has written.
     """
     try:
         metadata = json.loads((Path(path) / "zarr.json").read_text())
@@ -225,6 +166,12 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{os.fspath(path)} is no database of xsubpix ({type(error).__name__}: {error}). Make "
             "one: xsubpix database build SCENES... --out db.zarr."
         ) from error
+    version = attributes["plan"].get("store_version", 1)
+    if version > STORE_VERSION:
+        raise FileError(
+            f"{os.fspath(path)} is a database of store version {version}, and this version of "
+            f"xsubpix reads up to {STORE_VERSION}: pip install --upgrade xsubpix."
+        )
     return attributes
 
 

@@ -120,7 +120,7 @@ class DatabaseFrames:
 
     def get(self, index: int, scaling: int) -> Frame:
         """A frame at a factor: images in codes of the store, NaN for missing."""
-        from ..database.frames import QUANTUM
+        from ..database.layout import QUANTUM
 
         pre, post, displacement = self._codes(index)
         images = []
