@@ -263,7 +263,7 @@ def test_odd_and_even_windows_are_centred(scene, image, window, step):
 def test_tiny_images(image, scene, shape):
     """Else images smaller than a window raise or warn; they have no whole window."""
     pixels = scene((60, 210))[: shape[0], : shape[1]]
-    disp = xsubpix.correlate(image(pixels), image(pixels), model="phase", window=16)
+    disp = xsubpix.correlate(image(pixels), image(pixels), model="phase", window=16, step=1)
     assert disp.east.shape == shape
     assert bool(((disp.flags & 2) > 0).all()) or min(shape) > 15
 

@@ -463,7 +463,7 @@ def test_rows_that_run_the_other_way_are_another_grid(pixels, utm):
 def test_coordinates_at_step_one_are_the_images_own(pixels, utm):
     """Else pre and disp do not align in arithmetic."""
     pre, post = (utm(p[:20, :24], size=0.3) for p in pixels)
-    disp = xsubpix.correlate(pre, post, model="phase", window=8)
+    disp = xsubpix.correlate(pre, post, model="phase", window=8, step=1)
     for dim in ("y", "x"):
         assert disp[dim].values.tobytes() == pre[dim].values.tobytes()
         assert disp[dim].attrs == pre[dim].attrs
@@ -537,7 +537,8 @@ def test_times_when_only_one_image_has_one(pixels, image):
     disp = xsubpix.correlate(pre, dated, model="phase", window=16, step=32)
     assert "reference_time" not in disp.coords
     assert disp.secondary_time.values == np.datetime64("2019-07-20")
-    assert "spatial_ref" not in xsubpix.correlate(pre, dated, model="phase", window=16).coords
+    disp_at_step_one = xsubpix.correlate(pre, dated, model="phase", window=16, step=1)
+    assert "spatial_ref" not in disp_at_step_one.coords
     no_date = pre.assign_coords(time=np.datetime64("NaT", "ns"))
     assert (
         "reference_time"
@@ -568,7 +569,7 @@ def test_flags_are_described_as_cf_wants(pixels, image):
 
 def test_edge_flag_is_where_windows_reach_beyond_the_image(pixels, image):
     """Else half-empty windows pass for whole ones."""
-    disp = xsubpix.correlate(*map(image, pixels), model="phase", window=16)
+    disp = xsubpix.correlate(*map(image, pixels), model="phase", window=16, step=1)
     whole = np.zeros(SHAPE, bool)
     # The taper of 16 pixels, centred on p, has weight from p - 7 to p + 7.
     whole[7:-7, 7:-7] = True
@@ -586,6 +587,8 @@ def test_model_and_version_are_recorded(pixels, image):
     assert disp.attrs["model"] == "phase"
     assert "window=16" in disp.attrs["model_parameters"]
     assert "step=16" in disp.attrs["model_parameters"]
+    stated = [disp.attrs[f"model_{name}"] for name in ("step", "blur", "error_length")]
+    assert stated == [16, 8.0, 8.0]
     assert disp.attrs["xsubpix_version"] == xsubpix.__version__
 
 

@@ -62,9 +62,10 @@ def correlate(
         Side of the correlation windows, pixels; of a network, of what is measured at
         once. None: the model's default.
     step : int, optional
-        Distance of neighbouring measurements, pixels. None: every pixel. The
-        output then has one value for each block of `step` x `step` pixels, at
-        the block's centre.
+        Distance of neighbouring measurements, pixels. None: the model's own, 1 for
+        networks and dense models, a quarter of a window for ``"phase"`` and
+        ``"cosi-corr"``. The output has one value for each block of `step` x `step`
+        pixels, at the block's centre.
     search : float or str, optional
         Largest displacement looked for along each axis: a number of pixels, or
         a length with its unit, ``"300 m"`` or ``"0.3 km"`` (on a grid with a CRS). None:
@@ -100,9 +101,11 @@ def correlate(
 
         Stacks give a first dimension ``pair``.
 
-        Attributes name the model, its parameters and the version; scalar
-        coordinates ``reference_time``, ``secondary_time`` are there when both
-        or one of the images have a time.
+        Attributes name the model, its parameters and the version, and say as numbers,
+        in pixels of the images, its step (``model_step``), within what distance of a fault
+        it blurs (``model_blur``) and over what length its errors are alike
+        (``model_error_length``). Scalar coordinates ``reference_time``,
+        ``secondary_time`` are there when both or one of the images have a time.
 
     Raises
     ------
@@ -267,6 +270,10 @@ def _attrs(estimator: Estimator) -> dict[str, Any]:
         "model": estimator.name,
         "model_description": estimator.description,
         "model_parameters": ", ".join(f"{k}={v}" for k, v in parameters.items()),
+        # Numbers that products read, pixels of the images.
+        "model_step": estimator.step,
+        "model_blur": float(estimator.blur),
+        "model_error_length": float(estimator.error_length),
         "source": f"xsubpix {__version__}",
         "xsubpix_version": __version__,
     }

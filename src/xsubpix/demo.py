@@ -36,7 +36,7 @@ UNSURE = Flag.LOW_TEXTURE | Flag.NOT_CONVERGED | Flag.OUT_OF_RANGE
 BORDER = 32
 
 
-def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
+def run_demo(folder: Path, size: int = 512, step: int | None = None) -> str:
     """Make an earthquake, measure it, write a picture and a GeoTIFF, return a table.
 
     Parameters
@@ -45,8 +45,8 @@ def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
         Made if it is not there; gets ``demo.png`` and ``demo.tif``.
     size : int
         Side of the scene, pixels.
-    step : int
-        Of the correlation, pixels.
+    step : int, optional
+        Distance of neighbouring measurements, pixels; each model's own by default.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def run_demo(folder: Path, size: int = 512, step: int = 2) -> str:
     say("2/4  breaking the ground: elastic rupture, quintic warp, another season and sensor")
     post, truth = example_earthquake(pre)
     rows = []
-    say(f"3/4  correlating (one value every {step} pixels)")
+    say("3/4  correlating")
     fields: list[tuple[xr.Dataset, xr.Dataset]] = []
     for model, options in MODELS.items():
         start = time.perf_counter()

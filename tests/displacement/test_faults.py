@@ -210,7 +210,7 @@ def test_the_gap_follows_the_window(field):
     """Else what the correlation window blurs is fitted to."""
     blurred = gaussian_filter(step(), (0, 3.0))
     disp = field(0 * blurred, blurred)
-    disp.attrs["model_parameters"] = "window=64, step=4"
+    disp.attrs |= {"model_error_length": 32.0, "model_blur": 32.0, "model_step": 4}
     got = xsubpix.offsets(disp, NORTHWARD, spacing=800.0, half_length=1200.0)
     assert got.attrs["gap"] == 160.0
     np.testing.assert_allclose(got.parallel, 2.0, rtol=0.01)
@@ -219,7 +219,7 @@ def test_the_gap_follows_the_window(field):
 def test_the_window_of_a_network_blurs_nothing(field):
     """Else fields of the default model, whose windows have 512 px, leave nothing to fit to."""
     disp = field(0 * step(), step())
-    disp.attrs["model_parameters"] = "step=2, weights=unet, window=512, digest=0"
+    disp.attrs |= {"model_error_length": 40.0, "model_blur": 16.0, "model_step": 2}
     got = xsubpix.offsets(disp, NORTHWARD, spacing=800.0, half_length=1200.0)
     assert got.attrs["gap"] == 8 * PIXEL
     np.testing.assert_allclose(got.parallel, 2.0, rtol=0.01)

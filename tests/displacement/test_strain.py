@@ -105,7 +105,7 @@ def test_errors_that_are_alike_count_once(field):
     for _ in range(40):
         noise = gaussian_filter(rng.normal(size=(60, 60)), 1.0, mode="wrap")
         disp = field(0.1 * noise / noise.std(), sigma=sigma)
-        disp.attrs["model_parameters"] = "window=32, step=4"
+        disp.attrs |= {"model_error_length": 16.0, "model_blur": 16.0, "model_step": 4}
         found.append(xsubpix.strain(disp, scale=160.0).isel(y=slice(15, 45), x=slice(15, 45)))
     every = xr.concat(found, "draw")
     ratio = float(every.east_x_sigma.mean() / every.east_x.std())

@@ -94,6 +94,8 @@ def test_further_outputs_are_written(ground, tmp_path, lazy, search):
         assert file.tags(band)["long_name"] == MODE.long_name
         np.testing.assert_array_equal(file.read(band), disp.branch)
         assert file.units[file.descriptions.index("match_reach")] == "m"
+    again = xsubpix.open_displacement(tmp_path / "disp.tif")
+    assert again.branch.attrs["flag_masks"].tolist() == [1, 512]
     xsubpix.to_netcdf(disp, tmp_path / "disp.nc")
     with xr.open_dataset(tmp_path / "disp.nc", decode_coords="all") as got:
         for name in NAMES:

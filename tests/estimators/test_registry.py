@@ -55,3 +55,35 @@ def test_unknown_parameters_are_refused_with_the_list(model, pair):
     assert f"model {model!r} has no parameter 'windowsize'" in str(error.value)
     for name in names:
         assert name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "step"),
+    [
+        ("phase", {}, 8),
+        ("phase", {"window": 64}, 16),
+        ("cosi-corr", {"window": 9}, 2),
+        ("phase", {"step": 1}, 1),
+        ("unet", {}, 1),
+    ],
+)
+def test_the_step_is_the_models_own(model, options, step):
+    """Else a window correlator repeats itself at each pixel, for sixty times the time."""
+    assert create(model, **options).step == step
+
+
+def test_the_step_of_a_searching_model_is_that_of_the_fine_one():
+    """Else its tiles are cut at one distance and measured at another."""
+    assert create_searching("phase", 60).step == 8
+    assert create_searching("phase", 60, step=3).step == 3
+
+
+@pytest.mark.parametrize("model", xsubpix.available_models())
+def test_blur_and_error_length_are_numbers(model):
+    """Else products have nothing to go by."""
+    estimator = made(model)
+    for length in (estimator.blur, estimator.error_length):
+        assert isinstance(length, float)
+        assert 1.0 <= length <= 64.0
+    searching = create_searching(estimator, 60)
+    assert (searching.blur, searching.error_length) == (estimator.blur, estimator.error_length)

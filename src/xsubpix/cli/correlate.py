@@ -30,7 +30,9 @@ def add_parser(commands: Any) -> None:
     measure.add_argument("--band", type=int, help="band of both images, from 1")
     measure.add_argument("--model", default="unet", help="how to measure (default: unet)")
     measure.add_argument("--window", type=int, help="side of the windows, pixels")
-    measure.add_argument("--step", type=int, help="pixels between values (default: 1)")
+    measure.add_argument(
+        "--step", type=int, help="pixels between values (default: the model's own)"
+    )
     measure.add_argument(
         "--search", type=_search, metavar="LENGTH",
         help="largest displacement looked for: pixels, 20, or a length, 300m, '0.3 km'",

@@ -18,7 +18,7 @@ def add_parser(commands: Any) -> None:
         "folder", nargs="?", type=Path, default=Path("xsubpix-demo"), metavar="FOLDER"
     )
     demo.add_argument("--size", type=int, default=512, help="side of the scene, pixels")
-    demo.add_argument("--step", type=int, default=2, help="pixels between values")
+    demo.add_argument("--step", type=int, help="pixels between values (default: each model's own)")
     demo.set_defaults(run=_demo)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Field", "rms", "whole"]
 
 _TIMES = ("reference_time", "secondary_time")
-# Networks, in pixels of the images. At a fault the step that `unet` draws, and what it
-# overshoots, end within as many pixels as half a window of 32 px; its errors, smooth as it is
-# on changed ground, fall to half of their variance over some 14 px, an area of 1300 to 2200 px.
-_NETWORK_BLUR, _NETWORK_ALIKE = 16.0, 40.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,27 +110,23 @@ class Field:
     def correlation_pixels(self) -> float:
         """Side of the square in which errors are about the same, pixels of the field, 1 or more.
 
-        Half the correlation window, whose taper leaves about that, where the
-        attributes of the field name window and step; 40 pixels of the images for a
-        network; else 1.
+        What the model states of itself; 1 for a field that says nothing.
         """
-        return self._pixels(_NETWORK_ALIKE)
+        return self._stated("model_error_length")
 
     @property
     def blur_pixels(self) -> float:
         """Distance from a fault within which the model blurs it, pixels of the field, 1 or more.
 
-        Half the correlation window, or 16 pixels of the images for a network.
+        What the model states of itself; 1 for a field that says nothing.
         """
-        return self._pixels(_NETWORK_BLUR)
+        return self._stated("model_blur")
 
-    def _pixels(self, of_network: float) -> float:
-        text = str(self.disp.attrs.get("model_parameters", ""))
-        found = {k: float(v) for k, v in re.findall(r"\b(window|step)=(\d+)", text)}
-        # The window of a network is what it is given at once, not what it blurs over.
-        network = re.search(r"\bweights=", text) is not None
-        reach = of_network if network else found.get("window", 0.0) / 2.0
-        return max(1.0, reach / found.get("step", 1.0))
+    def _stated(self, name: str) -> float:
+        """A length among the attributes, which are pixels of the images, in pixels of the field."""
+        length, step = (self.disp.attrs.get(key, 1.0) for key in (name, "model_step"))
+        # Tags of a GeoTIFF are texts.
+        return max(1.0, float(length) / float(step))
 
     def array(self, name: str) -> Array:
         """A variable, (rows, columns); ``sigma`` of a field without one is all NaN."""

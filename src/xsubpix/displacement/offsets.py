@@ -347,7 +347,7 @@ def _dataset(
         "units": "1",
     }
     described["n_values"] = {"long_name": "values fitted to", "units": "1"}
-    kept = {k: v for k, v in field.disp.attrs.items() if k in ("model", "model_parameters")}
+    kept = {k: v for k, v in field.disp.attrs.items() if k.startswith("model")}
     out = xr.Dataset(
         {name: ("station", array, described[name]) for name, array in values.items()},
         coords={

@@ -243,13 +243,13 @@ class Estimator(ABC):
 
     Parameters
     ----------
-    step : int
-        Distance of neighbouring outputs, in input pixels.
+    step : int, optional
+        Distance of neighbouring outputs, in input pixels. None: :attr:`default_step`.
     device : str
         ``"auto"`` (CUDA where there is one, else CPU) or a torch device.
     """
 
-    step: int = 1
+    step: int = None  # type: ignore[assignment]  # a number from __post_init__ on
     device: str = "auto"
 
     #: Registry name, written to the output's attributes.
@@ -260,9 +260,35 @@ class Estimator(ABC):
     further_outputs: ClassVar[tuple[Output, ...]] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "step", whole_number("step", self.step, 1, 4096))
+        step = self.default_step if self.step is None else self.step
+        object.__setattr__(self, "step", whole_number("step", step, 1, 4096))
         check_device(self.device)
         _check_further(self.further_outputs)
+
+    @property
+    def default_step(self) -> int:
+        """Distance of neighbouring outputs where none is asked for, pixels: 1."""
+        return 1
+
+    @property
+    def blur(self) -> float:
+        """Distance from a sharp step of the displacement within which it is blurred, pixels.
+
+        Half the width of the ramp that the result makes of a step of the true field: a
+        fit to one side of a fault leaves out what is nearer. The default is
+        :attr:`support`; an estimator that knows better says so.
+        """
+        return float(self.support)
+
+    @property
+    def error_length(self) -> float:
+        """Side of the square over which errors are about the same, pixels.
+
+        The root of the area under the autocorrelation of the errors: the mean over an
+        area A is as good as that of ``A / error_length**2`` independent values. The
+        default is :attr:`support`; an estimator that knows better says so.
+        """
+        return float(self.support)
 
     @property
     def outputs(self) -> tuple[Output, ...]:

@@ -84,8 +84,8 @@ class CosiCorr(WindowEstimator):
     window : int
         Side of the final windows, pixels, 8 to 512. The taper makes about half
         of it effective.
-    step : int
-        Distance of neighbouring windows, pixels.
+    step : int, optional
+        Distance of neighbouring windows, pixels; a quarter of a window by default.
     search : int, optional
         Largest displacement looked for along each axis, pixels; a quarter of
         the initial window by default, and less than half of it. Matches at

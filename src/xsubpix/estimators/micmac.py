@@ -47,6 +47,8 @@ _ANISOTROPY = 0.5  # change of the regularisation along and across a fault
 _MARGIN = 48
 # Windows with less variance, relative to the tile's, are constant but for rounding.
 _FAINTEST = 1e-10
+# What a fault and errors extend over, pixels; see the properties.
+_BLUR, _ERROR_LENGTH = 7.0, 33.0
 # Low-pass filter 1 - sin^8(omega / 2) of both images, before matching: flat up to
 # half the Nyquist frequency, zero at it. What lies beyond cannot be interpolated by
 # ten taps, and would pull displacements towards half pixels by up to 0.016 px.
@@ -97,8 +99,8 @@ class MicMac(Estimator):
 
     Parameters
     ----------
-    step : int
-        Distance of neighbouring outputs, input pixels. Matching is always
+    step : int, optional
+        Distance of neighbouring outputs, input pixels, 1 by default. Matching is always
         done at full resolution; an odd step takes the block's middle pixel,
         an even one the mean of its four middle pixels.
     device : str
@@ -164,6 +166,25 @@ class MicMac(Estimator):
             raise ModelError(
                 "model 'micmac' needs numba, which is not installed: pip install xsubpix[micmac]"
             )
+
+    @property
+    def blur(self) -> float:
+        """Distance from a fault beyond which the error is below 3 % of its offset, pixels: 7.
+
+        Measured as for :attr:`OpticalFlow.blur
+        <xsubpix.estimators.opencv.OpticalFlow.blur>`, with the default parameters.
+        """
+        return _BLUR
+
+    @property
+    def error_length(self) -> float:
+        """Side of the square over which errors are about the same, pixels: 33.
+
+        Measured as for :attr:`OpticalFlow.error_length
+        <xsubpix.estimators.opencv.OpticalFlow.error_length>`, with the default parameters:
+        the regularisation makes errors smooth.
+        """
+        return _ERROR_LENGTH
 
     @property
     def own_search(self) -> int:

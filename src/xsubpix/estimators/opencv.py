@@ -66,8 +66,8 @@ class OpticalFlow(Estimator):
 
     Parameters
     ----------
-    step : int
-        Distance of neighbouring outputs, input pixels: an odd step takes the
+    step : int, optional
+        Distance of neighbouring outputs, input pixels, 1 by default: an odd step takes the
         block's middle pixel, an even one the mean of its four middle pixels.
     device : str
         ``"auto"`` or ``"cpu"``.
@@ -84,6 +84,9 @@ class OpticalFlow(Estimator):
 
     window: int = 9
 
+    #: See :attr:`blur` and :attr:`error_length`, pixels.
+    _blur: ClassVar[float]
+    _error_length: ClassVar[float]
     #: Calibration of `sigma`: its share of one window's bound, and its least, pixels.
     _share: ClassVar[float]
     _least: ClassVar[float]
@@ -116,6 +119,25 @@ class OpticalFlow(Estimator):
     def support(self) -> int:
         """Half the window, pixels."""
         return self.window // 2
+
+    @property
+    def blur(self) -> float:
+        """Distance from a fault beyond which the error is below 3 % of its offset, pixels.
+
+        Measured on two Landsat-7 chips that were moved by 1 px along a straight fault,
+        with white noise to a pair correlation of 0.9: the mean error along the fault.
+        """
+        return self._blur
+
+    @property
+    def error_length(self) -> float:
+        """Side of the square over which errors are about the same, pixels.
+
+        Measured on a real pair of Landsat-5 images of stable ground, two years apart,
+        less a quadratic surface (the same measurement gives half a window, 15.3 and
+        8.1 px, for ``"phase"`` with windows of 32 and 16 px).
+        """
+        return self._error_length
 
     @property
     def own_search(self) -> int:
@@ -228,6 +250,8 @@ class DeepFlow(OpticalFlow):
     """
 
     name: ClassVar[str] = "deepflow"
+    _blur: ClassVar[float] = 10.0
+    _error_length: ClassVar[float] = 57.0
     _share: ClassVar[float] = 0.2
     _least: ClassVar[float] = 0.018
     description: ClassVar[str] = "variational optical flow (DeepFlow, OpenCV contrib)"
@@ -249,6 +273,8 @@ class DIS(OpticalFlow):
     """
 
     name: ClassVar[str] = "dis"
+    _blur: ClassVar[float] = 12.0
+    _error_length: ClassVar[float] = 21.0
     _share: ClassVar[float] = 0.4
     _least: ClassVar[float] = 0.03
     description: ClassVar[str] = "dense inverse search optical flow (OpenCV)"
@@ -276,6 +302,8 @@ class TVL1(OpticalFlow):
     """
 
     name: ClassVar[str] = "tvl1"
+    _blur: ClassVar[float] = 27.0
+    _error_length: ClassVar[float] = 45.0
     _share: ClassVar[float] = 0.13
     _least: ClassVar[float] = 0.02
     description: ClassVar[str] = "dual TV-L1 optical flow (OpenCV contrib)"

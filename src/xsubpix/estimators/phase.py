@@ -74,8 +74,8 @@ class Phase(WindowEstimator):
     window : int
         Side of the windows, pixels, 8 to 512. The Hann taper makes about half
         of it effective.
-    step : int
-        Distance of neighbouring windows, pixels.
+    step : int, optional
+        Distance of neighbouring windows, pixels; a quarter of a window by default.
     search : int, optional
         Largest displacement looked for along each axis, pixels; half a window
         by default. Matches at the rim of the range, or no better than chance,

@@ -128,6 +128,21 @@ class CoarseToFine(Estimator):
         return self.fine.support
 
     @property
+    def default_step(self) -> int:
+        """The fine estimator's, pixels."""
+        return self.fine.step
+
+    @property
+    def blur(self) -> float:
+        """The fine estimator's, pixels."""
+        return self.fine.blur
+
+    @property
+    def error_length(self) -> float:
+        """The fine estimator's, pixels."""
+        return self.fine.error_length
+
+    @property
     def tile(self) -> int:
         """Several tiles of the fine estimator, about 256 pixels together."""
         return self.fine.tile * self._across

@@ -45,8 +45,23 @@ class WindowEstimator(Estimator):
     side_by_side: ClassVar[int] = TILE
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         object.__setattr__(self, "window", whole_number("window", self.window, 8, 512))
+        super().__post_init__()
+
+    @property
+    def default_step(self) -> int:
+        """Quarter of a window, pixels: tapered windows nearer to each other tell little more."""
+        return self.window // 4
+
+    @property
+    def blur(self) -> float:
+        """Half a window, pixels: farther from a fault, a window sees one side only."""
+        return self.window / 2
+
+    @property
+    def error_length(self) -> float:
+        """Half a window, pixels: what the taper leaves of it."""
+        return self.window / 2
 
     @property
     def support(self) -> int:

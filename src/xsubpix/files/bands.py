@@ -193,7 +193,8 @@ def _variable(raster: Raster, grid: Grid, name: str, band: int) -> tuple[Any, di
     tags = raster.band_tags[band]
     attrs |= {k: tags[k] for k in _BAND_TAGS if k in tags}
     if "flag_masks" in tags:
-        attrs["flag_masks"] = np.array(tags["flag_masks"].split(), np.uint8)
+        masks = [int(mask) for mask in tags["flag_masks"].split()]
+        attrs["flag_masks"] = np.array(masks, np.min_scalar_type(max(masks, default=0)))
     return data.astype(np.uint8 if name == "flags" else np.float32), attrs
 
 
