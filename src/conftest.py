@@ -16,8 +16,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import xsubpix
+
 os.environ["MPLBACKEND"] = "agg"
 
+# pytest, importing the module xsubpix.correlate, puts it in the place of the function.
+PUBLIC = {name: getattr(xsubpix, name) for name in xsubpix.__all__}
 # Module of an extra: what an example that needs it says.
 EXTRAS = {
     "bokeh": r"explore\(",
@@ -53,8 +57,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _example(
     doctest_namespace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    import xsubpix
-
+    for name, value in PUBLIC.items():
+        monkeypatch.setattr(xsubpix, name, value)
     doctest_namespace.update(np=np, xr=xr, xsubpix=xsubpix)
     monkeypatch.chdir(tmp_path)
     with dask.config.set(num_workers=2):

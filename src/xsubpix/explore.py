@@ -1,11 +1,11 @@
-"""Looking at a field: one HTML page that needs no server, no network and no Python."""
+"""Page to look at a field: HTML that needs no server, no network and no Python."""
 
 from __future__ import annotations
 
 import html
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,7 @@ from .displacement.field import Field
 from .displacement.traces import read_trace
 from .errors import DataError, FileError, SubpixError
 from .grid import Grid, Plane
+from .image import Image, condition
 
 __all__ = ["Explorer", "explore"]
 
@@ -62,12 +63,12 @@ if (this.active) {
 
 
 class Explorer:
-    """A page to look at; shows itself in a notebook.
+    """Page to look at, which shows itself in a notebook.
 
     Attributes
     ----------
     page : str
-        The whole of it, as HTML.
+        HTML of the whole page.
     """
 
     def __init__(self, page: str) -> None:
@@ -136,6 +137,14 @@ def explore(
         `max_size` is out of its bounds.
     SubpixError
         bokeh is not installed: ``pip install 'xsubpix[explore]'``.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> pre = procedural_scene((64, 64))
+    >>> post, truth = example_earthquake(pre)
+    >>> page = xsubpix.explore(truth, pre, post)
+    >>> page.save("field.html")
     """
     try:
         import bokeh.embed
@@ -147,30 +156,29 @@ def explore(
     if (pre is None) != (post is None):
         raise DataError("pre and post go together: give both images, or none.")
     frame = _Frame(field.grid)
-    maps = _fields_panel(field, frame, max_size)
-    figures = [maps["figure"]]
-    panels = [[maps["tools"], maps["figure"]]]
+    maps, profiles = _fields_panel(field, frame, max_size)
+    panels = [maps]
     if pre is not None and post is not None:
         images = _images_panel({"pre": pre, "post": post}, field.grid, frame, max_size)
-        images["figure"].x_range = maps["figure"].x_range
-        images["figure"].y_range = maps["figure"].y_range
-        figures.append(images["figure"])
-        panels.append([images["tools"], images["figure"]])
+        images.figure.x_range = maps.figure.x_range
+        images.figure.y_range = maps.figure.y_range
+        panels.append(images)
     if trace is not None:
         line = read_trace(trace, field.grid)
-        for figure in figures:
+        for figure, _ in panels:
             for segment in line.segments:
                 x, y = frame.of_plane(segment[:, 0], segment[:, 1])
                 figure.line(x, y, color="black", line_width=1.5)
     from bokeh.layouts import column, row
 
-    layout = column(row(*(column(*panel) for panel in panels)), row(maps["across"], maps["along"]))
+    maps_row = row(*(column(panel.tools, panel.figure) for panel in panels))
+    layout = column(maps_row, *profiles)
     page = bokeh.embed.file_html(layout, bokeh.resources.INLINE, title="Displacement, by xsubpix")
     return Explorer(page)
 
 
 class _Frame:
-    """Where things are on the page: kilometres from the corner, degrees, or pixels.
+    """Coordinates on the page: kilometres from the corner, degrees, or pixels.
 
     A rotated grid is drawn by its rows and columns: maps of pixels cannot be turned.
     """
@@ -199,7 +207,7 @@ class _Frame:
         return col + 0.5, self.grid.shape[0] - row - 0.5
 
     def box(self, grid: Grid) -> dict[str, float]:
-        """Place of an image's lower left corner, width and height on the page."""
+        """Lower left corner, width and height of an image on the page."""
         if not self.upright:
             rows, cols = self.grid.shape
             return {"x": 0.0, "y": 0.0, "dw": float(cols), "dh": float(rows)}
@@ -208,6 +216,15 @@ class _Frame:
             "x": float(x.min()), "y": float(y.min()),
             "dw": float(np.ptp(x)), "dh": float(np.ptp(y)),
         }  # fmt: skip
+
+    def thin_box(self, grid: Grid, size: int) -> dict[str, float]:
+        """Box of a thinned map, whose last blocks may reach beyond the whole one."""
+        box = self.box(grid)
+        thin = _thinned_box(box, grid.shape, size)
+        if not self.upright or grid.transform[4] < 0:
+            # Blocks start at the first row, the top: what is over lies at the bottom.
+            thin["y"] -= thin["dh"] - box["dh"]
+        return thin
 
     def upward(self, values: np.ndarray, grid: Grid) -> np.ndarray:
         """Rows from the bottom of the page to its top, columns from left to right."""
@@ -233,147 +250,172 @@ def _thin(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def _thinned_box(box: dict[str, float], shape: tuple[int, int], size: int) -> dict[str, float]:
-    """The box of a thinned map, whose last blocks may stick out of the whole one."""
+    """Box of a thinned map, whose last blocks may reach beyond the whole one."""
     step = max(1, -(-max(shape) // size))
     high, wide = (-(-n // step) * step / n for n in shape)
-    grown = dict(box)
-    grown["dw"], grown["dh"] = box["dw"] * wide, box["dh"] * high
-    return grown
+    return {**box, "dw": box["dw"] * wide, "dh": box["dh"] * high}
 
 
-def _fields_panel(field: Field, frame: _Frame, size: int) -> dict[str, Any]:
-    """The displacement map with its choice of variable, and the two profiles."""
-    from bokeh.models import (
-        ColorBar,
-        ColumnDataSource,
-        CustomJS,
-        HoverTool,
-        LinearColorMapper,
-        RadioButtonGroup,
-        Span,
-    )
-    from bokeh.palettes import Magma256
-    from bokeh.plotting import figure
+class _Panel(NamedTuple):
+    """Figure and the tools over it."""
 
-    blue_red = _palette()
-    unit = "m" if field.grid.units == "m" else "unit of the grid"
-    grid = field.grid
+    figure: Any
+    tools: Any
+
+
+def _fields_panel(field: Field, frame: _Frame, size: int) -> tuple[_Panel, list[Any]]:
+    """Map of the displacement with its choice of variable, and two profiles."""
+    from bokeh.layouts import row
+
+    thin = _thin_variables(field, frame, size)
+    source = _field_source(thin, field.grid, frame, size)
+    figure, mapper = _field_map(field, frame, thin, source)
+    profiles, curves, marks = _profiles(field, frame, thin["east"], source)
+    _link_pointer(figure, source, curves, marks)
+    choice = _variable_choice(field, thin, source, mapper, profiles, curves)
+    return _Panel(figure, choice), [row(*profiles)]
+
+
+def _thin_variables(field: Field, frame: _Frame, size: int) -> dict[str, np.ndarray]:
+    """Variables to choose from, thinned, rows upward."""
     arrays = {n: np.asarray(field.array(n), np.float32) for n in field.components}
     arrays["magnitude"] = np.hypot(arrays["east"], arrays["north"])
     for name in ("sigma", "quality"):
         if name in field.disp and np.isfinite(values := np.asarray(field.array(name))).any():
             arrays[name] = values
-    thin = {name: frame.upward(_thin(a, size), grid) for name, a in arrays.items()}
-    bounds = {name: _bounds(name, a) for name, a in thin.items()}
+    return {name: frame.upward(_thin(a, size), field.grid) for name, a in arrays.items()}
+
+
+def _field_source(thin: dict[str, np.ndarray], grid: Grid, frame: _Frame, size: int) -> Any:
+    """Data of the page: all variables, the one that is shown, and where they lie."""
+    from bokeh.models import ColumnDataSource
+
     rows, cols = thin["east"].shape
-    box = _thinned_box(frame.box(grid), grid.shape, size)
-    if not frame.upright or grid.transform.e < 0:
-        # Blocks start at the first row, the top: what sticks out does so at the bottom.
-        box["y"] -= box["dh"] - frame.box(grid)["dh"]
-    names = list(thin)
-    source = ColumnDataSource(
+    return ColumnDataSource(
         {
             **{name: [a] for name, a in thin.items()},
-            **{k: [v] for k, v in box.items()},
+            **{k: [v] for k, v in frame.thin_box(grid, size).items()},
             "shown": [thin["east"]], "rows": [rows], "cols": [cols],
         }
     )  # fmt: skip
-    low, high = bounds["east"]
-    mapper = LinearColorMapper(palette=blue_red, low=low, high=high, nan_color="#d9d9d9")
-    shown = figure(
+
+
+def _map_figure(frame: _Frame, title: str) -> Any:
+    """Empty map."""
+    from bokeh.plotting import figure
+
+    return figure(
         frame_width=_WIDTH, frame_height=_HEIGHT, match_aspect=frame.units != "degrees",
-        title="displacement",
-        tools="pan,wheel_zoom,box_zoom,reset,save", active_scroll="wheel_zoom",
+        title=title, tools="pan,wheel_zoom,box_zoom,reset,save", active_scroll="wheel_zoom",
         x_axis_label=f"x ({frame.units})", y_axis_label=f"y ({frame.units})",
     )  # fmt: skip
-    picture = shown.image(
+
+
+def _field_map(
+    field: Field, frame: _Frame, thin: dict[str, np.ndarray], source: Any
+) -> tuple[Any, Any]:
+    """Map of the chosen variable with values under the pointer, and its colours."""
+    from bokeh.models import ColorBar, HoverTool, LinearColorMapper
+
+    low, high = _bounds("east", thin["east"])
+    mapper = LinearColorMapper(palette=_blue_red(), low=low, high=high, nan_color="#d9d9d9")
+    figure = _map_figure(frame, "displacement")
+    picture = figure.image(
         image="shown", x="x", y="y", dw="dw", dh="dh", source=source, color_mapper=mapper
     )
     # The trace may reach far beyond the field.
-    shown.x_range.renderers = shown.y_range.renderers = [picture]
-    tips = [(_LABELS[n], f"@{n}{{0.000}}" + ("" if n == "quality" else f" {unit}")) for n in names]
-    shown.add_tools(HoverTool(renderers=[picture], tooltips=[("x, y", "$x, $y"), *tips]))
-    shown.add_layout(ColorBar(color_mapper=mapper), "right")
-    vertical, horizontal = (
-        Span(dimension=d, line_color="black", line_dash="dotted", location=None)
-        for d in ("height", "width")
-    )
-    shown.add_layout(vertical)
-    shown.add_layout(horizontal)
-    profiles, sources, marks = [], [], []
+    figure.x_range.renderers = figure.y_range.renderers = [picture]
+    unit = _unit(field)
+    tips = [(_LABELS[n], f"@{n}{{0.000}}" + ("" if n == "quality" else f" {unit}")) for n in thin]
+    figure.add_tools(HoverTool(renderers=[picture], tooltips=[("x, y", "$x, $y"), *tips]))
+    figure.add_layout(ColorBar(color_mapper=mapper), "right")
+    return figure, mapper
+
+
+def _profiles(
+    field: Field, frame: _Frame, east: np.ndarray, source: Any
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Profiles along x and y: figures, their curves, and marks of the pointer."""
+    from bokeh.models import ColumnDataSource
+    from bokeh.plotting import figure
+
+    box = {k: source.data[k][0] for k in ("x", "y", "dw", "dh")}
+    rows, cols = east.shape
+    plots, curves, marks = [], [], []
     for axis, count, start, length in (("x", cols, "x", "dw"), ("y", rows, "y", "dh")):
         at = box[start] + (np.arange(count) + 0.5) * box[length] / count
-        middle = thin["east"][rows // 2] if axis == "x" else thin["east"][:, cols // 2]
-        curve = ColumnDataSource({"at": at, "value": middle})
+        values = east[rows // 2] if axis == "x" else east[:, cols // 2]
+        curve = ColumnDataSource({"at": at, "value": values})
         plot = figure(
             frame_width=_WIDTH, frame_height=170, title=f"along {axis}, under the pointer",
             tools="pan,wheel_zoom,reset,save", x_axis_label=f"{axis} ({frame.units})",
-            y_axis_label=f"east ({unit})",
+            y_axis_label=f"east ({_unit(field)})",
         )  # fmt: skip
         plot.line("at", "value", source=curve, color="#0072B2", line_width=1.5)
-        mark = Span(dimension="height", line_color="black", line_dash="dotted", location=None)
-        plot.add_layout(mark)
-        profiles.append(plot)
-        sources.append(curve)
-        marks.append(mark)
+        plots.append(plot)
+        curves.append(curve)
+        marks.append(_pointer_mark(plot, "height"))
+    return plots, curves, marks
+
+
+def _pointer_mark(figure: Any, dimension: str) -> Any:
+    """Dotted line that follows the pointer; ``"height"`` makes an upright one."""
+    from bokeh.models import Span
+
+    mark = Span(dimension=dimension, line_color="black", line_dash="dotted", location=None)
+    figure.add_layout(mark)
+    return mark
+
+
+def _link_pointer(figure: Any, source: Any, curves: list[Any], marks: list[Any]) -> None:
+    """Make the profiles those of the row and the column under the pointer."""
+    from bokeh.models import CustomJS
+
+    vertical, horizontal = (_pointer_mark(figure, d) for d in ("height", "width"))
     follow = CustomJS(
         args={
-            "fields": source, "row": sources[0], "col": sources[1], "vertical": vertical,
+            "fields": source, "row": curves[0], "col": curves[1], "vertical": vertical,
             "horizontal": horizontal, "marks": marks,
         },
         code=_PROFILE,
     )  # fmt: skip
-    shown.js_on_event("mousemove", follow)
-    choice = RadioButtonGroup(labels=[_LABELS[n] for n in names], active=0, height=50)
-    labels = {n: _LABELS[n] if n == "quality" else f"{_LABELS[n]} ({unit})" for n in names}
+    figure.js_on_event("mousemove", follow)
+
+
+def _variable_choice(
+    field: Field, thin: dict[str, np.ndarray], source: Any, mapper: Any, profiles: list[Any],
+    curves: list[Any],
+) -> Any:  # fmt: skip
+    """Buttons that choose the variable of map and profiles."""
+    from bokeh.models import CustomJS, RadioButtonGroup
+    from bokeh.palettes import Magma256
+
+    unit = _unit(field)
+    choice = RadioButtonGroup(labels=[_LABELS[n] for n in thin], active=0, height=50)
     choose = CustomJS(
         args={
-            "names": names, "fields": source, "bounds": {k: list(v) for k, v in bounds.items()},
-            "mapper": mapper, "diverging": blue_red, "sequential": list(Magma256),
-            "labels": labels, "axes": [p.yaxis[0] for p in profiles], "row": sources[0],
-            "col": sources[1],
+            "names": list(thin), "fields": source,
+            "bounds": {name: list(_bounds(name, a)) for name, a in thin.items()},
+            "mapper": mapper, "diverging": _blue_red(), "sequential": list(Magma256),
+            "labels": {n: _LABELS[n] if n == "quality" else f"{_LABELS[n]} ({unit})" for n in thin},
+            "axes": [p.yaxis[0] for p in profiles], "row": curves[0], "col": curves[1],
         },
         code=_CHOOSE,
     )  # fmt: skip
     choice.js_on_change("active", choose)
-    return {"figure": shown, "tools": choice, "across": profiles[0], "along": profiles[1]}
+    return choice
 
 
-def _images_panel(
-    images: dict[str, xr.DataArray], grid: Grid, frame: _Frame, size: int
-) -> dict[str, Any]:
-    """The two images, one over the other, with a slider between them and a blink."""
+def _images_panel(images: dict[str, xr.DataArray], grid: Grid, frame: _Frame, size: int) -> _Panel:
+    """Two images, one over the other, with a slider between them and a blink."""
     from bokeh.layouts import row
-    from bokeh.models import CustomJS, LinearColorMapper, Slider, Toggle
-    from bokeh.plotting import figure
+    from bokeh.models import CustomJS, Slider, Toggle
 
-    from .image import Image, condition
-
-    shown = figure(
-        frame_width=_WIDTH, frame_height=_HEIGHT, match_aspect=frame.units != "degrees",
-        title="images",
-        tools="pan,wheel_zoom,box_zoom,reset,save", active_scroll="wheel_zoom",
-        x_axis_label=f"x ({frame.units})", y_axis_label=f"y ({frame.units})",
-    )  # fmt: skip
-    pictures = []
-    for name, image in images.items():
-        checked = Image.from_dataarray(image, name)
-        grid.check_same_crs(checked.grid, ("disp", name))
-        values = _thin(condition(np.asarray(checked.data), checked.nodata), size)
-        finite = values[np.isfinite(values)]
-        low, high = np.percentile(finite, [2, 98]) if finite.size else (0.0, 1.0)
-        whole = frame.box(checked.grid)
-        box = _thinned_box(whole, checked.grid.shape, size)
-        if not frame.upright or checked.grid.transform.e < 0:
-            box["y"] -= box["dh"] - whole["dh"]
-        greys = [f"#{k:02x}{k:02x}{k:02x}" for k in range(256)]
-        mapper = LinearColorMapper(
-            palette=greys, low=float(low), high=float(max(high, low + 1e-9)),
-            nan_color="#00000000",
-        )  # fmt: skip
-        pictures.append(
-            shown.image(image=[frame.upward(values, checked.grid)], color_mapper=mapper, **box)
-        )
+    figure = _map_figure(frame, "images")
+    pictures = [
+        _draw_image(figure, Image.from_dataarray(image, name), name, grid, frame, size)
+        for name, image in images.items()
+    ]
     pictures[1].glyph.global_alpha = 0.0
     slider = Slider(
         start=0, end=1, step=0.01, value=0, title="pre (0) to post (1)", width=380, height=50
@@ -384,19 +426,36 @@ def _images_panel(
     )
     blink = Toggle(label="blink", active=False, width=80, height=32)
     blink.js_on_change("active", CustomJS(args={"slider": slider}, code=_BLINK))
-    return {"figure": shown, "tools": row(slider, blink)}
+    return _Panel(figure, row(slider, blink))
 
 
-def _palette() -> list[str]:
-    """Blue, white, red in 256 steps: ColorBrewer's RdBu, reversed, interpolated."""
-    stops = np.array(
-        [(5, 48, 97), (33, 102, 172), (67, 147, 195), (146, 197, 222), (209, 229, 240),
-         (247, 247, 247), (253, 219, 199), (244, 165, 130), (214, 96, 77), (178, 24, 43),
-         (103, 0, 31)]
+def _draw_image(figure: Any, image: Image, name: str, grid: Grid, frame: _Frame, size: int) -> Any:
+    """Draw one image in grey, from its 2nd to its 98th percentile."""
+    from bokeh.models import LinearColorMapper
+    from bokeh.palettes import Greys256
+
+    grid.check_same_crs(image.grid, ("disp", name))
+    values = _thin(condition(np.asarray(image.data), image.nodata), size)
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [2, 98]) if finite.size else (0.0, 1.0)
+    mapper = LinearColorMapper(
+        palette=list(Greys256), low=float(low), high=float(max(high, low + 1e-9)),
+        nan_color="#00000000",
     )  # fmt: skip
-    at = np.linspace(0, len(stops) - 1, 256)
-    rgb = np.column_stack([np.interp(at, np.arange(len(stops)), stops[:, k]) for k in range(3)])
-    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.rint(rgb).astype(int)]
+    box = frame.thin_box(image.grid, size)
+    return figure.image(image=[frame.upward(values, image.grid)], color_mapper=mapper, **box)
+
+
+def _unit(field: Field) -> str:
+    """Unit of the displacement, in words."""
+    return "m" if field.grid.units == "m" else "unit of the grid"
+
+
+def _blue_red() -> list[str]:
+    """Blue, white, red in 256 steps: ColorBrewer's RdBu."""
+    from bokeh.palettes import RdBu11, interp_palette
+
+    return list(interp_palette(RdBu11, 256))
 
 
 def _bounds(name: str, values: np.ndarray) -> tuple[float, float]:

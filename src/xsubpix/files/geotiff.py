@@ -79,6 +79,14 @@ def to_cog(
         room, another process is writing it, or an image cannot be read.
     DataError
         There is nothing to write, or it does not fit one file of real numbers.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> post, truth = example_earthquake(procedural_scene((64, 64)))
+    >>> xsubpix.to_cog(truth, "truth.tif")
+    >>> list(xsubpix.open_displacement("truth.tif").data_vars)
+    ['east', 'north', 'up']
     """
     import rasterio
 

@@ -41,6 +41,14 @@ def open_image(path: str | os.PathLike[str], band: int | None = None) -> xr.Data
     ------
     FileError
         The file cannot be read, or the band is not there or must be named.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import procedural_scene
+    >>> procedural_scene((32, 48)).rio.to_raster("pre.tif")
+    >>> pre = xsubpix.open_image("pre.tif")
+    >>> pre.shape, pre.rio.crs.to_epsg()
+    ((32, 48), 32618)
     """
     import rasterio.errors
     import rioxarray

@@ -49,6 +49,14 @@ def to_netcdf(
         Unknown `names`.
     SubpixError
         Neither netCDF4 nor h5netcdf is installed.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> post, truth = example_earthquake(procedural_scene((64, 64)))
+    >>> xsubpix.to_netcdf(truth, "truth.nc")
+    >>> xsubpix.open_displacement("truth.nc").sizes["x"]
+    64
     """
     if names not in ("xsubpix", "its-live"):
         raise ModelError(f"names={names!r}: give 'xsubpix' or 'its-live'.")

@@ -46,6 +46,15 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
         This is no such table.
     SubpixError
         geopandas is needed and not installed.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> post, truth = example_earthquake(procedural_scene((64, 64)))
+    >>> x, y = truth.x, truth.y
+    >>> line = [(x[4], y[32]), (x[-4], y[32])]
+    >>> profile = xsubpix.profile(truth, line, width=50.0)
+    >>> xsubpix.to_points(profile, "profile.geojson")
     """
     if (
         not isinstance(table, xr.Dataset)

@@ -47,6 +47,15 @@ def open_displacement(path: str | os.PathLike[str]) -> xr.Dataset:
     ------
     FileError
         The file cannot be read, or holds no displacement that is known here.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> post, truth = example_earthquake(procedural_scene((64, 64)))
+    >>> xsubpix.to_cog(truth, "truth.tif")
+    >>> disp = xsubpix.open_displacement("truth.tif")
+    >>> disp.east.attrs["units"]
+    'm'
     """
     source = Source(Path(path))
     if not source.path.exists():

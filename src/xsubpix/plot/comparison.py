@@ -46,6 +46,14 @@ def plot_comparison(
     ------
     SubpixError
         matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from xsubpix.plot import plot_comparison
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> pre = procedural_scene((64, 64))
+    >>> post, truth = example_earthquake(pre)
+    >>> figure = plot_comparison(pre, post, truth, truth)
     """
     grid = Grid.from_dataarray(disp["east"], "disp")
     unit = "m" if grid.units == "m" else "unit of the grid"

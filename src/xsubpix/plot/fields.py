@@ -84,6 +84,14 @@ def plot_displacement(
         A parameter is out of its bounds.
     SubpixError
         matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> post, truth = example_earthquake(procedural_scene((64, 64)))
+    >>> from xsubpix.plot import plot_displacement
+    >>> figure = plot_displacement(truth)
+    >>> figure.savefig("truth.png")
     """
     names = _components(disp, components)
     if limit is not None:
@@ -149,6 +157,13 @@ def plot_error(
         The fields cannot be compared.
     SubpixError
         matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> post, truth = example_earthquake(procedural_scene((64, 64)))
+    >>> from xsubpix.plot import plot_error
+    >>> figure = plot_error(truth + 0.1, truth)
     """
     import dask
 

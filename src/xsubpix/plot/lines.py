@@ -57,6 +57,15 @@ def plot_profile(
         This is no profile, or lacks a component.
     SubpixError
         matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> post, truth = example_earthquake(procedural_scene((64, 64)))
+    >>> from xsubpix.plot import plot_profile
+    >>> x, y = truth.x, truth.y
+    >>> profile = xsubpix.profile(truth, [(x[4], y[32]), (x[-4], y[32])], width=50.0)
+    >>> figure = plot_profile(profile)
     """
     names = [components] if isinstance(components, str) else list(components)
     for what, table in (("profile", profile), ("truth", truth)):
