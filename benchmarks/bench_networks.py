@@ -36,7 +36,7 @@ def pair(side: int) -> tuple[xr.DataArray, xr.DataArray]:
     """Two dates of `side` x `side` pixels."""
     paths = sorted((DATA / "two_dates").glob("nanjing_*.tif"))
     if len(paths) == 2:
-        images = [xsubpix.open_image(path, 5).values.astype(np.float32) for path in paths]
+        images = [xsubpix.open_image(path, band=5).values.astype(np.float32) for path in paths]
     else:
         pre = xsubpix.tutorial.procedural_scene((side, side))
         images = [pre.values, xsubpix.tutorial.example_earthquake(pre)[0].values]

@@ -95,9 +95,11 @@ def real_number(
     xsubpix.errors.ModelError: scale=0: give a number above 0.
     """
     if not _is_between(value, low, high, above=above):
-        bounds = f"{'above' if above else 'from'} {low:g}"
-        bounds += f" to {high:g}" if high < math.inf else ("" if above else " on")
-        raise error(f"{name}={value!r}: give a number {bounds}.")
+        if high < math.inf:
+            bounds = f" {'above' if above else 'from'} {low:g} to {high:g}"
+        else:
+            bounds = f" above {low:g}" if above else f", {low:g} or above"
+        raise error(f"{name}={value!r}: give a number{bounds}.")
     return float(value)
 
 

@@ -25,7 +25,7 @@ class SubpixError(ValueError):
     """Base class of every error that xsubpix raises on bad input."""
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows: where in the user's code, and the message.
+        """Traceback for a notebook: the lines of the user's code, and the message.
 
         IPython asks an exception for it. What is left out, the lines of xsubpix and of
         the packages around it, tells nobody what is wrong with the input; scripts

@@ -1,4 +1,4 @@
-"""Images: from a DataArray of any provenance to plain pixels, grid and time."""
+"""An image taken apart: pixels, grid, nodata and time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FARTHEST = 100.0
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """One image, checked.
+    """One image, checked and taken apart.
 
     Attributes
     ----------
@@ -38,6 +38,13 @@ class Image:
         Declared value of missing pixels. NaN and infinity are missing anyway.
     time : numpy.datetime64 or None
         When it was taken.
+
+    Examples
+    --------
+    >>> pre = xr.DataArray(np.ones((2, 3), "u2"), dims=("lat", "lon"), attrs={"_FillValue": 0})
+    >>> image = Image.from_dataarray(pre)
+    >>> image.nodata, image.grid.dims, image.lazy
+    (0.0, ('lat', 'lon'), False)
     """
 
     data: Array
@@ -87,12 +94,12 @@ class Image:
 
     @property
     def lazy(self) -> bool:
-        """Whether the pixels are a dask array."""
+        """True where the pixels are a dask array, False where they are in memory."""
         return hasattr(self.data, "dask")
 
 
 def _declared_nodata(image: xr.DataArray, what: str) -> float | None:
-    """Nodata value that the file or the user declared; None if NaN or none."""
+    """Nodata value that the file or the user declared; None if it is NaN or absent."""
     for source in (image.attrs, image.encoding):
         for key in ("_FillValue", "missing_value", "nodata"):
             value: Any = source.get(key)
@@ -113,7 +120,7 @@ def _declared_nodata(image: xr.DataArray, what: str) -> float | None:
 
 
 def _time(image: xr.DataArray) -> np.datetime64 | None:
-    """The scalar datetime coordinate, ``time`` before any other."""
+    """Scalar datetime coordinate, ``time`` before any other; None if there is none."""
     found = {
         name: c.values.reshape(())[()]
         for name, c in image.coords.items()
@@ -131,6 +138,11 @@ def condition_linear(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
     Missing are NaN, infinity, the declared nodata value, and real numbers beyond
     1e19 among others of the usual size: the fill values of NetCDF, GDAL and climate
     models that nobody declared.
+
+    Examples
+    --------
+    >>> condition_linear(np.array([[0, 7]], "u2"), 0.0)
+    array([[nan,  7.]])
     """
     x = pixels.astype(np.float64)
     missing = ~np.isfinite(x)
@@ -157,6 +169,11 @@ def condition(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
     on a large constant, are first shifted and scaled by powers of two, in
     double precision: no estimator depends on gain or offset. Single values that
     would leave no digits to all others are brought nearer.
+
+    Examples
+    --------
+    >>> condition(np.array([[-1.0, 2.0**30, 3 * 2.0**30]]), -1.0)
+    array([[nan, 0.5, 1.5]], dtype=float32)
     """
     x = condition_linear(pixels, nodata)
     if np.isnan(x).all():

@@ -17,7 +17,13 @@ _TIMES = ("reference_time", "secondary_time")
 
 
 def is_stack(image: object) -> bool:
-    """Whether an image has a dimension ``pair`` or ``time`` of more than one."""
+    """Tell a stack, with a dimension ``pair`` or ``time`` longer than 1, from one image.
+
+    Examples
+    --------
+    >>> is_stack(xr.DataArray([[[1.0]], [[2.0]]], dims=("time", "y", "x")))
+    True
+    """
     return isinstance(image, xr.DataArray) and _stack_dim(image) is not None
 
 
@@ -47,6 +53,14 @@ def correlate_stack(
     ------
     DimensionError
         The stacks have different lengths, or an image has both dimensions.
+
+    Examples
+    --------
+    >>> dates = xr.DataArray(np.zeros((3, 4, 5)), dims=("time", "y", "x"))
+    >>> def difference(pre, post):
+    ...     return xr.Dataset({"east": post - pre})
+    >>> correlate_stack(dates[0], dates[1:], difference).sizes
+    Frozen({'pair': 2, 'y': 4, 'x': 5})
     """
     dims = [_stack_dim(image) for image in (pre, post)]
     sizes = [image.sizes.get(dim, 1) for image, dim in zip((pre, post), dims, strict=True)]
@@ -81,6 +95,7 @@ def correlate_stack(
 
 
 def _stack_dim(image: xr.DataArray) -> Hashable | None:
+    """Dimension along which images are stacked; None for one image."""
     found = [dim for dim in STACKED if image.sizes.get(dim, 1) > 1]
     if len(found) == 2:
         raise DimensionError(

@@ -143,3 +143,13 @@ def test_what_is_no_field_is_refused():
         xsubpix.filter_outliers(xr.Dataset())
     with pytest.raises(xsubpix.DataError, match="quality"):
         xsubpix.filter_outliers(field(noisy()), quality=0.5)
+
+
+def test_quality_means_what_it_means_to_mask():
+    """Else a value of just that quality stays by one function and goes by the other."""
+    quality = np.full((40, 50), 0.5)
+    quality[0, 0], quality[1, 1] = 0.51, 0.49
+    disp = field(noisy(), quality=quality)
+    for name in ("east", "north"):
+        kept = xsubpix.filter_outliers(disp, quality=0.5, deviation=None)[name]
+        np.testing.assert_array_equal(kept, xsubpix.mask(disp, quality=0.5)[name])

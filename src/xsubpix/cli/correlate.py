@@ -61,7 +61,7 @@ def _correlate(options: argparse.Namespace) -> int:
     from ..demo import progress
     from ..files import open_image, to_cog
 
-    pre, post = (open_image(path, options.band) for path in (options.pre, options.post))
+    pre, post = (open_image(path, band=options.band) for path in (options.pre, options.post))
     disp = correlate(
         pre, post, model=options.model, window=options.window, step=options.step,
         search=options.search, device=options.device,

@@ -353,7 +353,7 @@ def digest_of(path: Path) -> str:
 
 def grid_of(path: Path) -> Grid:
     """Grid of a raster file."""
-    return Grid.from_dataarray(open_image(path, 1), path.name)
+    return Grid.from_dataarray(open_image(path, band=1), path.name)
 
 
 def _location(pattern: str, name: str) -> str:

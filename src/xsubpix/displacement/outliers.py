@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 import xarray as xr
 
-from ..checks import whole_number
-from ..errors import DataError, ModelError
+from ..checks import real_number, whole_number
+from ..errors import DataError
 from ..grid import Grid
 from ..kernels.median_test import local_median, normalised_deviation
 from ..lattice import Lattice, map_blocks
@@ -36,8 +35,9 @@ def filter_outliers(
     disp : xarray.Dataset
         ``east`` and ``north``; ``sigma``, ``quality``, ... where there.
     quality : float, optional
-        Values with less ``quality`` go first, 0 to 1; each model defines its own
-        scale. None: all stay, and ``quality`` need not be there.
+        Values stay whose ``quality`` is above this, 0 to 1, as in :func:`xsubpix.mask`;
+        the others go first. Each model defines its own scale. None: all stay, and
+        ``quality`` need not be there.
     deviation : float, optional
         Values go whose distance from the median of their neighbours exceeds
         `deviation` times the neighbours' own (the normalised median test). 2 is
@@ -93,9 +93,12 @@ def filter_outliers(
     if not isinstance(disp, xr.Dataset) or not needed <= set(disp.data_vars):
         have = list(disp.data_vars) if isinstance(disp, xr.Dataset) else type(disp).__name__
         raise DataError(f"disp has {have}; a Dataset with {', '.join(sorted(needed))} is needed.")
-    _check("quality", quality, 0.0, 1.0)
-    _check("deviation", deviation, 1e-6, math.inf)
-    _check("noise", noise, 1e-30, math.inf)
+    if quality is not None:
+        real_number("quality", quality, 0.0, 1.0)
+    if deviation is not None:
+        real_number("deviation", deviation, 0.0, above=True)
+    if noise is not None:
+        real_number("noise", noise, 0.0, above=True)
     radius = whole_number("radius", radius, 1, 5)
     grid = Grid.from_dataarray(disp["east"], "disp")
     arrays = [disp[name].transpose(*grid.dims).data for name in ("east", "north")]
@@ -148,7 +151,7 @@ class _Keep:
         missing = ~(np.isfinite(east) & np.isfinite(north))
         if self.quality is not None:
             # Before the test of neighbours, which then are the better ones.
-            missing |= ~(quality >= self.quality)
+            missing |= ~(quality > self.quality)
         east, north = (np.where(missing, np.nan, field) for field in (east, north))
         inner = np.s_[self.radius : self.radius + rows, self.radius : self.radius + cols]
         keep = ~missing
@@ -167,13 +170,6 @@ class _Keep:
         )
         least = self.grid.length_to_metres(np.full(sigma.shape, LEAST_SCATTER), rows, cols)
         return np.fmax(least, local_median(sigma, self.radius))
-
-
-def _check(name: str, value: float | None, low: float, high: float) -> None:
-    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if value is not None and (not ok or not low <= value <= high):
-        bounds = f"from {low:g} to {high:g}" if high < math.inf else "above zero"
-        raise ModelError(f"{name}={value!r}: give None or a number {bounds}.")
 
 
 def _as_float(values: np.ndarray) -> np.ndarray:

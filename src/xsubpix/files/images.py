@@ -21,7 +21,7 @@ __all__ = ["open_image"]
 CHUNK = 2048
 
 
-def open_image(path: str | os.PathLike[str], band: int | None = None) -> xr.DataArray:
+def open_image(path: str | os.PathLike[str], *, band: int | None = None) -> xr.DataArray:
     """Open one band of a raster file lazily.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import whole_number
 from ..errors import FaultError
 from .fault import Fault, Segment, make_segment
 from .scaling import (
@@ -257,9 +258,8 @@ def _draw_strands(
     Start and end are measured along the chord from its middle; neighbours
     share twice the overlap, over which slip passes from one to the other.
     """
-    if not isinstance(step_overs, (int, np.integer)) or step_overs < 0:
-        raise FaultError(f"step_overs={step_overs!r}: give a whole number, 0 or more.")
-    count = int(step_overs) + 1
+    step_overs = whole_number("step_overs", step_overs, 0, error=FaultError)
+    count = step_overs + 1
     share = 1 + rng.uniform(-0.3, 0.3, count)
     bounds = length * (np.concatenate([[0], np.cumsum(share)]) / share.sum() - 0.5)
     widest = max(min(4e3, 0.05 * length), 1e-6 * length)

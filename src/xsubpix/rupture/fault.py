@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import length_in_metres
 from ..errors import FaultError
 from .scaling import moment_magnitude
 from .slip import correlation_lengths, cosine_ramp, depth_taper, von_karman_field
@@ -172,8 +173,7 @@ class Fault:
                 "to its other side."
             )
         for name in ("width", "element_size"):
-            if getattr(self, name) <= 0:
-                raise FaultError(f"{name}={getattr(self, name)!r}: give metres above 0.")
+            length_in_metres(name, getattr(self, name), error=FaultError)
         if self.top_depth < 0:
             raise FaultError(f"top_depth={self.top_depth!r}: give metres below ground, 0 or more.")
 
@@ -226,8 +226,7 @@ class Fault:
         traces = _as_traces(trace)
         total = sum(float(arc_length(t)[-1]) for t in traces)
         spacing = total / 128 if spacing is None else float(spacing)
-        if not spacing > 0:
-            raise FaultError(f"spacing={spacing!r}: give metres above 0.")
+        length_in_metres("spacing", spacing, error=FaultError)
         if not 0 <= taper <= 0.5:
             raise FaultError(f"taper={taper!r}: give a share of the length from 0 to 0.5.")
         rng = np.random.default_rng(seed)
@@ -279,8 +278,7 @@ class Fault:
         -------
         Fault
         """
-        if not length > 0:
-            raise FaultError(f"length={length!r}: give metres above 0.")
+        length_in_metres("length", length, error=FaultError)
         along, _ = unit_vectors(strike)
         half = 0.5 * length * along
         ends = np.array([x, y]) + np.array([-half, half])

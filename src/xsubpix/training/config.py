@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Self
 
+from ..checks import real_number, whole_number
 from ..errors import DataError, FileError
 from .samples import Augmentation
 
@@ -104,12 +105,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "crop", "validate_every", "validation_frames"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise DataError(f"{name}={value!r}: give a whole number, 1 or above.")
+            whole_number(name, getattr(self, name), 1, error=DataError)
         for name in ("learning_rate", "clip", "decay"):
-            if not getattr(self, name) > 0:
-                raise DataError(f"{name}={getattr(self, name)!r}: give a number above 0.")
+            real_number(name, getattr(self, name), 0.0, above=True, error=DataError)
         for name in (
             "weight_decay",
             "spread_weight",
@@ -119,8 +117,7 @@ class TrainConfig:
             "warmup",
             "seed",
         ):
-            if not getattr(self, name) >= 0:
-                raise DataError(f"{name}={getattr(self, name)!r}: give a number, 0 or above.")
+            real_number(name, getattr(self, name), 0.0, error=DataError)
         if not 0 <= self.average < 1:
             raise DataError(f"average={self.average!r}: give 0 or more, below 1.")
         if not self.data:
