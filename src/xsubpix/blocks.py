@@ -113,26 +113,26 @@ def _on_cluster(
     patches = _patches(todo, max(PATCH, math.ceil(math.sqrt(sum(client.nthreads().values())))))
     most = max(map(len, patches))
     waiting = iter(patches)
-    places: dict[Hashable, tuple[int, int]] = {}
+    blocks_of: dict[Hashable, tuple[int, int]] = {}
     held: dict[Hashable, Future] = {}
     arriving = as_completed(loop=client.loop)
-    with _Told(todo) as told:
+    with _Callbacks(todo) as callbacks:
         try:
             while True:
                 if len(held) <= most and (patch := next(waiting, None)) is not None:
-                    for place, future in zip(
+                    for block, future in zip(
                         patch, _submitted(client, graph, name, patch), strict=True
                     ):
-                        places[future.key], held[future.key] = place, future
+                        blocks_of[future.key], held[future.key] = block, future
                         arriving.add(future)
                     continue
                 if not held:
                     return
                 future = next(arriving)
-                place = places[future.key]
-                hand_on(*place, *future.result())
+                block = blocks_of[future.key]
+                hand_on(*block, *future.result())
                 held.pop(future.key).release()
-                told.of(place)
+                callbacks.finished(block)
         finally:
             # What has failed is remembered as long as somebody wants it, a traceback say.
             arriving.clear()
@@ -158,7 +158,7 @@ def _patches(todo: Sequence[tuple[int, int]], side: int) -> list[list[tuple[int,
     return [patches[key] for key in sorted(patches)]
 
 
-class _Told:
+class _Callbacks:
     """Tells dask's callbacks, such as ``ProgressBar``, what they are told on threads."""
 
     def __init__(self, todo: Sequence[tuple[int, int]]) -> None:
@@ -168,7 +168,7 @@ class _Told:
         self._context: Any = None
         self._callbacks: list[Any] = []
 
-    def __enter__(self) -> _Told:
+    def __enter__(self) -> _Callbacks:
         from dask.callbacks import local_callbacks
 
         self._context = local_callbacks()
@@ -180,13 +180,13 @@ class _Told:
                 start_state({}, self.state)
         return self
 
-    def of(self, place: tuple[int, int]) -> None:
+    def finished(self, block: tuple[int, int]) -> None:
         """A block is done."""
-        self.state["waiting"].discard(place)
-        self.state["finished"].add(place)
+        self.state["waiting"].discard(block)
+        self.state["finished"].add(block)
         for *_, posttask, _finish in self._callbacks:
             if posttask:
-                posttask(place, None, {}, self.state, None)
+                posttask(block, None, {}, self.state, None)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         for *_, finish in self._callbacks:

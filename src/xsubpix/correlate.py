@@ -35,7 +35,7 @@ def correlate(
     window: int | None = None,
     step: int | None = None,
     search: float | str | None = None,
-    device: str | None = None,
+    device: str = "auto",
     **options: Any,
 ) -> xr.Dataset:
     """Measure the displacement of the ground between two images.
@@ -130,7 +130,9 @@ def correlate(
     >>> round(float(disp.east[3, 3]), 2)
     1.0
     """
-    options |= {"window": window, "step": step, "device": device}
+    # An estimator object keeps its device unless another one is named.
+    named = None if device == "auto" else device
+    options |= {"window": window, "step": step, "device": named}
     if is_stack(pre) or is_stack(post):
         return correlate_stack(
             pre, post, functools.partial(correlate, model=model, search=search, **options)
@@ -236,7 +238,7 @@ class _Measure:
                 found[output.name] = self.out_grid.length_to_metres(length, rows, cols)
 
     def _edge(self, index: np.ndarray, axis: int) -> np.ndarray:
-        """Whether the windows of these outputs reach beyond the image."""
+        """Outputs whose windows reach beyond the image, as booleans."""
         centre = index * self.lattice.step + (self.lattice.step - 1) / 2
         reach = self.estimator.support - 0.5
         return (centre < reach - 0.5) | (centre > self.lattice.shape[axis] - 0.5 - reach)

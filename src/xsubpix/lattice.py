@@ -158,18 +158,18 @@ def map_blocks(
         return _map_dask(function, arrays, lattice, dtypes, conditions, name)
     outputs = tuple(np.empty(lattice.out_shape, dtype) for dtype in dtypes)
 
-    def work(place: tuple[int, int, int, int]) -> None:
-        row, col, rows, cols = place
+    def work(block: tuple[int, int, int, int]) -> None:
+        row, col, rows, cols = block
         spans = lattice.span(row, rows), lattice.span(col, cols)
         raw = [_read(np.asarray(array), spans) for array in arrays]
-        for output, part in zip(outputs, _run(function, raw, conditions, place), strict=True):
+        for output, part in zip(outputs, _run(function, raw, conditions, block), strict=True):
             output[row : row + rows, col : col + cols] = part
 
     blocks = list(lattice.blocks())
     workers = min(len(blocks), len(os.sched_getaffinity(0)) if LINUX else os.cpu_count() or 1)
     if workers == 1:
-        for place in blocks:
-            work(place)
+        for block in blocks:
+            work(block)
     else:
         with ThreadPoolExecutor(workers) as pool:
             # list() raises what a block raised.
@@ -194,14 +194,14 @@ def _run(
     function: BlockFunction,
     raw: Sequence[tuple[np.ndarray, tuple[tuple[int, int], ...]]],
     conditions: Sequence[Condition],
-    place: tuple[int, int, int, int],
+    block: tuple[int, int, int, int],
 ) -> tuple[np.ndarray, ...]:
     """Condition, pad with NaN, call."""
-    blocks = [
-        np.pad(condition(pixels), outside, constant_values=np.nan)
-        for (pixels, outside), condition in zip(raw, conditions, strict=True)
+    pixels = [
+        np.pad(condition(part), outside, constant_values=np.nan)
+        for (part, outside), condition in zip(raw, conditions, strict=True)
     ]
-    return function(blocks, *place)
+    return function(pixels, *block)
 
 
 # ------------------------------------------------------------------------ dask
@@ -274,10 +274,10 @@ def _task(
     conditions: tuple[Condition, ...],
     chunks: list[list[list[np.ndarray]]],
     spans: tuple[tuple[int, int], tuple[int, int]],
-    place: tuple[int, int, int, int],
+    block: tuple[int, int, int, int],
 ) -> tuple[np.ndarray, ...]:
     """One block: `chunks` are the neighbours of each array, `spans` relative to their first."""
-    return _run(function, [_gather(neighbours, spans) for neighbours in chunks], conditions, place)
+    return _run(function, [_gather(neighbours, spans) for neighbours in chunks], conditions, block)
 
 
 def _gather(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib.util
 import math
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -43,7 +44,7 @@ def warp_quintic(
     direction: Direction = "forward",
     max_displacement: float | None = None,
     oversample: int = 2,
-    device: str = "cpu",
+    device: str = "auto",
 ) -> xr.DataArray:
     r"""Resample an image as if the ground had moved, by quintic B-splines.
 
@@ -69,9 +70,10 @@ def warp_quintic(
         0.001 px of its place. 1: splines on the image as it is, 0.005 px at 0.6
         of Nyquist, 0.04 px at 0.8, in half of the time.
     device : str
-        ``"cpu"``: SciPy. ``"cuda"``, ``"cuda:1"``, ... (or ``"auto"``, a GPU
-        where there is one): torch-interpol, to 1e-6 of the image's range the
-        same. The field is inverted on the CPU in either case.
+        ``"cpu"``: SciPy. ``"cuda"``, ``"cuda:1"``, ...: torch-interpol, to 1e-6 of
+        the image's range the same. ``"auto"``: a GPU where there is one and
+        torch-interpol is installed, otherwise the CPU. The field is inverted on the
+        CPU in either case.
 
     Returns
     -------
@@ -103,6 +105,8 @@ def warp_quintic(
         raise DataError(f"direction={direction!r}: give 'forward' or 'backward'.")
     if oversample not in (1, 2):
         raise DataError(f"oversample={oversample!r}: give 1 or 2.")
+    if device == "auto" and importlib.util.find_spec("interpol") is None:
+        device = "cpu"
     if device != "cpu":
         from .devices import torch_device
 
@@ -178,7 +182,7 @@ class _Warp:
 def invert_displacement(
     dx: np.ndarray, dy: np.ndarray, inner: tuple[slice, slice] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the ground came from: places x with x + d(x) = y for every pixel y.
+    """Origin of the ground: places x with x + d(x) = y for every pixel y.
 
     Parameters
     ----------
@@ -208,32 +212,32 @@ def invert_displacement(
     goal = np.mgrid[inner].astype(np.float64)
     shape = goal.shape[1:]
     goal = goal.reshape(2, -1)
-    place = goal - field[:, inner[0], inner[1]].reshape(2, -1)
+    source = goal - field[:, inner[0], inner[1]].reshape(2, -1)
     left = np.arange(goal.shape[1])
     for damping, steps in ((1.0, 12), (0.5, 24), (0.25, 40), (0.125, 60)):
         for _ in range(steps):
-            rest = goal[:, left] - place[:, left] - _linear(field, place[:, left])
+            rest = goal[:, left] - source[:, left] - _linear(field, source[:, left])
             active = np.hypot(*rest) > RESIDUAL
             left, rest = left[active], rest[:, active]
             if left.size == 0:
                 break
-            place[:, left] += damping * rest
-    rest = goal - place - _linear(field, place)
+            source[:, left] += damping * rest
+    rest = goal - source - _linear(field, source)
     found = np.hypot(rest[0], rest[1]) <= RESIDUAL
     if missing.any():
-        found &= _linear(missing[None].astype(float), place)[0] < 1e-6
-    place[:, ~found] = np.nan
+        found &= _linear(missing[None].astype(float), source)[0] < 1e-6
+    source[:, ~found] = np.nan
     cell = tuple(
         np.clip(np.floor(np.nan_to_num(p)).astype(int), 0, n - 1)
-        for p, n in zip(place, missing.shape, strict=True)
+        for p, n in zip(source, missing.shape, strict=True)
     )
-    place[:, ~_is_ground(field)[cell]] = np.nan
-    rows, cols = place.reshape(2, *shape)
+    source[:, ~_is_ground(field)[cell]] = np.nan
+    rows, cols = source.reshape(2, *shape)
     return rows, cols
 
 
 def _is_ground(field: np.ndarray) -> np.ndarray:
-    """Whether the ground between a pixel and its next ones stays ground.
+    """Pixels between which and their next ones the ground stays ground.
 
     Not where it opens by more than a pixel within a pixel (a crack, in which
     there is nothing to see) or closes so (one side hides the other). Opening is
@@ -251,11 +255,11 @@ def _is_ground(field: np.ndarray) -> np.ndarray:
     return ~torn
 
 
-def _linear(field: np.ndarray, place: np.ndarray) -> np.ndarray:
+def _linear(field: np.ndarray, source: np.ndarray) -> np.ndarray:
     import scipy.ndimage
 
     return np.stack(
-        [scipy.ndimage.map_coordinates(f, place, order=1, mode="nearest") for f in field]
+        [scipy.ndimage.map_coordinates(f, source, order=1, mode="nearest") for f in field]
     )
 
 
@@ -320,10 +324,9 @@ def _on_grid(disp: xr.Dataset, there: Grid, image: xr.DataArray, grid: Grid) -> 
 
 
 def _covers(there: Grid, grid: Grid, slack: float) -> bool:
-    mine, theirs = grid.corners(), there.corners()
+    own, theirs = grid.corners(), there.corners()
     return bool(
-        (theirs.min(0) <= mine.min(0) + slack).all()
-        and (theirs.max(0) >= mine.max(0) - slack).all()
+        (theirs.min(0) <= own.min(0) + slack).all() and (theirs.max(0) >= own.max(0) - slack).all()
     )
 
 

@@ -227,7 +227,7 @@ class Estimate:
             array[box] = np.where(missing, array.dtype.type(np.nan), values) if real else values
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Estimator(ABC):
     """Base of all estimators: an immutable set of parameters and a function.
 

@@ -25,7 +25,7 @@ DOUBTFUL = 0.2
 STRAYED = 0.6
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CosiCorr(WindowEstimator):
     r"""Phase correlation with a plane fitted to the cross-spectrum's phase (Leprince et al. 2007).
 
@@ -210,10 +210,10 @@ class _Tile:
         share = max(1, min(e.tile, e._initial // e.step))
         if share == 1:
             return self._initial_peak(which), torch.ones_like(which, dtype=torch.bool)
-        # The output in a block's middle stands for it.
+        # The central output of a block stands for it.
         at = torch.stack([which // e.tile, which % e.tile], 1)
-        middle = (at // share * share + share // 2).clamp_max(e.tile - 1)
-        block, inverse = torch.unique(middle[:, 0] * e.tile + middle[:, 1], return_inverse=True)
+        central = (at // share * share + share // 2).clamp_max(e.tile - 1)
+        block, inverse = torch.unique(central[:, 0] * e.tile + central[:, 1], return_inverse=True)
         return self._initial_peak(block)[inverse], which == block[inverse]
 
     def _initial_peak(self, which: torch.Tensor) -> torch.Tensor:

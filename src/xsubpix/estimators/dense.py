@@ -13,7 +13,7 @@ __all__ = ["box_mean", "core_of_block", "sample_blocks"]
 
 
 def core_of_block(step: int, tile: int) -> tuple[int, int]:
-    """What to leave out of a tile of one large block, whose middle alone is asked for.
+    """Core of a tile of one large block, whose middle alone is asked for.
 
     Parameters
     ----------

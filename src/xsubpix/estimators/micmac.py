@@ -55,7 +55,7 @@ _BLUR, _ERROR_LENGTH = 7.0, 33.0
 _LOW_PASS = -np.array([1, -8, 28, -56, 70 - 256, -56, 28, -8, 1]) / 256.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class MicMac(Estimator):
     """Dense regularised correlation of small windows (MicMac, Rosu et al. 2015).
 
@@ -77,7 +77,7 @@ class MicMac(Estimator):
       the slope, which makes an offset of 3 px a ramp of 8 px of ground; a jump of
       either component costs 2 at most, so that an offset may be sharp; and all of
       this times a number between 1/3 and 1.5 that grows with the noise of the
-      tile, told by the correlation of its windows. Near an offset of 3 px the error
+      tile, seen in the correlation of its windows. Near an offset of 3 px the error
       is a quarter of what the published weights leave (times 8, windows of 9 px) on
       a clean pair, and two thirds of it on real second dates.
     - `gamma` is 1, not 2, since the square makes good matches nearly free, so
@@ -262,14 +262,14 @@ class MicMac(Estimator):
         flat = (_variance(first, both, self.window) < _FAINTEST) | (
             _variance(second, both, self.window) < _FAINTEST
         )
-        untold = (found.correlation == 0.0) & flat[box]
+        untextured = (found.correlation == 0.0) & flat[box]
         flags = np.zeros(dx.shape, np.uint8)
         flags[found.correlation < _LEAST_CORRELATION] |= Flag.NOT_CONVERGED
         flags[np.maximum(abs(dx), abs(dy)) > self.search + 1 / _UNITS] |= Flag.OUT_OF_RANGE
-        flags[untold] = Flag.LOW_TEXTURE
+        flags[untextured] = Flag.LOW_TEXTURE
         flags[~enough[box]] = Flag.NODATA
         for values in (dx, dy, sigma):
-            values[untold] = np.nan
+            values[untextured] = np.nan
         quality = np.clip(found.correlation, 0.0, 1.0)
         field.put(box, Estimate(dx, dy, sigma, quality, flags))
         return field

@@ -151,6 +151,45 @@ def _ncc_masked(
 
 
 @numba.njit(cache=True, nogil=True)
+def _phases_in_use(centre_x, centre_y, unit, radius, used):  # pragma: no cover - compiled
+    """Mark the phases (y, x) of all candidates in `used`; range of their whole rows."""
+    low, high = 1 << 30, -(1 << 30)
+    rows, cols = centre_x.shape
+    for y in range(rows):
+        for x in range(cols):
+            cy, cx = centre_y[y, x], centre_x[y, x]
+            low = min(low, (cy - radius) * unit // PHASES)
+            high = max(high, (cy + radius) * unit // PHASES)
+            for j in range(-radius, radius + 1):
+                py = (cy + j) * unit % PHASES
+                for i in range(-radius, radius + 1):
+                    used[py, (cx + i) * unit % PHASES] = True
+    return low, high
+
+
+@numba.njit(cache=True, nogil=True)
+def _centred_window(image, row, col, window):  # pragma: no cover - compiled
+    """Copy a window less its mean into `window`; its sum of squares, 0 where it is flat."""
+    side = window.shape[0]
+    level = np.float32(0.0)
+    for r in range(side):
+        for k in range(side):
+            level += image[row + r, col + k]
+    level /= side * side
+    norm = np.float32(0.0)
+    square = np.float32(0.0)
+    for r in range(side):
+        for k in range(side):
+            value = image[row + r, col + k] - level
+            window[r, k] = value
+            norm += value * value
+            square += image[row + r, col + k] ** 2
+    if norm <= np.float32(1e-10) * square:
+        norm = np.float32(0.0)
+    return norm
+
+
+@numba.njit(cache=True, nogil=True)
 def correlation_volume(
     first,
     first_ok,
@@ -213,16 +252,7 @@ def correlation_volume(
     for start in range(0, rows, STRIP):
         stop = min(start + STRIP, rows)
         used = np.zeros((PHASES, PHASES), np.bool_)
-        low, high = 1 << 30, -(1 << 30)
-        for y in range(start, stop):
-            for x in range(cols):
-                cy, cx = centre_y[y, x], centre_x[y, x]
-                low = min(low, (cy - radius) * unit // PHASES)
-                high = max(high, (cy + radius) * unit // PHASES)
-                for j in range(-radius, radius + 1):
-                    py = (cy + j) * unit % PHASES
-                    for i in range(-radius, radius + 1):
-                        used[py, (cx + i) * unit % PHASES] = True
+        low, high = _phases_in_use(centre_x[start:stop], centre_y[start:stop], unit, radius, used)
         top = inset + start - half + low
         height = (stop - start) + side + high - low
         # Padded on the right: the lanes beyond a window are read, with weight 0.
@@ -231,52 +261,30 @@ def correlation_volume(
         for y in range(start, stop):
             for x in range(cols):
                 row, col = inset + y - half, inset + x - half
-                tidy = clean[y, x]
+                whole = clean[y, x]
                 norm = np.float32(0.0)
                 mean = second_mean[inset + y, inset + x]
-                if tidy:
-                    level = np.float32(0.0)
-                    for r in range(side):
-                        for k in range(side):
-                            level += first[row + r, col + k]
-                    level /= side * side
-                    square = np.float32(0.0)
-                    for r in range(side):
-                        for k in range(side):
-                            value = first[row + r, col + k] - level
-                            window[r, k] = value
-                            norm += value * value
-                            square += first[row + r, col + k] ** 2
-                    if norm <= np.float32(1e-10) * square:
-                        norm = np.float32(0.0)
-                cy, cx = centre_y[y, x], centre_x[y, x]
+                if whole:
+                    norm = _centred_window(first, row, col, window)
                 entry = 0
                 for j in range(-radius, radius + 1):
-                    uy = (cy + j) * unit
+                    uy = (centre_y[y, x] + j) * unit
                     dy, py = uy // PHASES, uy % PHASES
                     for i in range(-radius, radius + 1):
-                        ux = (cx + i) * unit
+                        ux = (centre_x[y, x] + i) * unit
                         dx, px = ux // PHASES, ux % PHASES
                         image = table[py * PHASES + px]
-                        if tidy:
+                        if whole:
                             value = _ncc_clean(
                                 window, inside, norm, image, row + dy - top, col + dx, mean
                             )
                         else:
                             value = _ncc_masked(
-                                first,
-                                first_ok,
-                                row,
-                                col,
-                                image,
-                                second_ok,
-                                row + dy - top,
-                                col + dx,
-                                row + dy + (2 * py >= PHASES),
-                                col + dx + (2 * px >= PHASES),
-                                side,
-                                least,
-                            )
+                                first, first_ok, row, col, image, second_ok,
+                                row + dy - top, col + dx,
+                                row + dy + (2 * py >= PHASES), col + dx + (2 * px >= PHASES),
+                                side, least,
+                            )  # fmt: skip
                         volume[y, entry, x] = value
                         entry += 1
     return volume

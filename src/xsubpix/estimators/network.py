@@ -41,7 +41,7 @@ _BLUR, _ERROR_LENGTH = 16.0, 40.0
 _STRAIGHT = 0.1
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Network(Estimator):
     """A trained network, applied in sliding windows.
 
@@ -93,10 +93,10 @@ class Network(Estimator):
     many when that was too much; ``window=2048`` keeps it busier than the default.
     """
 
-    weights: str = dataclasses.field(kw_only=True)
-    window: int = dataclasses.field(default=512, kw_only=True)
-    ensemble: int = dataclasses.field(default=2, kw_only=True)
-    digest: str = dataclasses.field(default="", kw_only=True)
+    weights: str
+    window: int = 512
+    ensemble: int = 2
+    digest: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -118,12 +118,12 @@ class Network(Estimator):
 
     @property
     def card(self) -> Card:
-        """What the weights say of themselves."""
+        """Card of the weights: what they say of themselves."""
         return _card(self.weights, self.digest)
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """Of the model that comes with the package, or of the architecture."""
+        """Name of the model that comes with the package, or of the architecture."""
         return self.weights if self.weights in shipped_models() else self.card["architecture"]
 
     @property
@@ -210,12 +210,12 @@ class Network(Estimator):
     ) -> list[Estimate]:
         """Result at the pixels of each tile within its margin; nothing in the margin."""
         fields = [Estimate.missing(tile.shape, self.outputs) for tile in pre]
-        alike: dict[_Part, list[int]] = {}
+        tiles_of_part: dict[_Part, list[int]] = {}
         for k, (one, two) in enumerate(zip(pre, post, strict=True)):
             part = _part_with_data(np.isfinite(one) & np.isfinite(two), network.multiple, self.halo)
             if part is not None:
-                alike.setdefault(part, []).append(k)
-        for part, which in alike.items():
+                tiles_of_part.setdefault(part, []).append(k)
+        for part, which in tiles_of_part.items():
             one, two = (x[which][part.box.slices] for x in (pre, post))
             asked = part.asked.within(part.box)
             measured = _measure_all(network, device, one, two, asked, self.ensemble, self.digest)
@@ -230,17 +230,17 @@ class Network(Estimator):
         spread: np.ndarray,
         quality: np.ndarray,
         share: np.ndarray,
-        told: np.ndarray,
+        textured: np.ndarray,
     ) -> Estimate:
-        """What was measured, with its flags and sigma."""
+        """Estimate from what was measured, with its flags and sigma."""
         factor = float(self.card.get("calibration", {}).get("sigma", 1.0)) * _SIGMA_PER_SPREAD
         flags = np.zeros(dx.shape, np.uint8)
         reach = self.own_search
         flags[(np.abs(dx) > reach) | (np.abs(dy) > reach)] |= Flag.OUT_OF_RANGE
-        textured = told > 0
-        flags[~textured] |= Flag.LOW_TEXTURE
+        has_texture = textured > 0
+        flags[~has_texture] |= Flag.LOW_TEXTURE
         dx, dy, sigma = (
-            np.where(textured, v, np.float32(np.nan)) for v in (dx, dy, factor * spread)
+            np.where(has_texture, v, np.float32(np.nan)) for v in (dx, dy, factor * spread)
         )
         flags[sigma > _UNKNOWN] |= Flag.OUT_OF_RANGE
         flags[share < 0.5] = Flag.NODATA
@@ -292,7 +292,7 @@ def _loaded(weights: str, digest: str, device: str) -> FlowNetwork:
 
 @functools.lru_cache(maxsize=1)
 def _fast_bfloat16() -> bool:
-    """Whether this processor has instructions for bfloat16; without, it is slower."""
+    """Tell a processor with instructions for bfloat16; without, it is slower."""
     import torch
 
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -319,9 +319,9 @@ def _part_with_data(valid: np.ndarray, multiple: int, margin: int) -> _Part | No
     lines = [np.flatnonzero(valid.any(axis=1 - k)) for k in (0, 1)]
     if not lines[0].size:
         return None
-    whole = valid[tuple(slice(places[0], places[-1] + 1) for places in lines)]
-    for k, (n, places) in enumerate(zip(valid.shape, lines, strict=True)):
-        start, stop = int(places[0]), int(places[-1]) + 1
+    whole = valid[tuple(slice(with_data[0], with_data[-1] + 1) for with_data in lines)]
+    for k, (n, with_data) in enumerate(zip(valid.shape, lines, strict=True)):
+        start, stop = int(with_data[0]), int(with_data[-1]) + 1
         ends = np.moveaxis(whole, k, 0)
         if ends[0].mean() < _STRAIGHT:
             start = max(0, start - margin)
@@ -414,8 +414,8 @@ def _measure(
     beyond = (here.left, square.right - asked.right, here.top, square.bottom - asked.bottom)
     around = F.pad(flow, beyond, mode="replicate")
     back = warp_back(images[1][square.slices], around)
-    quality, told = _correlation(images[0][square.slices], back, both)
-    local = torch.cat((quality, _mean(both), told), 1)[here.slices]
+    quality, textured = _correlation(images[0][square.slices], back, both)
+    local = torch.cat((quality, _mean(both), textured), 1)[here.slices]
     return to_host(torch.cat((flow, spread, local), 1))
 
 
@@ -431,10 +431,10 @@ def _correlation(
     mean_one, mean_two = mean(one), mean(two)
     var_one = mean(one * one) - mean_one**2
     var_two = mean(two * two) - mean_two**2
-    told = (var_one > _FAINTEST) & (var_two > _FAINTEST)
+    textured = (var_one > _FAINTEST) & (var_two > _FAINTEST)
     scale = (var_one * var_two).clamp_min(_FAINTEST**2).sqrt()
     ncc = (mean(one * two) - mean_one * mean_two) / scale
-    return (ncc.clamp(0.0, 1.0) * told).to(one.dtype), told.to(one.dtype)
+    return (ncc.clamp(0.0, 1.0) * textured).to(one.dtype), textured.to(one.dtype)
 
 
 def _mean(values: torch.Tensor) -> torch.Tensor:

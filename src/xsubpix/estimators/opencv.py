@@ -38,7 +38,7 @@ _LEAST_RESIDUAL = 1e-3
 _LOOSEST = 2.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class OpticalFlow(Estimator):
     """Base of the OpenCV estimators.
 
@@ -177,10 +177,10 @@ class OpticalFlow(Estimator):
         flow = self._algorithm(cv2).calc(first, second, None)
         dx, dy = (np.array(flow[..., k], np.float32) for k in (0, 1))
         match = self._match(cv2, first, second, dx, dy, valid[box])
-        flags = np.where(match.told, np.uint8(0), Flag.LOW_TEXTURE).astype(np.uint8)
+        flags = np.where(match.textured, np.uint8(0), Flag.LOW_TEXTURE).astype(np.uint8)
         flags[~enough[box]] = Flag.NODATA
         for values in (dx, dy, match.sigma):
-            values[~match.told] = np.nan
+            values[~match.textured] = np.nan
         field.put(box, Estimate(dx, dy, match.sigma, match.quality, flags))
         return field
 
@@ -193,7 +193,7 @@ class OpticalFlow(Estimator):
         dy: np.ndarray,
         valid: np.ndarray,
     ) -> _Match:
-        """How well `first` and `second` moved back by the flow agree around each pixel."""
+        """Agreement of `first` with `second`, moved back by the flow, around each pixel."""
         rows, cols = np.indices(dx.shape, dtype=np.float32)
         moved = cv2.remap(
             second.astype(np.float32),
@@ -226,7 +226,7 @@ class OpticalFlow(Estimator):
 class _Match(NamedTuple):
     quality: np.ndarray
     sigma: np.ndarray  # pixels
-    told: np.ndarray  # where there is contrast
+    textured: np.ndarray  # where there is contrast
 
 
 def _sigma(yy: np.ndarray, yx: np.ndarray, xx: np.ndarray) -> np.ndarray:
@@ -237,7 +237,7 @@ def _sigma(yy: np.ndarray, yx: np.ndarray, xx: np.ndarray) -> np.ndarray:
     return np.sqrt((1.0 / low + 1.0 / high) / 2)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DeepFlow(OpticalFlow):
     """DeepFlow without matching (Weinzaepfel et al. 2013, as in OpenCV's contrib).
 
@@ -260,7 +260,7 @@ class DeepFlow(OpticalFlow):
         return cv2.optflow.createOptFlow_DeepFlow()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DIS(OpticalFlow):
     """Dense inverse search, tuned for accuracy (Kroeger et al. 2016, OpenCV).
 
@@ -289,7 +289,7 @@ class DIS(OpticalFlow):
         return method
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TVL1(OpticalFlow):
     """Total-variation flow with a robust data term (Zach et al. 2007, OpenCV's contrib).
 
@@ -314,9 +314,9 @@ class TVL1(OpticalFlow):
         return method
 
 
-def _at_least(places: np.ndarray, size: int) -> slice:
-    """The extent of `places`, made wide enough for an image pyramid, within `size`."""
-    start, stop = int(places[0]), int(places[-1]) + 1
+def _at_least(positions: np.ndarray, size: int) -> slice:
+    """The extent of `positions`, made wide enough for an image pyramid, within `size`."""
+    start, stop = int(positions[0]), int(positions[-1]) + 1
     lack = max(0, min(_SMALLEST, size) - (stop - start))
     start = max(0, min(start - lack // 2, size - (stop - start) - lack))
     return slice(start, max(stop, start + min(_SMALLEST, size)))

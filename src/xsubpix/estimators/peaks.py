@@ -161,7 +161,7 @@ def _settle(
     span = np.arange(-_RADIUS, _RADIUS + 1)
     bell = np.exp(-(span**2) / (2.0 * _SPREAD**2))
     prior = 1.0 / _STEP_SIGMA**2
-    loose = 1.0 / search**2
+    least_information = 1.0 / search**2
     for y in range(rows):
         for x in range(cols):
             own_x, own_y = dx[y, x], dy[y, x]
@@ -191,8 +191,8 @@ def _settle(
             sy = ((jxx + prior) * by - jxy * bx) / determinant
             out_x[y, x] = own_x + min(max(sx, -_STEP_BOUND), _STEP_BOUND)
             out_y[y, x] = own_y + min(max(sy, -_STEP_BOUND), _STEP_BOUND)
-            determinant = (jxx + loose) * (jyy + loose) - jxy * jxy
-            variance = (jxx + jyy + 2.0 * loose) / (2.0 * determinant)
+            determinant = (jxx + least_information) * (jyy + least_information) - jxy * jxy
+            variance = (jxx + jyy + 2.0 * least_information) / (2.0 * determinant)
             alone = _CALIBRATION * math.sqrt(variance)
             sigma[y, x] = alone / (1.0 + pooling * alone)
     return out_x, out_y, sigma

@@ -27,7 +27,7 @@ STEPS = 6
 TOLERANCE = 1e-2
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Phase(WindowEstimator):
     r"""Cross-correlation of Hann-tapered windows, after Guizar-Sicairos et al. (2008).
 
@@ -170,14 +170,14 @@ def _refined(
     fit = windows.refine(pair, rows, cols, start, search, STEPS, TOLERANCE)
     far = start.abs().amax(1) > pair.window // 4
     doubtful = (~whole | far | (fit.quality < DOUBTFUL) | ~fit.converged).nonzero()[:, 0]
-    lost = torch.zeros(n, dtype=torch.bool, device=pair.device)
+    by_chance = torch.zeros(n, dtype=torch.bool, device=pair.device)
     if doubtful.numel() and search > 0:
-        again, lost[doubtful] = _searched_again(
+        again, by_chance[doubtful] = _searched_again(
             pair, rows[doubtful], cols[doubtful], fit.select(doubtful), search
         )
         fit = fit.replaced(doubtful, again)
     at_rim = fit.shift.abs().amax(1) > search - 0.5
-    return outputs_of_fit(fit, at_rim | lost)
+    return outputs_of_fit(fit, at_rim | by_chance)
 
 
 def _searched_again(
@@ -197,7 +197,7 @@ def _searched_again(
     if near.numel():
         at = rows[near] + lead, cols[near] + lead
         context = spectrum.phase_peak(wide, *at, search, judge=True)
-        best = best.replaced(near, _held(pair, rows[near], cols[near], context.shift, search))
+        best = best.replaced(near, _kept_near(pair, rows[near], cols[near], context.shift, search))
         chance[near] &= context.chance
     for other in (own, far):
         apart = (other.shift - best.shift).square().sum(1)
@@ -208,7 +208,7 @@ def _searched_again(
     return best, chance
 
 
-def _held(
+def _kept_near(
     pair: Pair, rows: torch.Tensor, cols: torch.Tensor, start: torch.Tensor, search: int
 ) -> Fit:
     """Fits from a start that is known to a pixel; those that leave it stay there, as doubtful."""

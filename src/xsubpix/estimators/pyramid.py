@@ -45,7 +45,7 @@ MARGIN = 8
 AREA = 256
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CoarseToFine(Estimator):
     """Any estimator, with a first guess from coarser images.
 
@@ -80,28 +80,28 @@ class CoarseToFine(Estimator):
     of a tile depends on nothing but the tile, halo included.
     """
 
-    fine: Estimator = dataclasses.field(kw_only=True)
-    search: int = dataclasses.field(kw_only=True)
+    fine: Estimator
+    search: int
 
     def __post_init__(self) -> None:
         if not isinstance(self.fine, Estimator) or isinstance(self.fine, CoarseToFine):
             raise ModelError(f"fine={self.fine!r}: give an estimator that is not coarse to fine.")
         for name in ("step", "device"):
-            mine, own = getattr(self, name), getattr(self.fine, name)
-            if mine not in (own, getattr(Estimator, name)):
-                raise ModelError(f"{name}={mine!r}, but fine has {name}={own!r}: give it to fine.")
+            given, own = getattr(self, name), getattr(self.fine, name)
+            if given not in (own, getattr(Estimator, name)):
+                raise ModelError(f"{name}={given!r}, but fine has {name}={own!r}: give it to fine.")
             object.__setattr__(self, name, own)
         super().__post_init__()
         object.__setattr__(self, "search", whole_number("search", self.search, 1, 1024))
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """That of the fine estimator."""
+        """Name of the fine estimator."""
         return self.fine.name
 
     @property
     def description(self) -> str:  # type: ignore[override]
-        """That of the fine estimator, and how its first guess was found."""
+        """Description of the fine estimator, and of its first guess."""
         return f"{self.fine.description}; first guess coarse to fine, by phase correlation"
 
     @property
@@ -209,7 +209,7 @@ class _Guess:
     spacing: int  # of the nodes, pixels; the first lies in the middle of the first cell
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Level(Phase):
     """Phase correlation at as many nodes a side as asked for."""
 
@@ -246,8 +246,8 @@ def _next_guess(
     """Improve a guess with images reduced by `factor`."""
     size = pre.shape[0]
     # Centres of reduced pixels, in pixels.
-    place = factor * np.arange(size) + (factor - 1) / 2
-    dy, dx = (_interpolated(f, guess.spacing, place) for f in (guess.dy, guess.dx))
+    position = factor * np.arange(size) + (factor - 1) / 2
+    dy, dx = (_interpolated(f, guess.spacing, position) for f in (guess.dy, guess.dx))
     if np.any(dy) or np.any(dx):
         rows, cols = np.ogrid[:size, :size]
         post = sample_quintic(post, rows + dy / factor, cols + dx / factor, missing="nearest")
@@ -279,8 +279,8 @@ def _at_pixels(field: np.ndarray, guess: _Guess, inner: slice) -> np.ndarray:
     return _interpolated(field, guess.spacing, np.arange(inner.start, inner.stop))
 
 
-def _interpolated(field: np.ndarray, spacing: int, place: np.ndarray) -> np.ndarray:
-    """Linear between nodes, constant beyond; `place` serves as rows and as columns."""
-    at = (np.asarray(place, np.float64) + 0.5) / spacing - 0.5
+def _interpolated(field: np.ndarray, spacing: int, position: np.ndarray) -> np.ndarray:
+    """Linear between nodes, constant beyond; `position` serves as rows and as columns."""
+    at = (np.asarray(position, np.float64) + 0.5) / spacing - 0.5
     grid = np.meshgrid(at, at, indexing="ij")
     return ndimage.map_coordinates(field, grid, output=np.float32, order=1, mode="nearest")

@@ -257,7 +257,7 @@ def _soft(valid: torch.Tensor) -> torch.Tensor:
 
 
 def _two_dimensional(window: torch.Tensor, taper: torch.Tensor) -> torch.Tensor:
-    """Whether gradients (of pixels' differences) do not all point the same way."""
+    """Windows whose gradients (of pixels' differences) do not all point the same way."""
     # Every second pixel of every second row tells it as well.
     even = taper.numel() // 2 * 2
     here = window[:, :even:2, :even:2]
@@ -271,12 +271,12 @@ def _moved_taper(pair: Pair, shift: torch.Tensor) -> torch.Tensor:
     """The taper along one side, moved with the ground by `shift` (n,): shape (n, window)."""
     n = pair.window
     centre = _centre(pair)
-    place = torch.arange(n, device=pair.device) - centre - shift[:, None]
-    return torch.where(place.abs() < n / 2, torch.cos(torch.pi / n * place) ** 2, 0.0)
+    offset = torch.arange(n, device=pair.device) - centre - shift[:, None]
+    return torch.where(offset.abs() < n / 2, torch.cos(torch.pi / n * offset) ** 2, 0.0)
 
 
 def _centre(pair: Pair) -> float:
-    """Where a window's taper has its centre, pixels from its first."""
+    """Centre of a window's taper, pixels from its first."""
     # Even windows on odd steps, and odd ones on even, are half a pixel off their output.
     return (pair.window - 1) / 2 + 0.5 * ((pair.window + pair.step) % 2)
 
@@ -288,7 +288,7 @@ def _half_plane(x: torch.Tensor, frequencies: _Frequencies) -> torch.Tensor:
 
 
 def _amplitude_mask(power: torch.Tensor, mask: float) -> torch.Tensor:
-    """Where log10 of the amplitude is above `mask` times its mean, as 0 and 1 (f, n)."""
+    """Frequencies whose log10 amplitude is above `mask` times its mean, as 0 and 1 (f, n)."""
     level = power.log10()
     level -= level.amax(0)
     return (level > mask * level.mean(0)).float()

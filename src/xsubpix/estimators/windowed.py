@@ -23,7 +23,7 @@ __all__ = ["WindowEstimator", "outputs_of_fit"]
 TILE = 512
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class WindowEstimator(Estimator):
     """Base of the estimators that measure each output in one window of its own.
 
@@ -70,7 +70,7 @@ class WindowEstimator(Estimator):
 
     @property
     def tile(self) -> int:
-        """As many windows as are worked on together, in at most 512 pixels of image."""
+        """Outputs a tile side: windows worked on together, in at most 512 pixels of image."""
         return max(1, min(self.side_by_side // self.window, 512 // self.step))
 
     @property

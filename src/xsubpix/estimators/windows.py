@@ -71,8 +71,8 @@ class Pair:
         self.window = window
         centre = self.halo + (self.step - 1) / 2
         self.first = int(np.ceil(centre - window / 2))
-        place = np.arange(window) - (centre - self.first)
-        self.taper = torch.from_numpy(np.cos(np.pi * place / window) ** 2).float().to(self.device)
+        offset = np.arange(window) - (centre - self.first)
+        self.taper = torch.from_numpy(np.cos(np.pi * offset / window) ** 2).float().to(self.device)
 
     def with_window(self, window: int) -> Pair:
         """The same tiles, cut into windows of another size at the same points."""
@@ -188,7 +188,7 @@ LEAD = 1.5
 def by_chance(
     surface: torch.Tensor, best: torch.Tensor, window: int, lead: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Whether the best place does not stand out from the others, and their scatter.
+    """Matches whose best place does not stand out from the others, and their scatter.
 
     Of k independent normal values the largest leads the next by an exponential
     amount of mean ``1 / sqrt(2 ln k)`` standard deviations.
@@ -209,8 +209,8 @@ def by_chance(
     lag = torch.arange(width, device=surface.device) - width // 2
     # The best place and what overlaps it in detail do not count as rivals.
     near = max(2, window // 8)
-    mine = (lag - best[:, :1]).abs() <= near, (lag - best[:, 1:]).abs() <= near
-    others = ~(mine[0][:, :, None] & mine[1][:, None, :]) & torch.isfinite(surface)
+    near_best = (lag - best[:, :1]).abs() <= near, (lag - best[:, 1:]).abs() <= near
+    others = ~(near_best[0][:, :, None] & near_best[1][:, None, :]) & torch.isfinite(surface)
     count = others.sum((1, 2)).clamp_min(1)
     mean = torch.where(others, surface, 0.0).sum((1, 2)) / count
     spread = torch.where(others, (surface - mean[:, None, None]) ** 2, 0.0).sum((1, 2)) / count
