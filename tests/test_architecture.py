@@ -37,7 +37,6 @@ WITH_TORCH = {"networks", "training", "estimators", "devices", "kernels"}
 # Still standing from before, (importing, imported); to be empty when the house is built.
 KNOWN = {
     ("rupture.fault", "rupture.draw"),
-    ("training.report", "training.evaluate"),
     ("warp", "torch"),
 }
 

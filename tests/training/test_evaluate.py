@@ -8,7 +8,8 @@ import pytest
 from xsubpix.cli import main
 from xsubpix.errors import DataError, ModelError
 from xsubpix.training.cases import Case, Pair, Trace, null_cases, real_cases
-from xsubpix.training.evaluate import evaluate, model_method, zero_predictor
+from xsubpix.training.evaluate import evaluate
+from xsubpix.training.methods import model_method, zero_predictor
 from xsubpix.training.report import text_table, write_page
 from xsubpix.training.scores import Found, Tally
 

@@ -1,11 +1,8 @@
-"""Evaluation: every method on the same cases, scored alike, written as a page."""
+"""Evaluation: every method on the same cases, scored in the same way."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
-import functools
-import importlib.util
 import math
 import multiprocessing
 import os
@@ -13,167 +10,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from scipy import ndimage
 
-from ..errors import DataError, ModelError
+from ..errors import DataError
 from .cases import Case
-from .scores import Found, GroupScores, Tally
+from .methods import Method, model_method, zero_predictor
+from .report import write_page
+from .scores import Evaluation, Found, Tally, Worst
 
-__all__ = ["Evaluation", "Method", "Worst", "evaluate", "model_method", "zero_predictor"]
-
-#: From two images ``(h, w)`` to what was found.
-Method: TypeAlias = Callable[[np.ndarray, np.ndarray], Found]
-
-# Window correlators need not be run at every pixel for their errors to be known.
-_STEP = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Worst:
-    """One of the cases that a method was worst at."""
-
-    case: Case
-    found: Found
-    error: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """Scores of all methods.
-
-    Attributes
-    ----------
-    scores : dict
-        Method, then set, to its scores.
-    seconds : dict
-        Method to CPU seconds for a million pixels of input.
-    worst : list of Worst
-        Of the first method, the worst first.
-    border : int
-        Rows and columns left out, pixels.
-    counts : dict
-        Set to its number of cases.
-    """
-
-    scores: dict[str, dict[str, GroupScores]]
-    seconds: dict[str, float]
-    worst: list[Worst]
-    border: int
-    counts: dict[str, int]
-
-
-def zero_predictor(pre: np.ndarray, post: np.ndarray) -> Found:
-    """No displacement anywhere: what every method has to beat."""
-    rows, cols = (np.arange(n, dtype=float) for n in pre.shape)
-    still = np.zeros(pre.shape, np.float32)
-    return Found(rows, cols, still, still)
-
-
-def model_method(text: str) -> Method:
-    """A method by its name.
-
-    Parameters
-    ----------
-    text : str
-        What ``model=`` takes, then a colon and parameters, such as
-        ``cosi-corr:window=64,step=4``. Window correlators are run at every fourth
-        pixel unless `step` is given. Or a method of another package:
-        ``FILE.py:NAME``, where NAME in that file is a function without arguments
-        that returns a function of two images; this one returns the rows and the
-        columns of its values (1-D) and dy and dx there (2-D), pixels. It gets images
-        in which missing pixels have the nearest value.
-
-    Raises
-    ------
-    ModelError
-        Unknown model or parameter, or the file has no such function.
-    DataError
-        Parameters that cannot be read.
-    """
-    from ..estimators import create
-
-    path, _, function = text.partition(":")
-    if path.endswith(".py"):
-        method = _External(path, function)
-        method.load()
-        return method
-    name, options = _parsed(text)
-    if name in ("phase", "cosi-corr"):
-        options.setdefault("step", _STEP)
-    create(name, **options)
-    return _Model(name, tuple(options.items()))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Model:
-    """A model of this package."""
-
-    name: str
-    options: tuple[tuple[str, Any], ...]
-
-    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Found:
-        import xarray as xr
-
-        from ..correlate import correlate
-
-        options = dict(self.options)
-        # Rows downwards and no unit: displacement in pixels, north along the rows.
-        one, two = (xr.DataArray(i.astype(np.float32), dims=("y", "x")) for i in (pre, post))
-        disp = correlate(one, two, model=self.name, **options)
-        step = int(options.get("step", 1))
-        rows, cols = (step * np.arange(n) + (step - 1) / 2 for n in disp.east.shape)
-        sigma = disp.sigma.values
-        return Found(
-            rows,
-            cols,
-            disp.east.values,
-            disp.north.values,
-            sigma if np.isfinite(sigma).any() else None,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class _External:
-    """A method that a Python file makes; missing pixels are filled with the nearest value."""
-
-    path: str
-    name: str
-
-    def load(self) -> Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]]:
-        """The function of two images."""
-        try:
-            return _maker(self.path, self.name)()
-        except (OSError, ImportError, AttributeError, SyntaxError) as error:
-            raise ModelError(
-                f"{self.path}:{self.name}: {error}. Give FILE.py:NAME, NAME a function in it "
-                "without arguments that returns a function of two images."
-            ) from error
-
-    def __call__(self, pre: np.ndarray, post: np.ndarray) -> Found:
-        rows, cols, dy, dx = self.load()(*(_filled(image) for image in (pre, post)))
-        return Found(np.asarray(rows, float), np.asarray(cols, float), dx, dy)
-
-
-def _filled(image: np.ndarray) -> np.ndarray:
-    missing = ~np.isfinite(image)
-    if not missing.any() or missing.all():
-        return image
-    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
-    return np.asarray(image[tuple(nearest)])
-
-
-@functools.lru_cache(maxsize=32)
-def _maker(path: str, name: str) -> Callable[[], Any]:
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: Callable[[], Any] = getattr(module, name)
-    return found
+__all__ = ["Evaluation", "evaluate", "evaluate_models"]
 
 
 def evaluate(
@@ -246,6 +93,7 @@ def evaluate(
 
 
 def _checked(cases: Iterable[Case], border: int) -> Iterator[Case]:
+    """Pass cases on, or refuse one that is smaller than its border."""
     for case in cases:
         if min(case.pre.shape) <= 2 * border + 8:
             raise DataError(
@@ -281,6 +129,7 @@ def _measured(
 
 
 def _run_methods(methods: list[Method], pre: np.ndarray, post: np.ndarray) -> _Timed:
+    """Run methods on one pair: what each found and the CPU seconds that it took."""
     out = []
     for method in methods:
         start = time.process_time()
@@ -299,8 +148,6 @@ def evaluate_models(
     report: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Evaluate models by name and write the page; see :func:`evaluate` and :func:`write_page`."""
-    from .report import write_page
-
     methods = {_shown(model): model_method(model) for model in models}
     result = evaluate(methods, cases, border=border, workers=workers, report=report)
     if folder is not None:
@@ -309,26 +156,6 @@ def evaluate_models(
 
 
 def _shown(model: str) -> str:
-    """Name in the tables: of a file, what it is called."""
+    """Name of a model in the tables: the function's, if a Python file holds it."""
     path, _, function = model.partition(":")
     return function if path.endswith(".py") else model
-
-
-def _parsed(text: str) -> tuple[str, dict[str, Any]]:
-    name, _, rest = text.partition(":")
-    options: dict[str, Any] = {}
-    for part in filter(None, rest.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise DataError(f"{part!r} in {text!r}: give parameters as key=value.")
-        options[key] = _number(value)
-    return name, options
-
-
-def _number(text: str) -> object:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

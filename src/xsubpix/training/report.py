@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .evaluate import Evaluation
+from .scores import METRICS, Evaluation, Metric
 
 __all__ = ["table", "text_table", "write_page"]
 
-_HEAD = {
-    "mean": "mean",
-    "median": "median",
-    "near": "< 8 px",
-    "offset": "offset",
-    "rms": "RMS",
-    "missing": "missing",
-    "inside_68": "in 68 %",
-    "inside_95": "in 95 %",
-}
-
 
 def text_table(result: Evaluation) -> str:
-    """All sets as plain text, for a terminal."""
+    """Write the tables of all sets as plain text, for a terminal."""
     parts = []
     for group, count in result.counts.items():
         parts += ["", f"{group} ({count})", *table(_rows(result, group))]
@@ -36,7 +22,7 @@ def text_table(result: Evaluation) -> str:
 
 
 def table(rows: list[list[str]]) -> list[str]:
-    """A simple table of reStructuredText; the first row is its head."""
+    """Lay out a simple table of reStructuredText; the first row is its head."""
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     rule = "  ".join("=" * w for w in widths)
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
@@ -60,33 +46,7 @@ def write_page(result: Evaluation, folder: Path, name: str = "networks") -> Path
         Of the page.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    title = "Networks and correlators compared"
-    lines = [
-        title,
-        "=" * len(title),
-        "",
-        "Written by ``xsubpix evaluate``, not by hand. End-point errors in pixels over all values "
-        f"but a border of {result.border} px, the same for all methods; window correlators every "
-        "4 px. *offset* is the offset across the trace from stacked profiles, found over true "
-        "(lines fitted 2 to 24 px from the trace; offsets of 0.1 px or more); "
-        "*RMS* that of each component; *in 68 %* and *in 95 %* are the shares of errors within 1 "
-        "and 1.96 sigma; CPU seconds are for a million pixels, all processors together.",
-        "",
-    ]
-    for group, count in result.counts.items():
-        label = f"{group} ({count} pairs)".capitalize()
-        lines += [label, "-" * len(label), "", *table(_rows(result, group)), ""]
-        for heading, attribute in (
-            ("By distance from the trace", "by_distance"),
-            ("By size of the displacement", "by_size"),
-            ("By local correlation", "by_correlation"),
-            ("Mean sigma that a method states, by local correlation", "sigma_by_correlation"),
-            ("Offset across the trace, found over true, by the part fitted", "offset_by_fit"),
-            ("Offset across the trace within 24 px, found over true, by size", "offset_by_size"),
-        ):
-            rows = _class_rows(result, group, attribute)
-            if rows:
-                lines += [f"{heading}:", "", *table(rows), ""]
+    lines = _text(result)
     if _draw(result, folder / f"{name}_distance.png"):
         lines += [
             "Figures", "-------", "",
@@ -99,7 +59,7 @@ def write_page(result: Evaluation, folder: Path, name: str = "networks") -> Path
     page = folder / f"{name}.rst"
     page.write_text("\n".join(lines))
     values = {
-        method: {group: dataclasses.asdict(scores) for group, scores in groups.items()}
+        method: {group: scores.values for group, scores in groups.items()}
         for method, groups in result.scores.items()
     }
     (folder / f"{name}.json").write_text(
@@ -109,49 +69,78 @@ def write_page(result: Evaluation, folder: Path, name: str = "networks") -> Path
     return page
 
 
+def _text(result: Evaluation) -> list[str]:
+    """Lines of the page but for its figures."""
+    title = "Networks and correlators compared"
+    notes = "; ".join(metric.note for metric in METRICS if metric.note)
+    lines = [
+        title,
+        "=" * len(title),
+        "",
+        "Written by ``xsubpix evaluate``, not by hand. End-point errors in pixels over all values "
+        f"but a border of {result.border} px, the same for all methods; window correlators every "
+        f"4 px. {notes}; CPU seconds are for a million pixels, all processors together.",
+        "",
+    ]
+    for group, count in result.counts.items():
+        label = f"{group} ({count} pairs)".capitalize()
+        lines += [label, "-" * len(label), "", *table(_rows(result, group)), ""]
+        for metric in (m for m in METRICS if m.by_class):
+            rows = _class_rows(result, group, metric)
+            if rows:
+                lines += [f"{metric.heading}:", "", *table(rows), ""]
+    return lines
+
+
 def _rows(result: Evaluation, group: str) -> list[list[str]]:
-    rows = [["method", *_HEAD.values(), "CPU s"]]
+    """Table of the metrics that are one number."""
+    shown = [metric for metric in METRICS if not metric.by_class]
+    rows = [["method", *(metric.heading for metric in shown), "CPU s"]]
     for method, groups in result.scores.items():
-        scores = groups[group]
-        cells = [_cell(key, getattr(scores, key)) for key in _HEAD]
+        cells = [_cell(getattr(groups[group], m.name), percent=m.percent) for m in shown]
         rows.append([_shown(method), *cells, f"{result.seconds[method]:.1f}"])
     return _without_empty(rows)
 
 
-def _class_rows(result: Evaluation, group: str, attribute: str) -> list[list[str]]:
-    tables = {method: getattr(groups[group], attribute) for method, groups in result.scores.items()}
-    # A method without sigma has no classes of it, and no row.
-    tables = {method: values for method, values in tables.items() if values}
+def _class_rows(result: Evaluation, group: str, metric: Metric) -> list[list[str]]:
+    """Table of a metric that has one number for each class; nothing if no method has it."""
+    tables: dict[str, dict[str, float]] = {}
+    for method, groups in result.scores.items():
+        values = groups[group].values[metric.name]
+        # A method without sigma has no classes of it, and no row.
+        if isinstance(values, dict) and values:
+            tables[method] = values
     if not tables:
         return []
     classes = list(next(iter(tables.values())))
     rows = [["method", *classes]]
     for method, values in tables.items():
-        rows.append([_shown(method), *(_cell("mean", values.get(c, math.nan)) for c in classes)])
+        cells = [_cell(values.get(c, math.nan), percent=metric.percent) for c in classes]
+        rows.append([_shown(method), *cells])
     rows = _without_empty(rows)
     return rows if len(rows[0]) > 2 else []
 
 
 def _without_empty(rows: list[list[str]]) -> list[list[str]]:
-    """Without the columns in which no method has a value."""
+    """Leave out the columns in which no method has a value."""
     kept = [0] + [k for k in range(1, len(rows[0])) if any(row[k] != "–" for row in rows[1:])]
     return [[row[k] for k in kept] for row in rows]
 
 
 def _shown(method: str) -> str:
-    """A file of weights by its name alone."""
+    """Name of a method: of a file of weights, its name alone."""
     return Path(method).stem if method.endswith(".safetensors") else method
 
 
-def _cell(key: str, value: float) -> str:
+def _cell(value: float, *, percent: bool) -> str:
+    """Number as it is shown; a dash for none."""
     if not math.isfinite(value):
         return "–"
-    if key in ("missing", "inside_68", "inside_95"):
-        return f"{100 * value:.1f} %"
-    return f"{value:.3f}"
+    return f"{100 * value:.1f} %" if percent else f"{value:.3f}"
 
 
 def _rounded(values: object) -> object:
+    """Round all numbers of nested tables to five digits, for JSON; None for what is not one."""
     if isinstance(values, dict):
         return {key: _rounded(value) for key, value in values.items()}
     if isinstance(values, float):
@@ -160,6 +149,7 @@ def _rounded(values: object) -> object:
 
 
 def _draw(result: Evaluation, path: Path) -> bool:
+    """Draw the error by distance from the trace; False where matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -185,6 +175,7 @@ def _draw(result: Evaluation, path: Path) -> bool:
 
 
 def _draw_worst(result: Evaluation, path: Path) -> None:
+    """Draw the worst cases of the first method: images, truth, result and error."""
     from matplotlib.figure import Figure
     from PIL import Image
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import ndimage
 
 from .cases import Case
 
-__all__ = ["DISTANCES", "Found", "GroupScores", "Tally"]
+__all__ = [
+    "METRICS", "Collected", "Evaluation", "Found", "GroupScores", "Metric", "Tally", "Worst",
+]  # fmt: skip
 
 #: Edges of the classes of distance from the trace, pixels.
 DISTANCES = (0, 2, 4, 8, 16, 32, math.inf)
@@ -28,12 +31,12 @@ _SMALLEST_OFFSET = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A method's result for a case, on a grid of places.
+    """A method's result for a case, on a grid of rows and columns.
 
     Attributes
     ----------
     rows, cols : numpy.ndarray
-        Places of the values, 1-D, input pixels.
+        Rows and columns of the values, 1-D, input pixels.
     dx, dy : numpy.ndarray
         Shape ``(len(rows), len(cols))``, pixels; NaN where nothing was found.
     sigma : numpy.ndarray or None
@@ -48,47 +51,218 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class GroupScores:
-    """Scores of one method on one set; pixels.
+class Collected:
+    """All that one method found on the cases of one set, one value a pixel.
 
     Attributes
     ----------
-    mean, median : float
-        Of the end-point error; `mean` over all values, `median` too.
-    near : float
-        Mean within 8 px of the trace.
-    rms : float
-        Root mean square of each component's error.
-    missing : float
-        Share of places without a value.
-    by_distance, by_correlation, by_size : dict
-        Class to mean end-point error.
-    offset : float
-        Mean ratio of the offset found to the true one, by stacked profiles, the
-        lines fitted within 24 px of the trace.
-    offset_by_fit, offset_by_size : dict
-        The same by what part of the profiles is fitted, and (within 24 px) by the
-        displacement's size.
-    sigma_by_correlation : dict
-        Class to mean sigma; empty without sigma.
-    inside_68, inside_95 : float
-        Share of components' errors within 1 and 1.96 sigma; NaN without sigma.
+    error, distance, correlation : numpy.ndarray of float32
+        Where there is a result: end-point error and distance from the trace (infinite
+        where there is none), pixels; local correlation of the images.
+    sigma : numpy.ndarray of float32
+        At the same pixels; empty without sigma.
+    ratio : numpy.ndarray of float32
+        Error of each component over sigma; empty without sigma.
+    sizes : dict
+        Size of the displacement to the mean errors of the cases of that size, pixels.
+    squares, missing : list of float
+        Mean square of each component's error, and share of pixels without a value,
+        of every case.
+    offsets : dict
+        Part of the profiles that is fitted, to the size and the offset found over
+        true of every case that has one.
     """
 
-    mean: float
-    median: float
-    near: float
-    rms: float
-    missing: float
-    by_distance: dict[str, float]
-    by_correlation: dict[str, float]
-    by_size: dict[str, float]
-    offset: float
-    offset_by_fit: dict[str, float]
-    offset_by_size: dict[str, float]
-    sigma_by_correlation: dict[str, float]
-    inside_68: float
-    inside_95: float
+    error: np.ndarray
+    distance: np.ndarray
+    correlation: np.ndarray
+    sigma: np.ndarray
+    ratio: np.ndarray
+    sizes: dict[str, list[float]]
+    squares: list[float]
+    missing: list[float]
+    offsets: dict[tuple[float, float], list[tuple[str, float]]]
+
+    def offset_ratios(self, fit: tuple[float, float] = FITS[0]) -> dict[str, list[float]]:
+        """Offsets found over true of one part of the profiles, by size of the displacement."""
+        found: dict[str, list[float]] = {}
+        for size, ratio in self.offsets[fit]:
+            found.setdefault(size, []).append(ratio)
+        return found
+
+    def share_within(self, factor: float) -> float:
+        """Share of the components' errors within so many sigma; NaN without sigma."""
+        known = np.isfinite(self.ratio)
+        return float((self.ratio[known] <= factor).mean()) if known.any() else math.nan
+
+
+#: A number, or one for each class.
+Score: TypeAlias = float | dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One score of a method on a set: how it is computed, and how a page shows it.
+
+    Attributes
+    ----------
+    name : str
+        Key of the score; attribute of :class:`GroupScores`.
+    heading : str
+        Of its column; of its table where it has one number for each class.
+    measure : callable
+        From :class:`Collected` to a number, or to a dict with one for each class.
+    by_class : bool
+        Whether it has one number for each class, and a table of its own.
+    percent : bool
+        Whether it is shown in per cent.
+    note : str
+        What a reader of the page must know of it.
+    """
+
+    name: str
+    heading: str
+    measure: Callable[[Collected], Score]
+    by_class: bool = False
+    percent: bool = False
+    note: str = ""
+
+
+#: All scores, in the order of the page. A new one is one entry here.
+METRICS: tuple[Metric, ...] = (
+    Metric("mean", "mean", lambda c: float(c.error.mean())),
+    Metric("median", "median", lambda c: float(np.median(c.error))),
+    Metric("near", "< 8 px", lambda c: _mean(c.error[c.distance < 8])),
+    Metric(
+        "offset",
+        "offset",
+        lambda c: _mean([value for _, value in c.offsets[FITS[0]]]),
+        note="*offset* is the offset across the trace from stacked profiles, found over true "
+        "(lines fitted 2 to 24 px from the trace; offsets of 0.1 px or more)",
+    ),
+    Metric(
+        "rms",
+        "RMS",
+        lambda c: math.sqrt(float(np.mean(c.squares))),
+        note="*RMS* that of each component",
+    ),
+    Metric("missing", "missing", lambda c: float(np.mean(c.missing)), percent=True),
+    Metric(
+        "inside_68",
+        "in 68 %",
+        lambda c: c.share_within(1.0),
+        percent=True,
+        note="*in 68 %* and *in 95 %* are the shares of errors within 1 and 1.96 sigma",
+    ),
+    Metric("inside_95", "in 95 %", lambda c: c.share_within(1.96), percent=True),
+    Metric(
+        "by_distance",
+        "By distance from the trace",
+        lambda c: _by_class(c.error, c.distance, DISTANCES, "{0:g}-{1:g} px"),
+        by_class=True,
+    ),
+    Metric(
+        "by_size",
+        "By size of the displacement",
+        lambda c: {size: float(np.mean(errors)) for size, errors in sorted(c.sizes.items())},
+        by_class=True,
+    ),
+    Metric(
+        "by_correlation",
+        "By local correlation",
+        lambda c: _by_class(c.error, c.correlation, CORRELATIONS, "{0:g}-{1:g}"),
+        by_class=True,
+    ),
+    Metric(
+        "sigma_by_correlation",
+        "Mean sigma that a method states, by local correlation",
+        lambda c: _sigma_by_correlation(c),
+        by_class=True,
+    ),
+    Metric(
+        "offset_by_fit",
+        "Offset across the trace, found over true, by the part fitted",
+        lambda c: {
+            f"{first:g}-{last:g} px": _mean([value for _, value in ratios])
+            for (first, last), ratios in c.offsets.items()
+        },
+        by_class=True,
+    ),
+    Metric(
+        "offset_by_size",
+        "Offset across the trace within 24 px, found over true, by size",
+        lambda c: {
+            size: _mean(ratios)
+            for size, ratios in sorted(c.offset_ratios().items(), key=lambda item: float(item[0]))
+        },
+        by_class=True,
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupScores:
+    """Scores of one method on one set: an attribute for each of :data:`METRICS`.
+
+    Errors are end-point errors in pixels, means over all pixels of a set.
+
+    Attributes
+    ----------
+    values : dict
+        Name of the metric to its score: a number, or a dict from class to number.
+    """
+
+    values: dict[str, Score]
+
+    def __getattr__(self, name: str) -> Any:
+        """One score by its name."""
+        # Copies and pickles ask before there are any values.
+        values = self.__dict__.get("values", {})
+        if name not in values:
+            raise AttributeError(f"no score {name!r}; there are {', '.join(values)}")
+        return values[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class Worst:
+    """One of the cases that a method was worst at.
+
+    Attributes
+    ----------
+    case : Case
+    found : Found
+    error : float
+        Mean end-point error, pixels.
+    """
+
+    case: Case
+    found: Found
+    error: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Scores of all methods.
+
+    Attributes
+    ----------
+    scores : dict
+        Method, then set, to its scores.
+    seconds : dict
+        Method to CPU seconds for a million pixels of input.
+    worst : list of Worst
+        Of the first method, the worst first.
+    border : int
+        Rows and columns left out, pixels.
+    counts : dict
+        Set to its number of cases.
+    """
+
+    scores: dict[str, dict[str, GroupScores]]
+    seconds: dict[str, float]
+    worst: list[Worst]
+    border: int
+    counts: dict[str, int]
 
 
 class Tally:
@@ -114,7 +288,7 @@ class Tally:
         self._sigmas: list[np.ndarray] = []
 
     def add(self, case: Case, found: Found, correlation: np.ndarray) -> float:
-        """Take in a result; the mean end-point error of this case."""
+        """Take in a result and return the mean end-point error of its case, pixels."""
         height, width = case.pre.shape
         keep_rows = (found.rows >= self.border) & (found.rows <= height - 1 - self.border)
         keep_cols = (found.cols >= self.border) & (found.cols <= width - 1 - self.border)
@@ -153,43 +327,33 @@ class Tally:
         return float(error.mean())
 
     def scores(self) -> GroupScores:
-        """All scores of what was taken in."""
-        error = np.concatenate(self._errors)
-        distance = np.concatenate(self._distances)
-        correlation = np.concatenate(self._correlations)
-        ratio = np.concatenate(self._ratios) if self._ratios else np.array([np.nan])
-        told = np.isfinite(ratio)
-        near = self._offsets[FITS[0]]
-        return GroupScores(
-            mean=float(error.mean()),
-            median=float(np.median(error)),
-            near=_mean(error[distance < 8]),
-            rms=math.sqrt(float(np.mean(self._squares))),
-            missing=float(np.mean(self._missing)),
-            by_distance=_classes(error, distance, DISTANCES, "{0:g}-{1:g} px"),
-            by_correlation=_classes(error, correlation, CORRELATIONS, "{0:g}-{1:g}"),
-            by_size={size: float(np.mean(v)) for size, v in sorted(self._sizes.items())},
-            offset=_mean(np.array([value for _, value in near])),
-            offset_by_fit={
-                f"{first:g}-{last:g} px": _mean(np.array([value for _, value in values]))
-                for (first, last), values in self._offsets.items()
-            },
-            offset_by_size={
-                size: _mean(np.array([value for s, value in near if s == size]))
-                for size in sorted({s for s, _ in near}, key=float)
-            },
-            sigma_by_correlation=self._told(correlation),
-            inside_68=float((ratio[told] <= 1).mean()) if told.any() else math.nan,
-            inside_95=float((ratio[told] <= 1.96).mean()) if told.any() else math.nan,
+        """Compute all scores of what was taken in."""
+        collected = Collected(
+            error=_joined(self._errors),
+            distance=_joined(self._distances),
+            correlation=_joined(self._correlations),
+            sigma=_joined(self._sigmas),
+            ratio=_joined(self._ratios),
+            sizes=self._sizes,
+            squares=self._squares,
+            missing=self._missing,
+            offsets=self._offsets,
         )
+        return GroupScores({metric.name: metric.measure(collected) for metric in METRICS})
 
-    def _told(self, correlation: np.ndarray) -> dict[str, float]:
-        """Mean sigma by class of correlation."""
-        if not self._sigmas:
-            return {}
-        sigma = np.concatenate(self._sigmas)
-        told = np.isfinite(sigma)
-        return _classes(sigma[told], correlation[told], CORRELATIONS, "{0:g}-{1:g}")
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Arrays one after the other; an empty one of none."""
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _sigma_by_correlation(collected: Collected) -> dict[str, float]:
+    """Mean sigma by class of correlation; nothing without sigma."""
+    if not collected.sigma.size:
+        return {}
+    known = np.isfinite(collected.sigma)
+    values = collected.sigma[known], collected.correlation[known]
+    return _by_class(*values, CORRELATIONS, "{0:g}-{1:g}")
 
 
 def _ratio(wrong: np.ndarray, sigma: np.ndarray) -> np.ndarray:
@@ -227,15 +391,16 @@ def _offset_ratio(
     return float(offsets[1] / offsets[0])
 
 
-def _classes(
+def _by_class(
     error: np.ndarray, values: np.ndarray, edges: Iterable[float], label: str
 ) -> dict[str, float]:
-    edges = list(edges)
+    """Mean error where the values lie between neighbouring edges, by the label of both."""
     return {
         label.format(low, high): _mean(error[(values >= low) & (values < high)])
         for low, high in itertools.pairwise(edges)
     }
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else math.nan
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    """Mean of numbers; NaN of none."""
+    return float(np.mean(values)) if len(values) else math.nan
