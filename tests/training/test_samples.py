@@ -119,7 +119,7 @@ def test_a_rupture_has_its_offset():
     """Offsets drawn and offsets seen must be the same ones."""
     rupture = Rupture(
         32, 32, strike=0.0, motion=0.0, wave=0.0, length=50.0, phase=0.0, offset=1.5,
-        zone=0.0, decay=np.inf, middle=0.0, half=np.inf,
+        zone=0.0, decay=np.inf, centre=0.0, half=np.inf,
     )  # fmt: skip
     post, flow = put_rupture(np.ones((64, 64), np.float32), np.zeros((2, 64, 64), "f4"), rupture)
     np.testing.assert_allclose(flow[0, 40] - flow[0, 20], 1.5)

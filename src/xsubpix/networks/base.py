@@ -1,4 +1,4 @@
-"""What all networks have in common: tensors in, flows and their spread out."""
+"""Base of all networks: tensors in, flows and their spread out."""
 
 from __future__ import annotations
 

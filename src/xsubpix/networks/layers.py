@@ -46,5 +46,5 @@ def initialise(network: nn.Module) -> None:
 
 
 def concat(*parts: torch.Tensor) -> torch.Tensor:
-    """Along the channels."""
+    """Join tensors along the channels."""
     return torch.cat(parts, 1)

@@ -2,7 +2,7 @@
 
 An image is brought to local mean 0 and local deviation 1, so that what a
 network sees does not change when the image is multiplied or offset, nor when
-haze or relief changes both slowly from place to place::
+haze or relief changes both slowly over the image::
 
     z = (I - mean) / sqrt(var + 0.04 wide + tiny)
 
@@ -52,7 +52,7 @@ def normalise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     Notes
     -----
     The mean of each image is subtracted, and its deviation divided out, before
-    anything else, so that counts of 1e-6 and of 1e6 are alike and an offset of any
+    anything else, so that counts of 1e-6 and of 1e6 give the same and an offset of any
     size costs no digits. Both are sums in double precision, as running sums are.
     """
     image = images[:, None]
@@ -116,8 +116,8 @@ def _share(valid: torch.Tensor, side: int, whole: bool) -> torch.Tensor:
 
 def _line(ones: torch.Tensor, side: int, dim: int) -> torch.Tensor:
     n = ones.shape[dim]
-    place = torch.arange(n, device=ones.device)
-    first, last = (place - side // 2).clamp_min(0), (place + side // 2).clamp_max(n - 1)
+    index = torch.arange(n, device=ones.device)
+    first, last = (index - side // 2).clamp_min(0), (index + side // 2).clamp_max(n - 1)
     return ((last - first + 1).float() / side).view(ones.shape)
 
 

@@ -1,4 +1,4 @@
-"""What methods are judged on: pairs of images whose displacement is known."""
+"""Cases that methods are judged on: pairs of images whose displacement is known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JUMPS = (0.3, 1.0, 3.0)
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-    """Where a rupture reaches the surface.
+    """Trace of a rupture at the surface, as fields of distance and direction.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Trace:
     along : numpy.ndarray of float32
         Shape ``(2, h, w)``: unit vector (x, y) of the trace where it is nearest.
     inside : numpy.ndarray of bool
-        Shape ``(h, w)``: the nearest place is not an end of the trace.
+        Shape ``(h, w)``: the nearest point of the trace is not one of its ends.
     """
 
     distance: np.ndarray
@@ -86,7 +86,7 @@ class Case:
     flow : numpy.ndarray of float32
         Shape ``(2, h, w)``: dx and dy, pixels.
     size : str
-        Of the displacement: a scaling factor or a jump.
+        Size of the displacement: a scaling factor or a jump.
     trace : Trace or None
         None where there is no rupture.
     """
@@ -125,13 +125,13 @@ def database_cases(
     Parameters
     ----------
     path : str or path
-        Of the store.
+        Path of the store.
     samples : int
         How many; all, if there are fewer.
     side : int
-        Of the middle of frames that is used, pixels.
+        Side of the central square of a frame that is used, pixels.
     seed : int
-        Of the choice.
+        Seed of the choice.
     """
     from ..database import database_table, read_fault
     from .samples import DatabaseFrames
@@ -186,11 +186,11 @@ class Pair:
     tilt: np.ndarray | None = None
 
     def misregistration(self) -> np.ndarray:
-        """Where the ground of `pre` lies in `post`, shape ``(2, h, w)``: dx and dy, pixels.
+        """Measure how `post` lies on `pre`, shape ``(2, h, w)``: dx and dy, pixels.
 
         The shift of the whole image, by
         :func:`xsubpix.database.registration.measure_misregistration`, and the tilt. It
-        is part of the truth, for all methods alike: what they find of it is no error.
+        is part of the truth for all methods: what they find of it is no error.
         """
         shift = _field(self.name, self.pre, self.post, degree=0)
         return shift if self.tilt is None else shift + self.tilt
@@ -244,17 +244,17 @@ def pairs_in(folder: str | os.PathLike[str]) -> tuple[list[Pair], list[Pair]]:
 
     folder = Path(folder)
     dates = []
-    for place, bands in (("nanjing", (4, 5, 3)), ("taizhou", (4, 5))):
-        files = sorted((folder / "two_dates").glob(f"{place}_*.tif"))
+    for town, bands in (("nanjing", (4, 5, 3)), ("taizhou", (4, 5))):
+        files = sorted((folder / "two_dates").glob(f"{town}_*.tif"))
         if len(files) != 2:
             continue
         images = []
         for file in files:
             with rasterio.open(file) as source:
-                images.append(_middle(source.read().astype(np.float32), 512))
-        tilt = _tilt(place, *images)
+                images.append(_central_square(source.read().astype(np.float32), 512))
+        tilt = _tilt(town, *images)
         dates += [
-            Pair(f"{place} band {band}", images[0][band - 1], images[1][band - 1], tilt)
+            Pair(f"{town} band {band}", images[0][band - 1], images[1][band - 1], tilt)
             for band in bands
         ]
     acquisitions = []
@@ -286,7 +286,7 @@ def real_cases(
     jumps : sequence of float
         Largest offset across the trace, pixels: twice the largest displacement.
     seed : int
-        Of the ruptures.
+        Seed of the ruptures.
     """
     import xarray as xr
 
@@ -337,7 +337,7 @@ def null_cases(group: str, pairs: Sequence[Pair]) -> Iterator[Case]:
         yield Case(group, pair.name, pair.pre, pair.post, pair.misregistration(), "0", None)
 
 
-def _middle(image: np.ndarray, side: int) -> np.ndarray:
-    """Square from the middle of the last two axes."""
+def _central_square(image: np.ndarray, side: int) -> np.ndarray:
+    """Cut the central square out of the last two axes."""
     top, left = ((n - min(side, n)) // 2 for n in image.shape[-2:])
     return image[..., top : top + side, left : left + side]

@@ -1,4 +1,4 @@
-"""What a training run is asked to be, from a TOML file."""
+"""Configuration of a training run, from a TOML file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Source:
     Parameters
     ----------
     path : str
-        Of a database (``xsubpix database build``).
+        Path of a database (``xsubpix database build``).
     share : float
         How often it is drawn from, in any unit.
     """
@@ -54,17 +54,17 @@ class TrainConfig:
     crop : int
         Side of a sample, pixels.
     seed : int
-        Of samples and first weights.
+        Seed of samples and first weights.
     learning_rate, weight_decay, warmup, clip : float
         AdamW; the rate rises linearly over `warmup` steps and falls as a
         cosine to a hundredth. Gradients are clipped to the norm `clip`.
     decay, spread_weight, near_weight, gain_weight : float
         See :func:`xsubpix.training.losses.flow_loss`.
     large_odds : float
-        Frames are seen at their factor f with odds ``f ** large_odds``: 0 is all
-        alike, more prefers large displacements.
+        Frames are seen at their factor f with odds ``f ** large_odds``: 0 makes
+        them equal, more prefers large displacements.
     average : float
-        Of the exponential moving average of the weights, which is what is
+        Decay of the exponential moving average of the weights, which is what is
         validated and kept.
     validate_every, validation_frames : int
         Steps between validations, and frames of each store that they see.
@@ -165,7 +165,7 @@ class TrainConfig:
         return cls.from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return the settings as a table for JSON."""
         return dataclasses.asdict(self)
 
     def digest(self) -> str:

@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""Losses that training minimises."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def end_point_error(flow: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def gain_error(flow: torch.Tensor, target: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """How much smaller or larger than the truth a flow's changes are.
+    """Measure how much smaller or larger than the truth a flow's changes are.
 
     In squares of 32, 64 and 128 px: the size of the slope of the line of error
     on truth, both less their means there. Whoever lowers the error of single

@@ -38,12 +38,12 @@ def write_page(result: Evaluation, folder: Path, name: str = "networks") -> Path
     folder : pathlib.Path
         Made when absent.
     name : str
-        Of the files.
+        Name of the files.
 
     Returns
     -------
     pathlib.Path
-        Of the page.
+        Path of the page.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = _text(result)

@@ -25,16 +25,16 @@ _STEPS = 4
 class Rupture:
     """A shear across a wavy line.
 
-    With s the distance from the trace and t the place along it, the
+    With s the distance from the trace and t the length along it, the
     displacement is ``offset / 2 * g(s) * exp(-|s| / decay)`` in the direction
     `motion`, where g is the sign of s, or ``tanh(s / zone)`` where the offset is
-    spread over a zone; it tapers as ``sqrt(1 - ((t - middle) / half)^2)`` to
+    spread over a zone; it tapers as ``sqrt(1 - ((t - centre) / half)^2)`` to
     the ends of the rupture.
 
     Parameters
     ----------
     col, row : float
-        A place on the trace, pixels.
+        A point of the trace, pixels.
     strike, motion : float
         Directions of the trace and of the ground on its right, radians from
         the columns' axis to the rows'.
@@ -45,8 +45,8 @@ class Rupture:
     zone, decay : float
         Half-width of the fault zone (0: sharp) and distance over which the
         displacement falls off, pixels.
-    middle, half : float
-        Of the rupture along its trace, pixels; `half` may be infinite.
+    centre, half : float
+        Centre and half length of the rupture along its trace, pixels; `half` may be infinite.
     """
 
     col: float
@@ -59,7 +59,7 @@ class Rupture:
     offset: float
     zone: float
     decay: float
-    middle: float
+    centre: float
     half: float
 
     def at(self, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +71,7 @@ class Rupture:
         side = np.tanh(across / self.zone) if self.zone > 0 else np.where(across < 0, -1.0, 1.0)
         size = 0.5 * self.offset * side * np.exp(-np.abs(across) / self.decay)
         if math.isfinite(self.half):
-            size = size * np.sqrt(np.clip(1 - ((along - self.middle) / self.half) ** 2, 0, None))
+            size = size * np.sqrt(np.clip(1 - ((along - self.centre) / self.half) ** 2, 0, None))
         return size * math.cos(self.motion), size * math.sin(self.motion)
 
 
@@ -86,7 +86,7 @@ def draw_rupture(rng: np.random.Generator, side: int) -> Rupture:
     ----------
     rng : numpy.random.Generator
     side : int
-        Of the square, pixels.
+        Side of the square, pixels.
     """
     col, row = rng.uniform(0.25, 0.75, 2) * side
     strike = rng.uniform(0, 2 * math.pi)
@@ -103,7 +103,7 @@ def draw_rupture(rng: np.random.Generator, side: int) -> Rupture:
         offset=math.exp(rng.uniform(math.log(0.1), math.log(4.0))),
         zone=float(rng.uniform(0.5, 6.0)) if spread else 0.0,
         decay=math.exp(rng.uniform(math.log(30.0), math.log(3000.0))),
-        middle=float(rng.normal(0, 0.25) * side),
+        centre=float(rng.normal(0, 0.25) * side),
         half=float(rng.uniform(0.3, 1.0) * side) if ends else math.inf,
     )
 

@@ -1,4 +1,4 @@
-"""Samples for training: crops of frames, turned, flipped and aged.
+"""Samples for training: crops of frames, turned, flipped and augmented.
 
 Every sample follows from a seed and its number alone, so that training can
 stop and go on, on one process or on many, and sees the same samples.
@@ -53,10 +53,10 @@ Sample = Frame
 
 
 class Frames(Protocol):
-    """Where samples are cut from."""
+    """Source that samples are cut from."""
 
     def __len__(self) -> int:
-        """How many frames there are."""
+        """Number of frames."""
 
     def draw(self, index: int, rng: np.random.Generator) -> Frame:
         """One frame; what of it is random comes from `rng`."""
@@ -68,7 +68,7 @@ class DatabaseFrames:
     Parameters
     ----------
     path : str
-        Of the store.
+        Path of the store.
     split : str
         ``"train"``, ``"validation"`` or ``"test"``.
     memory : float
@@ -88,7 +88,7 @@ class DatabaseFrames:
         self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def __len__(self) -> int:
-        """How many frames there are."""
+        """Number of frames."""
         from ..database.store import open_array
 
         return int(open_array(self.path, self.split, "pre").shape[0])
@@ -134,7 +134,7 @@ class DatabaseFrames:
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What is done to samples beyond what the frames show.
+    """Changes made to samples beyond what the frames show.
 
     Parameters
     ----------
@@ -218,19 +218,19 @@ def draw_sample(
     """
     frame = frames.draw(int(rng.integers(len(frames))), rng)
     reach = augmentation.shift
-    room = [n - crop - 2 * reach for n in frame.pre.shape]
-    if min(room) < 0:
+    spare = [n - crop - 2 * reach for n in frame.pre.shape]
+    if min(spare) < 0:
         raise DataError(
             f"frames of {frame.pre.shape[0]} x {frame.pre.shape[1]} pixels, but crop={crop} and "
             f"shift={reach} need {crop + 2 * reach}: give a smaller crop or larger frames."
         )
-    row, col = (reach + int(rng.integers(n + 1)) for n in room)
+    row, col = (reach + int(rng.integers(n + 1)) for n in spare)
     down, right = 0, 0
     if rng.random() < 0.5:
         down, right = (int(v) for v in rng.integers(-reach, reach + 1, 2))
     # Nothing is drawn where it is not asked for: older runs keep their samples.
     if augmentation.unmatched and rng.random() < augmentation.unmatched:
-        down, right = _elsewhere(rng, (row, col), room, reach)
+        down, right = _elsewhere(rng, (row, col), spare, reach)
     pre = frame.pre[row : row + crop, col : col + crop]
     post = frame.post[row + down : row + down + crop, col + right : col + right + crop]
     flow = frame.flow[:, row : row + crop, col : col + crop] - np.array(
@@ -239,11 +239,11 @@ def draw_sample(
     if augmentation.rupture and rng.random() < augmentation.rupture:
         post, flow = put_rupture(post, flow, draw_rupture(rng, crop))
     sample = symmetry(Sample(pre, post, flow), int(rng.integers(8)))
-    return _aged(sample, rng, augmentation)
+    return _augmented(sample, rng, augmentation)
 
 
 def _elsewhere(
-    rng: np.random.Generator, place: tuple[int, int], room: list[int], reach: int
+    rng: np.random.Generator, corner: tuple[int, int], spare: list[int], reach: int
 ) -> tuple[int, int]:
     """Rows and columns to a crop of the same frame that is beyond what can be found.
 
@@ -251,13 +251,13 @@ def _elsewhere(
     """
     near = rng.random() < 0.5
     for _ in range(100):
-        other = [reach + int(rng.integers(n + 1)) for n in room]
+        other = [reach + int(rng.integers(n + 1)) for n in spare]
         if near:
             other = [
                 int(np.clip(at + rng.integers(-64, 65), reach, n + reach))
-                for at, n in zip(place, room, strict=True)
+                for at, n in zip(corner, spare, strict=True)
             ]
-        apart = other[0] - place[0], other[1] - place[1]
+        apart = other[0] - corner[0], other[1] - corner[1]
         if max(abs(apart[0]), abs(apart[1])) > 1.5 * BEYOND:
             return apart
     return 0, 0  # the frame leaves no room
@@ -279,7 +279,7 @@ def draw_batch(
     shares : sequence of float
         How often each source is drawn from, in any unit.
     numbers : sequence of int
-        Of the samples: number k of a seed is always the same sample.
+        Numbers of the samples: number k of a seed is always the same sample.
     seed, crop, augmentation
         See :func:`draw_sample`.
 
@@ -298,7 +298,8 @@ def draw_batch(
     return Sample(pre, post, flow)
 
 
-def _aged(sample: Sample, rng: np.random.Generator, augmentation: Augmentation) -> Sample:
+def _augmented(sample: Sample, rng: np.random.Generator, augmentation: Augmentation) -> Sample:
+    """A copy with changed grey values and a rectangle of missing pixels."""
     pre, post = (_changed(image, rng, augmentation) for image in sample[:2])
     if rng.random() < augmentation.invert:
         post = -post

@@ -109,7 +109,7 @@ class Metric:
     name : str
         Key of the score; attribute of :class:`GroupScores`.
     heading : str
-        Of its column; of its table where it has one number for each class.
+        Heading of its column; of its table where it has one number for each class.
     measure : callable
         From :class:`Collected` to a number, or to a dict with one for each class.
     by_class : bool
@@ -251,7 +251,7 @@ class Evaluation:
     seconds : dict
         Method to CPU seconds for a million pixels of input.
     worst : list of Worst
-        Of the first method, the worst first.
+        Worst cases of the first method, the worst first.
     border : int
         Rows and columns left out, pixels.
     counts : dict
@@ -272,7 +272,7 @@ class Tally:
     ----------
     border : int
         Rows and columns left out at the border, pixels: half of the largest
-        window of all methods that are compared, for all alike.
+        window of all methods that are compared, the same for all.
     """
 
     def __init__(self, border: int) -> None:

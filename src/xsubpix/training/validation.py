@@ -39,10 +39,10 @@ class Validation:
     Attributes
     ----------
     mean, median : float
-        Of the end-point error.
+        Mean and median of the end-point error.
     sharp : float
         Mean of the end-point error where the displacement changes by more than
-        0.05 px between neighbours or within 4 px of such a place.
+        0.05 px between neighbours or within 4 px of such a change.
     zero : float
         Mean end-point error of measuring nothing.
     within : float
@@ -63,11 +63,11 @@ class Validation:
     NAMES: ClassVar[tuple[str, ...]] = ("mean", "median", "sharp", "zero", "within", "sigma")
 
     def values(self) -> list[float]:
-        """In the order of the names."""
+        """Return the errors in the order of the names."""
         return [getattr(self, name) for name in self.NAMES]
 
     def to_dict(self) -> dict[str, float | None]:
-        """Ready for JSON, to five digits; None for what there is not."""
+        """Return a table for JSON, to five digits; None for what there is not."""
         pairs = zip(self.NAMES, self.values(), strict=True)
         return {name: round(v, 5) if np.isfinite(v) else None for name, v in pairs}
 
@@ -148,6 +148,7 @@ def validation_samples(
 
 
 def _sharp(flow: np.ndarray) -> np.ndarray:
+    """Pixels within 4 px of where a flow changes by more than 0.05 px between neighbours."""
     from scipy import ndimage
 
     across = np.abs(np.diff(flow, axis=-1, append=flow[..., -1:])).max(1)
