@@ -21,7 +21,15 @@ from unittest import mock
 
 import numpy as np
 
-from xsubpix.database import Plan, Settings, frames, make_plan, scenes_from_names, split_scenes
+from xsubpix.database import (
+    Plan,
+    Settings,
+    frame_images,
+    frames,
+    make_plan,
+    scenes_from_names,
+    split_scenes,
+)
 from xsubpix.database.build import single_threaded
 from xsubpix.database.store import create_store, stored_bytes, write_frame
 from xsubpix.tutorial import procedural_scene
@@ -30,8 +38,8 @@ TARGET = 6.0  # CPU seconds a frame of 1024 px
 POSTER = 14_000  # frames
 STAGES = {
     "rupture": [(frames.GridSampler, "__call__")],
-    "second dates": [(frames.SecondDate, n) for n in ("change_surface", "acquire", "before")],
-    "warp": [(frames, "invert_displacement"), (frames, "sample_quintic")],
+    "second dates": [(frame_images.SecondDate, n) for n in ("change_surface", "acquire", "before")],
+    "warp": [(frame_images, "invert_displacement"), (frame_images, "sample_quintic")],
 }
 
 

@@ -39,7 +39,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA
 
 @dataclasses.dataclass(frozen=True)
 class BuildReport:
-    """What a call of :func:`build_database` did.
+    """Report of a call of :func:`build_database`.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class BuildReport:
     made, found : int
         Frames made now, and found made already.
     cpu_seconds : float
-        Of making and storing the former, over all workers.
+        Time of making and storing the former, over all workers.
     seconds : float
         Time it took.
     """
@@ -87,7 +87,7 @@ def build_database(
     workers : int, optional
         Processes or threads; by default as many as there are cores.
     scheduler : {"processes", "threads", "synchronous", "distributed"}
-        Of dask; ``"distributed"`` uses the client that there is. Scripts that use
+        Scheduler of dask; ``"distributed"`` uses the client that there is. Scripts that use
         ``"processes"`` need the guard ``if __name__ == "__main__":``.
     progress : callable, optional
         Called about every second with the frames that are made, the frames in
@@ -121,7 +121,7 @@ def build_database(
     path = Path(out)
     ordered = split_scenes(scenes, split or {})
     with single_threaded():
-        plan = _begin(path, ordered, settings)
+        plan = _open_plan(path, ordered, settings)
     wanted = [(name, k) for name in SPLITS for k in range(settings.count(name))]
     complete = bool(read_attributes(path).get("complete"))
     todo = [] if complete else [w for w in wanted if not _marker(path, *w).exists()]
@@ -153,7 +153,7 @@ def single_threaded() -> Iterator[None]:
         yield
 
 
-def _begin(path: Path, scenes: list[SceneSource], settings: Settings) -> Plan:
+def _open_plan(path: Path, scenes: list[SceneSource], settings: Settings) -> Plan:
     """Make the store, or take up the plan of the one that is there."""
     if path.exists():
         if (path / "zarr.json").exists() and "plan" in _attributes(path):

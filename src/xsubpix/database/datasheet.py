@@ -116,7 +116,7 @@ def describe(table: xr.Dataset) -> list[str]:
     Parameters
     ----------
     table : xarray.Dataset
-        Of :func:`xsubpix.database.database_table`.
+        Tables of :func:`xsubpix.database.database_table`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Frames: one fault at one place of one scene, seen at a first and at four second dates.
+"""Frames: one fault in one part of one scene, seen at a first and at four second dates.
 
 Arrays and numbers only. A frame is a function of the plan and of its number:
 nothing else goes in, so that it comes out the same wherever and whenever it is
@@ -10,30 +10,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import scipy.ndimage
-from scipy.spatial import cKDTree
 
 from ..errors import DataError
 from ..rupture import Fault, GridSampler
-from ..second_date import SecondDate
-from ..warp import invert_displacement, sample_quintic
+from .frame_images import MARGIN, FrameImages, frame_images
+from .frame_statistics import cell_correlation, holds_trace, largest_steps, mean_of_cells
 from .layout import QUANTUM, SPLITS, window_corners
 
 if TYPE_CHECKING:
-    from .plan import Plan
+    from .plan import Plan, Settings
     from .reading import PlannedScene
 
 __all__ = ["Frame", "encode_image", "make_frame"]
 
-# Pixels of ground around a frame that what moves into it comes from, and that the spline's
-# prefilter feels: 14 px beyond its support leave 1e-5.
-_MARGIN = 18
-# Windows of the measured correlation, pixels.
-_CELL = 32
-# Places tried before a split is said to hold too little data.
+# Positions tried before a split is said to hold too little data.
 _ATTEMPTS = 200
 
 
@@ -60,6 +53,24 @@ class Frame:
     record: dict[str, Any]
 
 
+class _Site(NamedTuple):
+    """Scene and first pixel of a frame, and the share of its pixels that are missing."""
+
+    scene: PlannedScene
+    row: int
+    column: int
+    missing: float
+
+
+class _Rupture(NamedTuple):
+    """Fault, codes of its displacement at factor 1, and its largest lengths in pixels."""
+
+    fault: Fault
+    codes: np.ndarray
+    amplitude: float
+    natural_amplitude: float
+
+
 def make_frame(plan: Plan, split: str, number: int) -> Frame:
     """Make one frame.
 
@@ -70,7 +81,7 @@ def make_frame(plan: Plan, split: str, number: int) -> Frame:
     split : str
         ``"train"``, ``"validation"`` or ``"test"``.
     number : int
-        Of the frame in its split.
+        Number of the frame in its split.
 
     Returns
     -------
@@ -79,69 +90,32 @@ def make_frame(plan: Plan, split: str, number: int) -> Frame:
     Raises
     ------
     DataError
-        No place with enough data was found, or a displacement does not fit
+        No part of a scene with enough data was found, or a displacement does not fit
         16 bits.
     """
-    settings = plan.settings
-    size = settings.frame
     # One stream a purpose: what one draws does not move the others.
-    seeds = np.random.SeedSequence(settings.seed, spawn_key=(SPLITS.index(split), number)).spawn(3)
-    place_rng, fault_rng, date_rng = (np.random.default_rng(s) for s in seeds)
-
-    scene, row, column, missing = _draw_place(plan, split, place_rng)
-    pixel = scene.pixel_size
-    fault = Fault.random(
-        fault_rng,
-        (0.0, 0.0, size * pixel, size * pixel),
-        pixel_size=pixel,
-        mechanism=str(fault_rng.choice(settings.mechanisms)),
-    )
-    field = GridSampler(fault, (pixel, 0.0, 0.0, 0.0, -pixel, size * pixel))((0, size, 0, size))
-    low, high = settings.amplitude
-    amplitude = float(np.exp(fault_rng.uniform(math.log(low), math.log(high))))
-    codes, natural = _scaled(field[:2] / pixel * np.array([1, -1])[:, None, None], amplitude)
-
-    pre, posts, dates, aims = _images(plan, scene, row, column, codes, date_rng)
-    pre_codes, *pre_scale = encode_image(pre)
-    encoded = [encode_image(post) for post in posts]
-    steps = np.zeros((size, size), np.float32)
-    for axis, here in ((1, np.s_[:-1, :]), (2, np.s_[:, :-1])):
-        jump = np.hypot(*np.diff(codes.astype(np.float32), axis=axis))
-        steps[here] = np.maximum(steps[here], jump)
-    windows = [
-        np.s_[r : r + settings.window, c : c + settings.window]
-        for r, c in window_corners(size, settings.window)
-    ]
-    length = np.hypot(*codes.astype(np.float32))
-    cells = [_cell_correlation(pre, post) for post in posts]
+    key = (SPLITS.index(split), number)
+    seeds = np.random.SeedSequence(plan.settings.seed, spawn_key=key).spawn(3)
+    site_rng, fault_rng, date_rng = (np.random.default_rng(s) for s in seeds)
+    site = _draw_site(plan, split, site_rng)
+    rupture = _draw_rupture(plan.settings, site.scene.pixel_size, fault_rng)
+    images = frame_images(plan.settings, site.scene, site.row, site.column, rupture.codes, date_rng)
+    pre, *pre_scale = encode_image(images.pre)
+    posts = [encode_image(post) for post in images.posts]
     record = {
-        "scene": scene.source.name,
-        "row": row,
-        "column": column,
-        "pixel_size": pixel,
-        "missing": missing,
-        "amplitude": amplitude,
-        "natural_amplitude": natural,
-        "magnitude": fault.magnitude,
-        "mean_slip": fault.mean_slip,
-        "strike": fault.strike,
-        "dip": fault.dip,
-        "rake": fault.rake,
-        "length": fault.length,
-        "top_depth": fault.top_depth,
-        "aimed_correlation": aims,
-        "correlation": [[_mean_of_cells(cell, w) for cell in cells] for w in windows],
-        "largest": [QUANTUM * float(length[w].max()) for w in windows],
-        "largest_step": [QUANTUM * float(steps[w].max()) for w in windows],
-        "trace": [_holds_trace(fault, w, size, pixel) for w in windows],
+        **_site_record(site),
+        **_rupture_record(rupture),
+        **_window_record(plan.settings, site.scene.pixel_size, rupture, images),
+        "aimed_correlation": images.correlations,
         "pre_scale": pre_scale[0],
         "pre_offset": pre_scale[1],
-        "post_scale": [scale for _, scale, _ in encoded],
-        "post_offset": [offset for *_, offset in encoded],
-        "fault": json.dumps(fault.to_dict(), separators=(",", ":")),
-        "second_dates": json.dumps(dates, separators=(",", ":")),
+        "post_scale": [scale for _, scale, _ in posts],
+        "post_offset": [offset for *_, offset in posts],
+        "second_dates": json.dumps(
+            [date.to_dict() for date in images.dates], separators=(",", ":")
+        ),
     }
-    return Frame(pre_codes, np.stack([code for code, *_ in encoded]), codes, record)
+    return Frame(pre, np.stack([code for code, *_ in posts]), rupture.codes, record)
 
 
 def encode_image(image: np.ndarray) -> tuple[np.ndarray, float, float]:
@@ -180,10 +154,8 @@ def encode_image(image: np.ndarray) -> tuple[np.ndarray, float, float]:
     return codes, scale, offset
 
 
-def _draw_place(
-    plan: Plan, split: str, rng: np.random.Generator
-) -> tuple[PlannedScene, int, int, float]:
-    """Draw a scene, a first row and column in it; the share of missing pixels there."""
+def _draw_site(plan: Plan, split: str, rng: np.random.Generator) -> _Site:
+    """Draw a scene, and a first row and column in it."""
     size = plan.settings.frame
     scenes = [scene for scene in plan.scenes if scene.source.split == split]
     for _ in range(_ATTEMPTS):
@@ -196,22 +168,38 @@ def _draw_place(
         patch = scene.read_pre(row, column, size, 0)
         missing = float(np.mean(~np.isfinite(patch.bands).all(axis=0)))
         if missing <= plan.settings.max_missing:
-            return scene, row, column, missing
+            return _Site(scene, row, column, missing)
     raise DataError(
         f"no frame of {size} px with less than {plan.settings.max_missing:.0%} missing was found "
-        f"in {_ATTEMPTS} places of {', '.join(s.source.name for s in scenes)}: take smaller "
+        f"in {_ATTEMPTS} parts of {', '.join(s.source.name for s in scenes)}: take smaller "
         "frames, or raise max_missing."
     )
 
 
 def _draw_start(side: int, size: int, rng: np.random.Generator) -> int:
-    """First row or column, with the margin inside of the scene where that is possible."""
-    margin = _MARGIN if side >= size + 2 * _MARGIN else 0
+    """Draw a first row or column, with the margin inside of the scene where that is possible."""
+    margin = MARGIN if side >= size + 2 * MARGIN else 0
     return int(rng.integers(margin, side - size - margin + 1))
 
 
+def _draw_rupture(settings: Settings, pixel: float, rng: np.random.Generator) -> _Rupture:
+    """Draw a fault and the largest length of its displacement."""
+    size = settings.frame
+    fault = Fault.random(
+        rng,
+        (0.0, 0.0, size * pixel, size * pixel),
+        pixel_size=pixel,
+        mechanism=str(rng.choice(settings.mechanisms)),
+    )
+    field = GridSampler(fault, (pixel, 0.0, 0.0, 0.0, -pixel, size * pixel))((0, size, 0, size))
+    low, high = settings.amplitude
+    amplitude = float(np.exp(rng.uniform(math.log(low), math.log(high))))
+    codes, natural = _scaled(field[:2] / pixel * np.array([1, -1])[:, None, None], amplitude)
+    return _Rupture(fault, codes, amplitude, natural)
+
+
 def _scaled(field: np.ndarray, amplitude: float) -> tuple[np.ndarray, float]:
-    """Codes of a displacement whose largest length is made `amplitude`; what it was."""
+    """Codes of a displacement scaled to a largest length of `amplitude`, and the length before."""
     natural = float(np.hypot(*field).max())
     codes = np.rint(field * (amplitude / natural / QUANTUM))
     if np.abs(codes).max() > np.iinfo(np.int16).max:
@@ -222,114 +210,48 @@ def _scaled(field: np.ndarray, amplitude: float) -> tuple[np.ndarray, float]:
     return codes.astype(np.int16), natural
 
 
-def _images(
-    plan: Plan,
-    scene: PlannedScene,
-    row: int,
-    column: int,
-    codes: np.ndarray,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, list[np.ndarray], list[dict[str, Any]], list[float]]:
-    """The first date, the second ones, how they were drawn, and the correlations aimed at."""
-    settings, size = plan.settings, plan.settings.frame
-    # The factors as the store holds them: what a reader multiplies is what moved the ground.
-    moves = [codes * (QUANTUM * float(np.float32(f))) for f in settings.scalings]
-    places = [_origins(dx, dy) for dx, dy in moves]
+def _site_record(site: _Site) -> dict[str, Any]:
+    """Columns that say where a frame was cut."""
+    return {
+        "scene": site.scene.source.name,
+        "row": site.row,
+        "column": site.column,
+        "pixel_size": site.scene.pixel_size,
+        "missing": site.missing,
+    }
 
-    if scene.source.post is not None:
-        pre = scene.read_pre(row, column, size, 0).bands[0]
-        window = next(w for w in scene.windows if (w.row, w.column) == (row, column))
-        shift_x, shift_y = window.shift.field()
-        patch = scene.read_post(row, column, size, _MARGIN + math.ceil(window.shift.size))
-        posts = []
-        for rows, columns in places:
-            # One resampling for both, the rupture and what registers the second date.
-            drift_y, drift_x = (
-                scipy.ndimage.map_coordinates(s, [rows, columns], order=1, mode="nearest")
-                for s in (shift_y, shift_x)
-            )
-            posts.append(
-                sample_quintic(
-                    patch.bands[0], rows + drift_y + patch.top, columns + drift_x + patch.left
-                )
-            )
-        return pre, posts, [], [window.correlation] * len(posts)
 
-    patch = scene.read_pre(row, column, size, _MARGIN)
-    inner = np.s_[patch.top : patch.top + size, patch.left : patch.left + size]
-    before: np.ndarray | None = None
-    bands = patch.bands
-    if scene.source.multispectral is not None:
-        before = bands[0]
-        bands = scene.read_multispectral(row - patch.top, column - patch.left, before.shape)
-    dates = [
-        SecondDate.random(rng, settings.correlation, bands=len(bands), cloudy=settings.cloudy)
-        for _ in range(settings.dates)
+def _rupture_record(rupture: _Rupture) -> dict[str, Any]:
+    """Columns that say how the ground was ruptured."""
+    fault = rupture.fault
+    return {
+        "amplitude": rupture.amplitude,
+        "natural_amplitude": rupture.natural_amplitude,
+        "magnitude": fault.magnitude,
+        "mean_slip": fault.mean_slip,
+        "strike": fault.strike,
+        "dip": fault.dip,
+        "rake": fault.rake,
+        "length": fault.length,
+        "top_depth": fault.top_depth,
+        "fault": json.dumps(fault.to_dict(), separators=(",", ":")),
+    }
+
+
+def _window_record(
+    settings: Settings, pixel: float, rupture: _Rupture, images: FrameImages
+) -> dict[str, Any]:
+    """Columns with a value for each of the nine windows."""
+    windows = [
+        np.s_[r : r + settings.window, c : c + settings.window]
+        for r, c in window_corners(settings.frame, settings.window)
     ]
-    # There is one first date.
-    dates = [dataclasses.replace(d, before_mix=dates[0].before_mix) for d in dates]
-    first = (dates[0].before(bands) if before is None else before)[inner]
-    grounds = [date.change_surface(bands, before) for date in dates]
-    posts = []
-    for k, (rows, columns) in enumerate(places):
-        moved = sample_quintic(grounds[k % len(dates)], rows + patch.top, columns + patch.left)
-        posts.append(dates[k % len(dates)].acquire(moved))
-    aims = [dates[k % len(dates)].correlation for k in range(len(places))]
-    return first, posts, [date.to_dict() for date in dates], aims
-
-
-def _origins(dx: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the ground at each pixel came from, also in cracks.
-
-    Where a rupture opens, no ground of the first date is at the second. Missing pixels there would
-    tell a network where the trace is, as no real image does: the ground beside is continued.
-    """
-    rows, columns = invert_displacement(dx, dy)
-    lost = ~np.isfinite(rows)
-    if lost.any():
-        beside = np.argwhere(scipy.ndimage.binary_dilation(lost, np.ones((3, 3))) & ~lost)
-        holes = np.argwhere(lost)
-        nearest = beside[cKDTree(beside).query(holes)[1]]
-        offset = (holes - nearest).T
-        rows[lost] = rows[tuple(nearest.T)] + offset[0]
-        columns[lost] = columns[tuple(nearest.T)] + offset[1]
-    return rows, columns
-
-
-def _cell_correlation(pre: np.ndarray, post: np.ndarray) -> np.ndarray:
-    """Correlation in cells of 32 px that do not overlap; NaN where one pixel is missing."""
-    side = pre.shape[0] // _CELL
-    cells = []
-    for image in (pre, post):
-        cut = image[: side * _CELL, : side * _CELL].reshape(side, _CELL, side, _CELL)
-        cells.append(cut - cut.mean(axis=(1, 3), keepdims=True, dtype=np.float64))
-    a, b = cells
-    power = (a * a).sum(axis=(1, 3)) * (b * b).sum(axis=(1, 3))
-    return (a * b).sum(axis=(1, 3)) / np.sqrt(np.where(power > 0, power, np.nan))
-
-
-def _mean_of_cells(cells: np.ndarray, window: tuple[slice, slice]) -> float:
-    """Mean of what a window holds; 0 where all is flat or missing."""
-    rows, columns = (slice(s.start // _CELL, max(s.stop // _CELL, 1)) for s in window)
-    inside = cells[rows, columns]
-    return float(np.nanmean(inside)) if np.isfinite(inside).any() else 0.0
-
-
-def _holds_trace(fault: Fault, window: tuple[slice, slice], size: int, pixel: float) -> bool:
-    """Whether the fault breaks the surface in a window."""
-    if fault.is_blind:
-        return False
-    for trace in fault.traces:
-        length = np.hypot(*np.diff(trace, axis=0).T)
-        count = np.maximum(np.ceil(length / pixel), 1).astype(int)
-        along = [
-            a + (b - a) * (np.arange(n)[:, None] / n)
-            for a, b, n in zip(trace[:-1], trace[1:], count, strict=True)
-        ]
-        columns, rows = (np.concatenate(along) / pixel).T
-        rows = size - rows
-        inside = (rows >= window[0].start) & (rows < window[0].stop)
-        inside &= (columns >= window[1].start) & (columns < window[1].stop)
-        if inside.any():
-            return True
-    return False
+    length = np.hypot(*rupture.codes.astype(np.float32))
+    steps = largest_steps(rupture.codes)
+    cells = [cell_correlation(images.pre, post) for post in images.posts]
+    return {
+        "correlation": [[mean_of_cells(cell, w) for cell in cells] for w in windows],
+        "largest": [QUANTUM * float(length[w].max()) for w in windows],
+        "largest_step": [QUANTUM * float(steps[w].max()) for w in windows],
+        "trace": [holds_trace(rupture.fault, w, settings.frame, pixel) for w in windows],
+    }

@@ -20,7 +20,7 @@ from .scenes import SceneSource
 __all__ = ["training_samples"]
 
 # Ground around a frame that what moves into it comes from, pixels.
-_ROOM = 64
+_MARGIN = 64
 
 
 def training_samples(
@@ -54,7 +54,7 @@ def training_samples(
         Second date on the same grid: stable ground, or a part of the scene away
         from what moved.
     path : str or path
-        Of the database to make, ``*.zarr``; one that was begun with the same
+        Path of the database to make, ``*.zarr``; one that was begun with the same
         images and settings goes on.
     faults : (int, int)
         Frames for training and for validation, one fault each.
@@ -68,11 +68,11 @@ def training_samples(
         Share of the scene, at the end of its longer side, that is kept for
         validation: training never sees that ground.
     seed : int
-        Of all that is random.
+        Seed of all that is random.
     workers : int, optional
         Threads or processes; by default the cores.
     scheduler : str
-        Of dask; see :func:`xsubpix.database.build_database`.
+        Scheduler of dask; see :func:`xsubpix.database.build_database`.
     progress : callable, optional
         See :func:`xsubpix.database.build_database`.
 
@@ -99,7 +99,7 @@ def training_samples(
     if not 0 < validation < 1:
         raise DataError(f"validation={validation!r}: give a share between 0 and 1.")
     along = int(grid.shape[1] > grid.shape[0])
-    size, least = grid.shape[along], frame + 2 * _ROOM
+    size, least = grid.shape[along], frame + 2 * _MARGIN
     kept = max(least, round(validation * size))
     if min(grid.shape) < least or size - kept < least:
         raise DataError(
@@ -108,24 +108,17 @@ def training_samples(
         )
     dim = grid.dims[along]
     parts = {"train": slice(0, size - kept), "validation": slice(size - kept, size)}
+    images = {"pre": pre} if post is None else {"pre": pre, "post": post}
     with tempfile.TemporaryDirectory(prefix="xsubpix-") as folder:
-        scenes = []
-        for split, part in parts.items():
-            files = [
-                _written(image.isel({dim: part}), grid, Path(folder) / f"{split}_{name}.tif")
-                for name, image in (("pre", pre), ("post", post))
-                if image is not None
-            ]
-            scenes.append(
-                SceneSource(
-                    files[0],
-                    post=files[1] if len(files) > 1 else None,
-                    band=1 if len(files) > 1 else None,
-                    location=split,
-                    split=split,
-                    source="own images",
-                )
+        scenes = [
+            _write_scene(
+                {name: image.isel({dim: part}) for name, image in images.items()},
+                grid,
+                Path(folder),
+                split,
             )
+            for split, part in parts.items()
+        ]
         settings = Settings(
             faults=(*faults, 0),
             amplitude=amplitude,
@@ -139,8 +132,26 @@ def training_samples(
     return open_database(path, "train")
 
 
-def _written(image: xr.DataArray, grid: Grid, path: Path) -> Path:
-    """The image as a GeoTIFF that says what is missing."""
+def _write_scene(
+    images: dict[str, xr.DataArray], grid: Grid, folder: Path, split: str
+) -> SceneSource:
+    """Write one or two dates of the ground of a split, as a scene."""
+    files = {
+        name: _write_image(image, grid, folder / f"{split}_{name}.tif")
+        for name, image in images.items()
+    }
+    return SceneSource(
+        files["pre"],
+        post=files.get("post"),
+        band=1 if "post" in files else None,
+        location=split,
+        split=split,
+        source="own images",
+    )
+
+
+def _write_image(image: xr.DataArray, grid: Grid, path: Path) -> Path:
+    """Write a GeoTIFF that says what is missing; its path."""
     import rioxarray  # noqa: F401  (registers .rio)
 
     rows, cols = grid.dims

@@ -64,7 +64,7 @@ class StablePair:
 
 @dataclasses.dataclass(frozen=True)
 class Rejection:
-    """Why one window was refused.
+    """Reason for which one window was refused.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Rejection:
 
 @dataclasses.dataclass(frozen=True)
 class PairSearch:
-    """What :func:`find_stable_pairs` found.
+    """Result of :func:`find_stable_pairs`.
 
     Attributes
     ----------

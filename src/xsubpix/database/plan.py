@@ -23,7 +23,7 @@ _MECHANISMS = ("strike-slip", "oblique-reverse", "oblique-normal", "reverse", "n
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a database is asked to be.
+    """Settings of a database: numbers, sizes and ranges.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Settings:
     frame, window : int
         Sides, pixels.
     seed : int
-        Of all that is random.
+        Seed of all that is random.
     dates : int
         Second dates a frame: 4 shows each factor at its own, 1 all at the same.
     correlation : (float, float)
@@ -114,7 +114,7 @@ class Settings:
             raise DataError(f"seed={self.seed}: give 0 or more.")
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Settings as a mapping, ready for JSON."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
@@ -140,7 +140,7 @@ class Plan:
     scenes: tuple[PlannedScene, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; without the paths of the files, which differ between machines."""
+        """Plan as a mapping, ready for JSON; without paths, which differ between machines."""
         return {
             "version": __version__,
             "store_version": STORE_VERSION,
@@ -150,7 +150,7 @@ class Plan:
 
 
 def used_scenes(scenes: Sequence[SceneSource], settings: Settings) -> list[SceneSource]:
-    """Those of the splits that have faults."""
+    """Scenes of the splits that have faults."""
     return [scene for scene in scenes if settings.count(scene.split or "train")]
 
 

@@ -35,7 +35,7 @@ class DatabaseReader:
     Parameters
     ----------
     path : str
-        Of the store.
+        Path of the store.
     split : str
         ``"train"``, ``"validation"`` or ``"test"``.
     windows : bool
@@ -85,9 +85,9 @@ class DatabaseReader:
         codes = np.asarray(open_array(self.path, self.split, field)[index])
         if not self.decode:
             return codes.astype(np.float32)
-        place = frame if field == "pre" else (frame, scaling)
+        entry = frame if field == "pre" else (frame, scaling)
         scale, offset = (
-            float(read_column(self.path, self.split, f"{field}_{what}")[place])
+            float(read_column(self.path, self.split, f"{field}_{what}")[entry])
             for what in ("scale", "offset")
         )
         image = ((codes.astype(np.float64) - 1) * scale + offset).astype(np.float32)
@@ -107,7 +107,7 @@ def open_database(
     Parameters
     ----------
     path : str or path
-        Of the store.
+        Path of the store.
     split : str
         ``"train"``, ``"validation"`` or ``"test"``.
     windows : bool
@@ -173,7 +173,7 @@ def database_table(path: str | os.PathLike[str], split: str = "train") -> xr.Dat
     Parameters
     ----------
     path : str or path
-        Of the store.
+        Path of the store.
     split : str
         ``"train"``, ``"validation"`` or ``"test"``.
 

@@ -82,7 +82,7 @@ class PlannedScene:
     shape : (int, int)
         Rows and columns.
     pixel_size : float
-        Metres: the root of the area of the middle pixel.
+        Metres: the root of the area of the pixel at the centre.
     digests : tuple of str
         SHA-256 of its files.
     to_multispectral : tuple of float
@@ -90,7 +90,7 @@ class PlannedScene:
         ``a column + b row + c``, row ``d column + e row + f`` of the bands, all
         counted from pixel centres. Empty without bands.
     windows : tuple of StableWindow
-        Of two real dates.
+        Windows of two real dates.
     """
 
     source: SceneSource
@@ -147,7 +147,7 @@ class PlannedScene:
         return np.stack([sample_quintic(band, at_rows, at_columns) for band in bands])
 
     def to_dict(self) -> dict[str, Any]:
-        """What a database says about it: no paths, which differ between machines."""
+        """Description in a database: no paths, which differ between machines."""
         source = self.source
         return {
             "name": source.name,
@@ -185,7 +185,7 @@ class PlannedScene:
 
 
 def kind_of(source: SceneSource) -> str:
-    """What a scene is made of, in words."""
+    """Files that a scene is made of, in words."""
     if source.post is not None:
         return "two dates"
     if source.multispectral is not None:
@@ -201,11 +201,11 @@ def plan_scene(source: SceneSource, grid: Grid, frame: int, min_correlation: flo
     source : SceneSource
         Its files.
     grid : Grid
-        Of its first file.
+        Grid of its first file.
     frame : int
         Side of the frames, pixels.
     min_correlation : float
-        Of windows of two real dates.
+        Lowest mean local correlation of windows of two real dates.
 
     Returns
     -------
@@ -232,8 +232,8 @@ def plan_scene(source: SceneSource, grid: Grid, frame: int, min_correlation: flo
             f"scene {source.name} has {grid.shape[0]} x {grid.shape[1]} pixels, a frame {frame} x "
             f"{frame}: take smaller frames (frame={min(grid.shape)}), or leave the scene out."
         )
-    middle = np.array([grid.shape[0] / 2]), np.array([grid.shape[1] / 2])
-    jacobian = grid.jacobian(*middle)[:, :, 0, 0]
+    centre = np.array([grid.shape[0] / 2]), np.array([grid.shape[1] / 2])
+    jacobian = grid.jacobian(*centre)[:, :, 0, 0]
     pixel_size = round(float(np.sqrt(abs(np.linalg.det(jacobian)))), 9)
     digests = tuple(digest_of(path) for path in source.files)
     scene = PlannedScene(source, grid.shape, pixel_size, digests)

@@ -187,13 +187,13 @@ def resample_quintic(image: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.nd
         )
         values = values[tuple(nearest)]
     out = scipy.ndimage.map_coordinates(values, [y, x], order=5, mode="mirror").astype(np.float32)
-    lost = (y < 0) | (y > rows - 1) | (x < 0) | (x > columns - 1)
+    outside = (y < 0) | (y > rows - 1) | (x < 0) | (x > columns - 1)
     if missing.any():
         near = scipy.ndimage.maximum_filter(missing, 2 * SUPPORT + 1)
-        lost |= scipy.ndimage.map_coordinates(
+        outside |= scipy.ndimage.map_coordinates(
             near.astype(np.uint8), [np.rint(y), np.rint(x)], order=0, mode="nearest"
         ).astype(bool)
-    out[lost] = np.nan
+    out[outside] = np.nan
     return out
 
 

@@ -28,7 +28,7 @@ FIELDS: dict[str, dict[str, str]] = {
 
 
 class SampleReader(Protocol):
-    """What holds samples: pre, post, dx and dy, each at several factors."""
+    """Reader of samples: pre, post, dx and dy, each at several factors."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -48,7 +48,7 @@ def samples_dataset(
     reader : SampleReader
         Can be pickled.
     coords, attrs : mapping
-        Of the Dataset.
+        Coordinates and attributes of the Dataset.
 
     Returns
     -------

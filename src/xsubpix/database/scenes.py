@@ -286,9 +286,9 @@ def check_overlaps(
     scenes : sequence of SceneSource
         With their splits.
     grids : sequence of Grid
-        Of the scenes.
+        Grids of the scenes.
     digests : sequence of str
-        Of the scenes' first files (:func:`digest_of`).
+        Digests of the scenes' first files (:func:`digest_of`).
 
     Raises
     ------
@@ -310,7 +310,7 @@ def check_overlaps(
 
 
 def footprints_overlap(one: Grid, two: Grid) -> bool:
-    """Whether two images share ground; False where one has no CRS.
+    """True where two images share ground; False where one has no CRS.
 
     Both outlines are brought to the first grid's pixels, where they are convex
     as far as map projections are smooth over an image, and compared by the

@@ -1,4 +1,4 @@
-"""What two images of the same ground have in common, and what they do not.
+"""Common and uncommon parts of two images of the same ground.
 
 Plain numpy kernels behind the selection of stable pairs
 (:mod:`xsubpix.database.pairs`) and behind the calibration of simulated second

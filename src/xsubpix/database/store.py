@@ -212,11 +212,11 @@ def _array_files(path: Path) -> list[Path]:
 def open_split(path: str | os.PathLike[str], split: str) -> zarr.Group:
     """Open a split's group for reading."""
     file = Path(path) / split / "zarr.json"
-    return _kept_group(str(file.parent), file.stat().st_mtime_ns)
+    return _cached_group(str(file.parent), file.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=64)
-def _kept_group(path: str, stamp: int) -> zarr.Group:
+def _cached_group(path: str, stamp: int) -> zarr.Group:
     return _zarr().open_group(path, mode="r")
 
 
@@ -227,23 +227,23 @@ def open_array(path: str | os.PathLike[str], split: str, name: str, mode: str = 
         stamp = file.stat().st_mtime_ns
     except OSError as error:
         raise FileError(f"{os.fspath(path)} has no array {split}/{name}.") from error
-    return _kept_array(str(file.parent), mode, stamp)
+    return _cached_array(str(file.parent), mode, stamp)
 
 
 @functools.lru_cache(maxsize=256)
-def _kept_array(path: str, mode: str, stamp: int) -> zarr.Array:
+def _cached_array(path: str, mode: str, stamp: int) -> zarr.Array:
     return _zarr().open_array(path, mode=mode)
 
 
 def read_column(path: str | os.PathLike[str], split: str, name: str) -> np.ndarray:
     """Return a column of the table, read once and kept; not to be written to."""
     file = Path(path) / split / name / "zarr.json"
-    return _kept_column(str(file.parent), file.stat().st_mtime_ns)
+    return _cached_column(str(file.parent), file.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=256)
-def _kept_column(path: str, stamp: int) -> np.ndarray:
-    values = np.asarray(_kept_array(path, "r", stamp)[...])
+def _cached_column(path: str, stamp: int) -> np.ndarray:
+    values = np.asarray(_cached_array(path, "r", stamp)[...])
     values.flags.writeable = False
     return values
 

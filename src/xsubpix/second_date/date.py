@@ -227,8 +227,8 @@ class SecondDate:
         Parameters
         ----------
         record : mapping
-            Of version 2, or of version 1: all parameters in one mapping without a
-            version.
+            Record of version 2, or of version 1: all parameters in one mapping without
+            a version.
 
         Raises
         ------
