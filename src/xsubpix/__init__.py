@@ -2,6 +2,7 @@
 
 from ._version import __version__
 from .accessor import DisplacementAccessor, ImageAccessor
+from .align import align, regrid
 from .correlate import correlate
 from .database.own_pair import training_samples
 from .displacement import (
@@ -58,6 +59,7 @@ __all__ = [
     "SubpixError",
     "Trace",
     "__version__",
+    "align",
     "available_models",
     "azimuth",
     "correlate",
@@ -76,6 +78,7 @@ __all__ = [
     "open_image",
     "profile",
     "read_trace",
+    "regrid",
     "rotate",
     "series",
     "strain",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import xarray as xr
 
 from . import displacement, files, plot
+from .align import align as _align
+from .align import regrid as _regrid
 from .correlate import correlate as _correlate
 from .database.own_pair import training_samples as _training_samples
 from .explore import explore as _explore
@@ -22,7 +24,9 @@ class ImageAccessor:
     def __init__(self, image: xr.DataArray) -> None:
         self._object = image
 
+    align = as_method(_align)
     correlate = as_method(_correlate)
+    regrid = as_method(_regrid)
     synthetic_rupture = as_method(_synthetic_rupture)
     training_samples = as_method(_training_samples)
     warp_quintic = as_method(_warp_quintic)
