@@ -83,7 +83,7 @@ ax.legend()
 # Faults at random
 # ----------------
 # A seed is an earthquake. What is given is kept, the rest is drawn:
-# :func:`xsubpix.rupture.random_fault` says from which distributions.
+# :func:`xsubpix.rupture.draw_fault` says from which distributions.
 
 # sphinx_gallery_thumbnail_number = 4
 fig, axes = plt.subplots(2, 3, figsize=(14, 8.4), layout="constrained", sharex=True, sharey=True)

@@ -35,10 +35,7 @@ WITH_LABELS = {"rupture.synthetic"}
 WITH_TORCH = {"networks", "training", "estimators", "devices", "kernels"}
 
 # Still standing from before, (importing, imported); to be empty when the house is built.
-KNOWN = {
-    ("rupture.fault", "rupture.draw"),
-    ("warp", "torch"),
-}
+KNOWN: set[tuple[str, str]] = set()
 
 
 def modules() -> dict[str, Path]:

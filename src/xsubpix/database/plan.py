@@ -47,7 +47,7 @@ class Settings:
         Share of simulated second dates with clouds.
     mechanisms : tuple of str
         Kinds of faults, drawn with even odds; see
-        :func:`xsubpix.rupture.random_fault`.
+        :func:`xsubpix.rupture.draw_fault`.
     max_missing : float
         Largest share of a frame's pixels that may be missing.
     min_correlation : float

@@ -110,7 +110,7 @@ class _Strips:
 
     @classmethod
     def of(cls, plane: Plane, shape: tuple[int, int], angle: Any) -> _Strips:
-        a, b, _, d, e, _ = plane.affine[:6]
+        (a, d), (b, e) = plane.steps
         if angle == "along":
             degrees = math.degrees(math.atan2(b, e))
         elif angle == "across":
@@ -132,9 +132,7 @@ class _Strips:
 
     def _width(self) -> float:
         """Distance between neighbouring pixels across the strips, metres, at least."""
-        a, b, _, d, e, _ = self.plane.affine[:6]
-        steps = [abs(u * self.across[0] + v * self.across[1]) for u, v in ((a, d), (b, e))]
-        return max(steps)
+        return max(abs(u * self.across[0] + v * self.across[1]) for u, v in self.plane.steps)
 
 
 def _cleaned(

@@ -96,7 +96,7 @@ class Trace:
         rows, cols = (np.arange(0, n, _BLOCK) for n in shape)
         half = (_BLOCK - 1) / 2
         x, y = np.broadcast_arrays(*plane.at(rows[:, None] + half, cols[None, :] + half))
-        a, b, _, d, e, _ = plane.affine[:6]
+        (a, d), (b, e) = plane.steps
         # From a block's middle to its farthest corner.
         radius = half * max(np.hypot(a + b, d + e), np.hypot(a - b, d - e))
         middles = np.column_stack([x.ravel(), y.ravel()])

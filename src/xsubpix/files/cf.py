@@ -13,7 +13,7 @@ import xarray as xr
 
 from .._version import __version__
 from ..errors import SubpixError
-from ..grid import Grid
+from ..grid import Grid, find_crs
 from .writing import new_target, removed_at_exit, writing_errors_named
 
 if TYPE_CHECKING:
@@ -154,11 +154,4 @@ def mapping_of(disp: xr.Dataset) -> Hashable | None:
 
 def crs_of(disp: xr.Dataset) -> pyproj.CRS | None:
     """CRS of the grid mapping, None where there is none."""
-    import pyproj
-
-    name = mapping_of(disp)
-    if name is None:
-        return None
-    attrs = disp[name].attrs
-    text = attrs.get("crs_wkt") or attrs.get("spatial_ref")
-    return pyproj.CRS.from_user_input(text) if text else pyproj.CRS.from_cf(dict(attrs))
+    return find_crs(disp, "disp")[0]

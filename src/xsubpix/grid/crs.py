@@ -101,7 +101,7 @@ def metres_in_unit(
 
 
 def same_crs(one: pyproj.CRS | None, two: pyproj.CRS | None) -> bool:
-    """Whether two CRSs are the same, in whatever words; None is the same as None only."""
+    """Compare two CRSs, in whatever words they are written; None equals None only."""
     if one is None or two is None:
         return one is two
     if one == two or one.equals(two, ignore_axis_order=True):

@@ -124,7 +124,7 @@ class Grid:
 
     @property
     def is_rotated(self) -> bool:
-        """Whether rows or columns run oblique to the axes of the CRS."""
+        """True where rows or columns run oblique to the axes of the CRS."""
         return bool(self.transform.b or self.transform.d)
 
     @property

@@ -33,6 +33,15 @@ class Plane:
         From (column, row) of a pixel's corner to the CRS, as in `Grid`.
     affine : affine.Affine
         From the same to the plane.
+
+    Examples
+    --------
+    >>> import pyproj
+    >>> from xsubpix import Grid
+    >>> degrees = Grid(("lat", "lon"), (4, 6), (0.1, 0, 30, 0, -0.1, 38), pyproj.CRS(4326))
+    >>> x, y = Plane.of(degrees).at(1.5, 2.5)
+    >>> float(x), float(y)
+    (0.0, 0.0)
     """
 
     transform: Affine
@@ -54,6 +63,11 @@ class Plane:
     def pixel(self) -> float:
         """Side of a square of one pixel's area, metres."""
         return math.sqrt(abs(self.affine.determinant))
+
+    @property
+    def steps(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Steps (x, y) of one column to the right and of one row down, metres."""
+        return (self.affine.a, self.affine.d), (self.affine.b, self.affine.e)
 
     def at(self, rows: ArrayLike, cols: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Plane coordinates (x, y) of pixel centres; pixel (0, 0) at 0."""

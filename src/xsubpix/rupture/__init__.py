@@ -5,11 +5,12 @@ an image's grid.
 """
 
 from ..errors import FaultError
-from .draw import random_fault
+from .draw import draw_fault
 from .elastic import backend_name, surface_displacement
-from .fault import Fault, Segment
+from .fault import Fault, random_fault
 from .mesh import Mesh, fault_mesh
 from .sampling import GridSampler, displacement_at, displacement_on_grid
+from .segment import Segment
 from .synthetic import synthetic_rupture
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "backend_name",
     "displacement_at",
     "displacement_on_grid",
+    "draw_fault",
     "fault_mesh",
     "random_fault",
     "surface_displacement",

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checks import whole_number
+from ..checks import length_in_metres, whole_number
 from ..errors import FaultError
-from .fault import Fault, Segment, make_segment
 from .scaling import (
     LOG10_SLIP_SCATTER,
     LOG10_WIDTH_SCATTER,
     mean_slip_from_area,
     width_from_length,
 )
+from .segment import Segment, make_segment
 from .slip import correlation_lengths, cosine_ramp, depth_taper, von_karman_field
 from .trace import (
     arc_length,
@@ -25,7 +25,7 @@ from .trace import (
     unit_vectors,
 )
 
-__all__ = ["random_fault"]
+__all__ = ["DrawnFault", "draw_fault"]
 
 _MECHANISMS = ("strike-slip", "oblique-reverse", "oblique-normal", "reverse", "normal")
 _SENSES = ("left", "right")
@@ -40,7 +40,18 @@ _ELEMENT_SIZE = 10.0
 _SLIP_ROWS = 13
 
 
-def random_fault(
+class DrawnFault(NamedTuple):
+    """Parameters of a fault, as :class:`xsubpix.rupture.Fault` takes them."""
+
+    segments: tuple[Segment, ...]
+    dip: float
+    rake: float
+    width: float
+    top_depth: float
+    element_size: float
+
+
+def draw_fault(
     rng: np.random.Generator | int | None,
     extent: tuple[float, float, float, float],
     *,
@@ -59,8 +70,8 @@ def random_fault(
     hurst: float | None = None,
     step_overs: int | None = None,
     heterogeneity: float | None = None,
-) -> Fault:
-    """Draw a fault whose trace crosses an extent.
+) -> DrawnFault:
+    """Draw the parameters of a fault whose trace crosses an extent.
 
     What is given replaces what would be drawn, and leaves all other draws as
     they are (those that follow from it, such as the width from the length,
@@ -132,7 +143,8 @@ def random_fault(
 
     Returns
     -------
-    Fault
+    DrawnFault
+        Segments with their slip, dip and rake in degrees, lengths in metres.
 
     Raises
     ------
@@ -156,8 +168,7 @@ def random_fault(
     extent = (xmin, ymin, xmax, ymax)
     side = min(xmax - xmin, ymax - ymin)
     pixel = max(xmax - xmin, ymax - ymin) / 1024 if pixel_size is None else float(pixel_size)
-    if not pixel > 0:
-        raise FaultError(f"pixel_size={pixel_size!r}: give metres above 0.")
+    length_in_metres("pixel_size", pixel, error=FaultError)
 
     # Everything is drawn, whether it is replaced or not, and what takes a
     # varying number of draws has its own stream.
@@ -212,7 +223,7 @@ def random_fault(
     segments = _slip_on(
         strands, best[1], length, width, slip, extent, pixel, heterogeneity, surface, slip_rng
     )
-    return Fault(segments, dip, rake, width, top_depth, _ELEMENT_SIZE * pixel)
+    return DrawnFault(segments, dip, rake, width, top_depth, _ELEMENT_SIZE * pixel)
 
 
 def _given(value: Any, drawn: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .elastic import slip_components
-from .fault import Fault, Segment
+from .fault import Fault
+from .segment import Segment
 from .trace import arc_length, unit_vectors
 
 __all__ = ["Mesh", "fault_mesh"]

@@ -48,7 +48,7 @@ def synthetic_rupture(
         Poisson's ratio of the elastic half-space.
     **overrides
         What is not to be drawn: ``strike``, ``dip``, ``length``, ``slip``, ...;
-        see :func:`xsubpix.rupture.random_fault`.
+        see :func:`xsubpix.rupture.draw_fault`.
 
     Returns
     -------
