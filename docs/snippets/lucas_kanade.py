@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from xsubpix.estimators import Estimate, Estimator, Flag
-from xsubpix.estimators.dense import box_mean, sample_blocks
+from xsubpix.estimators.dense import sample_blocks
+from xsubpix.kernels.local_correlation import box_mean
 
 
 @dataclasses.dataclass(frozen=True)

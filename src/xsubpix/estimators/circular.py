@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import torch
 
-from .windows import Fit, Pair, centred, inverse
+from ..kernels.matrices_torch import inverse_of_regular
+from ..kernels.vertices import vertex_offset
+from .windows import APERTURE, Fit, Pair, centred
 
 __all__ = ["circular_fit", "circular_peak"]
 
@@ -79,7 +81,7 @@ def circular_fit(
     polynomial = _Polynomial(pair.window, pair.device)
     for _ in range(newton):
         value, slope, bend = polynomial.at(product, shift)
-        inverted, textured = inverse(-bend)
+        inverted, textured = inverse_of_regular(-bend, APERTURE)
         step = (inverted @ slope[:, :, None])[:, :, 0] * textured[:, None]
         shift = shift + step.clamp(-0.25, 0.25)
     # The curvature hardly changes in the last step.
@@ -123,11 +125,12 @@ def _correlate(
     y, x = lags[best // lags.numel()], lags[best % lags.numel()]
     at = torch.arange(rows.numel(), device=pair.device)
     peak = surface[at, y % n, x % n]
-    vertex = []
-    for dy, dx in ((1, 0), (0, 1)):
-        up, down = (surface[at, (y + k * dy) % n, (x + k * dx) % n] for k in (1, -1))
-        bend = (2 * peak - up - down).clamp_min(1e-30)
-        vertex.append(((up - down) / (2 * bend)).clamp(-0.5, 0.5))
+    vertex = [
+        vertex_offset(
+            surface[at, (y - dy) % n, (x - dx) % n], peak, surface[at, (y + dy) % n, (x + dx) % n]
+        )
+        for dy, dx in ((1, 0), (0, 1))
+    ]
     return _Correlation(
         product, perfect.clamp_min(1e-30), torch.stack([y, x], 1) + torch.stack(vertex, 1)
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from .base import OUTPUTS, Estimate, Flag, Output
 
-__all__ = ["box_mean", "core_of_block", "sample_blocks"]
+__all__ = ["core_of_block", "sample_blocks"]
 
 
 def core_of_block(step: int, tile: int) -> tuple[int, int]:
@@ -86,8 +85,3 @@ def sample_blocks(
             found = mean(values)
         sampled[output.name] = found.astype(output.dtype)
     return Estimate.of(sampled)
-
-
-def box_mean(values: np.ndarray, side: int) -> np.ndarray:
-    """Mean over a centred square window, in double precision; zero beyond the array."""
-    return ndimage.uniform_filter(values.astype(np.float64), side, mode="constant")

@@ -19,8 +19,10 @@ from scipy import ndimage
 
 from ..checks import real_number, whole_number
 from ..errors import ModelError
+from ..kernels.local_correlation import LocalMean, box_mean
+from ..kernels.vertices import vertex_height
 from .base import Estimate, Estimator, Flag
-from .dense import box_mean, core_of_block, sample_blocks
+from .dense import core_of_block, sample_blocks
 
 if TYPE_CHECKING:
     from .peaks import Peaks
@@ -259,8 +261,9 @@ class MicMac(Estimator):
             clean[box],
         )
         dx, dy, sigma = kernels.peaks.settle(found, self.window, self.search, stiffness)
-        flat = (_variance(first, both, self.window) < _FAINTEST) | (
-            _variance(second, both, self.window) < _FAINTEST
+        mean = LocalMean(both, self.window)
+        flat = (mean.variance(first.astype(np.float64)) < _FAINTEST) | (
+            mean.variance(second.astype(np.float64)) < _FAINTEST
         )
         untextured = (found.correlation == 0.0) & flat[box]
         flags = np.zeros(dx.shape, np.uint8)
@@ -362,12 +365,11 @@ def _stiffness(volume: np.ndarray) -> float:
     best = peaks.reshape(-1, entries).argmax(axis=1)
     y, x = (np.clip(i, 1, across - 2) for i in np.divmod(best, across))
     at = np.arange(len(peaks))
-    top = vertex = peaks[at, y, x]
+    top = height = peaks[at, y, x]
     for j, i in ((1, 0), (0, 1)):
         up, down = peaks[at, y + j, x + i], peaks[at, y - j, x - i]
-        bend = np.maximum(2 * top - up - down, 1e-6)
-        vertex = vertex + (up - down) * np.clip((up - down) / (8 * bend), -0.125, 0.125)
-    return float(np.clip((_CLEAN - np.median(vertex)) / _NOISY, _SOFTEST, _STIFFEST))
+        height = height + vertex_height(down, top, up)
+    return float(np.clip((_CLEAN - np.median(height)) / _NOISY, _SOFTEST, _STIFFEST))
 
 
 def _complete(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -391,14 +393,6 @@ def _complete(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for axis in (0, 1):
         scaled = ndimage.correlate1d(scaled, _LOW_PASS, axis, mode="nearest")
     return scaled.astype(np.float32), valid
-
-
-def _variance(image: np.ndarray, valid: np.ndarray, side: int) -> np.ndarray:
-    """Variance of the valid pixels of every window."""
-    share = np.maximum(box_mean(valid, side), 1e-9)
-    values = image.astype(np.float64) * valid
-    mean = box_mean(values, side) / share
-    return box_mean(values * values, side) / share - mean * mean
 
 
 class _Kernels(NamedTuple):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from ..checks import whole_number
 from ..errors import ModelError
@@ -392,6 +391,7 @@ def _measure(
     import torch.nn.functional as F
 
     from ..devices import has_bfloat16, to_device, to_host
+    from ..kernels.local_correlation_torch import box_mean_torch, local_correlation_torch
     from ..networks.normalise import normalise
     from ..networks.views import mean_of_views
     from ..networks.warping import warp_back
@@ -414,36 +414,8 @@ def _measure(
     beyond = (here.left, square.right - asked.right, here.top, square.bottom - asked.bottom)
     around = F.pad(flow, beyond, mode="replicate")
     back = warp_back(images[1][square.slices], around)
-    quality, textured = _correlation(images[0][square.slices], back, both)
-    local = torch.cat((quality, _mean(both), textured), 1)[here.slices]
+    quality, textured = local_correlation_torch(
+        images[0][square.slices], back, both, _SQUARE, _FAINTEST
+    )
+    local = torch.cat((quality, box_mean_torch(both, _SQUARE), textured), 1)[here.slices]
     return to_host(torch.cat((flow, spread, local), 1))
-
-
-def _correlation(
-    one: torch.Tensor, two: torch.Tensor, known: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Local correlation, not below 0, and whether both squares have texture."""
-    share = _mean(known).clamp_min(1e-6)
-
-    def mean(values: torch.Tensor) -> torch.Tensor:
-        return _mean(values * known) / share
-
-    mean_one, mean_two = mean(one), mean(two)
-    var_one = mean(one * one) - mean_one**2
-    var_two = mean(two * two) - mean_two**2
-    textured = (var_one > _FAINTEST) & (var_two > _FAINTEST)
-    scale = (var_one * var_two).clamp_min(_FAINTEST**2).sqrt()
-    ncc = (mean(one * two) - mean_one * mean_two) / scale
-    return (ncc.clamp(0.0, 1.0) * textured).to(one.dtype), textured.to(one.dtype)
-
-
-def _mean(values: torch.Tensor) -> torch.Tensor:
-    """Mean over the square; zeros beyond the border."""
-    import torch
-    import torch.nn.functional as F
-
-    if values.device.type == "cpu":
-        # Running sums: ten times faster than torch's pooling of so large squares.
-        size = (1, 1, _SQUARE, _SQUARE)
-        return torch.from_numpy(ndimage.uniform_filter(values.numpy(), size, mode="constant"))
-    return F.avg_pool2d(values, _SQUARE, 1, _SQUARE // 2)

@@ -20,8 +20,9 @@ from scipy import ndimage
 
 from ..checks import whole_number
 from ..errors import ModelError
+from ..kernels.local_correlation import LocalMean, box_mean
 from .base import Estimate, Estimator, Flag
-from .dense import box_mean, core_of_block, sample_blocks
+from .dense import core_of_block, sample_blocks
 
 __all__ = ["DIS", "TVL1", "DeepFlow"]
 
@@ -203,20 +204,15 @@ class OpticalFlow(Estimator):
             borderMode=cv2.BORDER_REPLICATE,
         )
         a, b = first.astype(np.float64) - 128.0, moved.astype(np.float64) - 128.0
-        share = np.maximum(box_mean(valid, self.window), 1e-9)
-
-        def mean(values: np.ndarray) -> np.ndarray:
-            return box_mean(values * valid, self.window) / share
-
-        mean_a, mean_b = mean(a), mean(b)
-        var_a, var_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
+        mean = LocalMean(valid, self.window)
+        var_a, var_b, covariance = mean.moments(a, b)
         textured = (var_a > _FAINTEST) & (var_b > _FAINTEST)
         scale = np.sqrt(np.where(textured, var_a * var_b, 1.0))
-        ncc = (mean(a * b) - mean_a * mean_b) / scale
-        quality = np.where(textured, np.clip(ncc, 0.0, 1.0), 0.0).astype(np.float32)
+        quality = np.where(textured, np.clip(covariance / scale, 0.0, 1.0), 0.0).astype(np.float32)
         # Gradients that both images have: the square of one image's counts noise as contrast.
         (ay, ax), (by, bx) = np.gradient(a), np.gradient(b)
-        pixels = share * self.window**2 / (2.0 * np.maximum(1.0 - quality, _LEAST_RESIDUAL)) / scale
+        pixels = mean.share * self.window**2
+        pixels = pixels / (2.0 * np.maximum(1.0 - quality, _LEAST_RESIDUAL)) / scale
         yy, xx = pixels * mean(ay * by), pixels * mean(ax * bx)
         yx = pixels * mean(ay * bx + ax * by) / 2
         sigma = np.hypot(self._share * _sigma(yy, yx, xx), self._least)

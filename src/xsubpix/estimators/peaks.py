@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from ..kernels.matrices import determinant_2x2, solve_2x2
 from .ncc import PHASES
 
 __all__ = ["Peaks", "read_peaks", "settle"]
@@ -37,6 +38,9 @@ _CALIBRATION = 0.48
 _POOLING = 3.75
 # Correlations differ from 1 by interpolation and rounding, if by nothing else.
 _LEAST_RESIDUAL = 1e-4
+
+_solve = numba.njit(cache=True)(solve_2x2)
+_determinant = numba.njit(cache=True)(determinant_2x2)
 
 
 class Peaks(NamedTuple):
@@ -186,12 +190,10 @@ def _settle(
             mx, my = mx / weights, my / weights
             jxx, jxy, jyy = jxx / weights, jxy / weights, jyy / weights
             bx, by = bx / weights + prior * mx, by / weights + prior * my
-            determinant = (jxx + prior) * (jyy + prior) - jxy * jxy
-            sx = ((jyy + prior) * bx - jxy * by) / determinant
-            sy = ((jxx + prior) * by - jxy * bx) / determinant
+            sx, sy = _solve(jxx + prior, jxy, jxy, jyy + prior, bx, by)
             out_x[y, x] = own_x + min(max(sx, -_STEP_BOUND), _STEP_BOUND)
             out_y[y, x] = own_y + min(max(sy, -_STEP_BOUND), _STEP_BOUND)
-            determinant = (jxx + least_information) * (jyy + least_information) - jxy * jxy
+            determinant = _determinant(jxx + least_information, jxy, jxy, jyy + least_information)
             variance = (jxx + jyy + 2.0 * least_information) / (2.0 * determinant)
             alone = _CALIBRATION * math.sqrt(variance)
             sigma[y, x] = alone / (1.0 + pooling * alone)

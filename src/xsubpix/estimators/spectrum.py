@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 
 from ..devices import elements_at_once, in_batches
+from ..kernels.matrices_torch import inverse_of_regular
+from ..kernels.vertices import vertex_offset
 from .windows import FAINTEST, Match, Pair, by_chance
 
 __all__ = ["PlaneFit", "fit_plane", "phase_peak"]
@@ -116,11 +118,10 @@ def _phase_peak(
     y, x = best // width + 1, best % width + 1
     at = torch.arange(rows.numel(), device=pair.device)
     peak = near[at, y, x]
-    vertex = []
-    for dy, dx in ((1, 0), (0, 1)):
-        up, down = near[at, y + dy, x + dx], near[at, y - dy, x - dx]
-        bend = (2 * peak - up - down).clamp_min(1e-30)
-        vertex.append(((up - down) / (2 * bend)).clamp(-0.5, 0.5))
+    vertex = [
+        vertex_offset(near[at, y - dy, x - dx], peak, near[at, y + dy, x + dx])
+        for dy, dx in ((1, 0), (0, 1))
+    ]
     whole = torch.stack([lags[y], lags[x]], 1)
     shift = whole + torch.stack(vertex, 1)
     if not judge:
@@ -329,7 +330,7 @@ def _plane(
             weights = _power(closeness, exponent).mul_(weights)
         score = weights * rest.imag
         pull = -(frequencies.angle @ score).T
-        inverse, textured = _inverse(frequencies.products @ weights)
+        inverse, textured = inverse_of_regular(_matrix(frequencies.products @ weights), LEAST_RATIO)
         step = (inverse @ pull[:, :, None])[:, :, 0].clamp(-1.0, 1.0)
         shift = (shift + step).clamp(-2.0, 2.0)
     # A sandwich: the spread of the score over its slope. Weights depend on the residual
@@ -360,13 +361,3 @@ def _matrix(products: torch.Tensor) -> torch.Tensor:
     """Symmetric matrices (n, 2, 2) of their elements yy, yx, xx, shape (3, n)."""
     yy, yx, xx = products
     return torch.stack([torch.stack([yy, yx], 1), torch.stack([yx, xx], 1)], 1)
-
-
-def _inverse(products: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inverse of symmetric 2 x 2 matrices, and whether each is regular."""
-    yy, yx, xx = products
-    det = yy * xx - yx * yx
-    textured = det > LEAST_RATIO * (yy + xx) ** 2
-    det = torch.where(textured, det, 1.0)
-    inverse = _matrix(torch.stack([xx, -yx, yy]) / det)
-    return torch.where(textured[:, None, None], inverse, 0.0), textured

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from ..devices import elements_at_once, in_batches
+from ..kernels.matrices_torch import inverse_of_regular
 
 __all__ = [
-    "Fit", "Match", "Pair", "by_chance", "centred", "fisher", "inverse", "refine",
+    "Fit", "Match", "Pair", "by_chance", "centred", "fisher", "refine",
     "search_peak",
 ]  # fmt: skip
 
@@ -386,7 +387,7 @@ def _refine_once(
     sums = weighted.sum((2, 3))
     gram = weighted.flatten(2) @ own.flatten(2).mT
     energy = gram[:, 0, 0].clamp_min(1e-30)
-    inverse_gram, textured = inverse(gram[:, 1:3, 1:3])
+    inverse_gram, textured = inverse_of_regular(gram[:, 1:3, 1:3], APERTURE)
     coefficients = basis.forward @ pair.cut(pair.post, *there) @ basis.forward.T
 
     sub = start - whole
@@ -445,16 +446,6 @@ def _difference(image: torch.Tensor, axis: int) -> torch.Tensor:
     size = image.shape[axis] - 4
     far, near, ahead, beyond = (line.narrow(axis, k, size) for k in (0, 1, 3, 4))
     return (8 * (ahead - near) - (beyond - far)) / 12
-
-
-def inverse(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inverse of 2 x 2 matrices, and whether each is regular."""
-    (a, b), (c, d) = matrix.permute(1, 2, 0)
-    det = a * d - b * c
-    textured = det > APERTURE * (a + d) ** 2
-    det = torch.where(textured, det, 1.0)
-    adjugate = torch.stack([torch.stack([d, -b], 1), torch.stack([-c, a], 1)], 1)
-    return torch.where(textured[:, None, None], adjugate / det[:, None, None], 0.0), textured
 
 
 def centred(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
+
+from ..kernels.local_correlation_torch import box_mean_torch
 
 __all__ = ["REACH", "SIDE", "gradient_direction", "normalise"]
 
@@ -72,11 +73,13 @@ def normalise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     z = centred / torch.where(power > 0, power, 1.0).float().clamp_min(_TINY)
     share = _share(valid, SIDE, whole)
     safe = share.clamp_min(1e-6)
-    mean = _box(z, SIDE).div_(safe)
-    var = _box(z.square(), SIDE).div_(safe).addcmul_(mean, mean, value=-1.0).clamp_min_(0.0)
+    mean = box_mean_torch(z, SIDE).div_(safe)
+    var = (
+        box_mean_torch(z.square(), SIDE).div_(safe).addcmul_(mean, mean, value=-1.0).clamp_min_(0.0)
+    )
     if not whole:
         var = torch.where(share > 1e-6, var, 0.0)
-    wide = _box(var if whole else var * valid, _WIDE)
+    wide = box_mean_torch(var if whole else var * valid, _WIDE)
     wide = wide.div_(_share(valid, _WIDE, whole).clamp_min(1e-6))
     scale = var.add_(wide, alpha=_FLOOR).sqrt_()
     scale = torch.where(scale > 1e-6, scale, 1.0)
@@ -108,7 +111,7 @@ def gradient_direction(images: torch.Tensor) -> torch.Tensor:
 def _share(valid: torch.Tensor, side: int, whole: bool) -> torch.Tensor:
     """Share of valid pixels in a centred square; none beyond the border."""
     if not whole:
-        return _box(valid, side)
+        return box_mean_torch(valid, side)
     # Nothing is missing: the share of a square is that of its rows times that of its columns.
     rows, cols = valid[:1, :, :, :1], valid[:1, :, :1]
     return _line(rows, side, 2) * _line(cols, side, 3)
@@ -119,18 +122,3 @@ def _line(ones: torch.Tensor, side: int, dim: int) -> torch.Tensor:
     index = torch.arange(n, device=ones.device)
     first, last = (index - side // 2).clamp_min(0), (index + side // 2).clamp_max(n - 1)
     return ((last - first + 1).float() / side).view(ones.shape)
-
-
-def _box(values: torch.Tensor, side: int) -> torch.Tensor:
-    """Mean over a centred square, zeros beyond the border; running sums in double precision."""
-    if values.device.type == "cpu":
-        # Several times faster than the same in torch.
-        out = ndimage.uniform_filter(values.numpy(), (1, 1, side, side), mode="constant")
-        return torch.from_numpy(out)
-    out = values.double()
-    for dim in (2, 3):
-        pad = (side // 2 + 1, side // 2) if dim == 3 else (0, 0, side // 2 + 1, side // 2)
-        total = F.pad(out, pad).cumsum(dim)
-        n = out.shape[dim]
-        out = (total.narrow(dim, side, n) - total.narrow(dim, 0, n)) / side
-    return out.float()
