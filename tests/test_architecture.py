@@ -34,9 +34,6 @@ PLAIN = {name for layer in LAYERS[:5] for name in layer} | {"rupture"}
 WITH_LABELS = {"rupture.synthetic"}
 WITH_TORCH = {"networks", "training", "estimators", "devices", "kernels"}
 
-# Still standing from before, (importing, imported); to be empty when the house is built.
-KNOWN: set[tuple[str, str]] = set()
-
 
 def modules() -> dict[str, Path]:
     """File of each module, by its dotted name within the package."""
@@ -76,10 +73,7 @@ def resolve(base: list[str], name: str | None = None) -> Iterable[str]:
     raise AssertionError(f"{'.'.join(base)}: no such module")
 
 
-IMPORTS = {
-    module: {name: line for name, line in imported(module) if (module, name) not in KNOWN}
-    for module in MODULES
-}
+IMPORTS = {module: dict(imported(module)) for module in MODULES}
 
 
 def unit(module: str) -> str:

@@ -130,7 +130,7 @@ class Grid:
     @property
     def pixel_side(self) -> float:
         """Side of a square of one pixel's area, in the unit of the CRS."""
-        return math.sqrt(abs(np.linalg.det(self.matrix[:2, :2])))
+        return math.sqrt(abs(self.transform.determinant))
 
     def at(self, rows: ArrayLike, cols: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """CRS coordinates (x, y) of pixel centres, pixel (0, 0) at 0.
