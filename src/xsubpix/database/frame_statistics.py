@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..kernels.block_means import block_correlation
 from ..rupture import Fault
 
 __all__ = ["cell_correlation", "holds_trace", "largest_steps", "mean_of_cells"]
@@ -37,14 +38,7 @@ def largest_steps(codes: np.ndarray) -> np.ndarray:
 
 def cell_correlation(pre: np.ndarray, post: np.ndarray) -> np.ndarray:
     """Correlation in cells of 32 px that do not overlap; NaN where one pixel is missing."""
-    side = pre.shape[0] // _CELL
-    cells = []
-    for image in (pre, post):
-        cut = image[: side * _CELL, : side * _CELL].reshape(side, _CELL, side, _CELL)
-        cells.append(cut - cut.mean(axis=(1, 3), keepdims=True, dtype=np.float64))
-    a, b = cells
-    power = (a * a).sum(axis=(1, 3)) * (b * b).sum(axis=(1, 3))
-    return (a * b).sum(axis=(1, 3)) / np.sqrt(np.where(power > 0, power, np.nan))
+    return block_correlation(pre, post, _CELL)
 
 
 def mean_of_cells(cells: np.ndarray, window: tuple[slice, slice]) -> float:

@@ -24,7 +24,9 @@ SPLITS = ("train", "validation", "test")
 
 #: Version of what is drawn and stored. 1 is what has no version: second dates with one random
 #: stream, in flat records. 2: each effect of a second date has a stream of its own.
-STORE_VERSION = 2
+#: 3: a hole takes 6 x 6 pixels of a registered second scene with it, no longer 7 x 7, which may
+#: choose other windows for stable pairs.
+STORE_VERSION = 3
 
 #: Step of the stored displacement, pixels.
 QUANTUM = 1e-3

@@ -15,9 +15,8 @@ from collections import Counter
 import numpy as np
 
 from ..errors import DataError
+from ..kernels.spline import PREFILTER_REACH, SUPPORT
 from .registration import (
-    PREFILTER,
-    SUPPORT,
     Misregistration,
     check_same_grid,
     measure_misregistration,
@@ -227,7 +226,7 @@ def texture(image: np.ndarray, window: int = 32) -> float:
 def _registered(scene: np.ndarray, row: int, column: int, shift: Misregistration) -> np.ndarray:
     """A window of `scene` resampled by `shift`, with the scene's pixels around it as margin."""
     size = shift.shape[0]
-    margin = int(np.ceil(shift.size)) + SUPPORT + PREFILTER
+    margin = int(np.ceil(shift.size)) + SUPPORT + PREFILTER_REACH
     top, left = min(margin, row), min(margin, column)
     around = scene[row - top : row + size + margin, column - left : column + size + margin]
     bottom = around.shape[0] - size - top

@@ -6,23 +6,18 @@ import dataclasses
 
 import numpy as np
 import scipy.fft
-import scipy.ndimage
 
 from ..errors import GridError
+from ..kernels.matrices import determinant_2x2, solve_2x2
+from ..kernels.robust import biweight_fit, polynomial_terms
+from ..kernels.spline import sample_quintic
 
 __all__ = [
-    "PREFILTER",
-    "SUPPORT",
     "Misregistration",
     "check_same_grid",
     "measure_misregistration",
     "resample_quintic",
 ]
-
-# Samples that a quintic spline's value needs on each side, and how far its recursive prefilter
-# still feels a pixel (20 px: 1e-8 of it).
-SUPPORT = 3
-PREFILTER = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +141,7 @@ def measure_misregistration(
     while degree and tiles < 3 * (degree + 1) * (degree + 2) // 2:
         degree -= 1
     terms = _polynomial(x, y, pre.shape, degree)
-    coefficients, scatter = _robust_fit(terms, np.stack([dx[good], dy[good]], 1), peak[good])
+    coefficients, scatter = biweight_fit(terms, np.stack([dx[good], dy[good]], 1), peak[good])
     return Misregistration(
         tuple(coefficients[:, 0].tolist()),
         tuple(coefficients[:, 1].tolist()),
@@ -176,25 +171,7 @@ def resample_quintic(image: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.nd
     rows, columns = image.shape
     y = np.arange(rows)[:, None] + dy
     x = np.arange(columns)[None, :] + dx
-    missing = ~np.isfinite(image)
-    values = np.asarray(image, np.float64)
-    if missing.any():
-        if missing.all():
-            return np.full(image.shape, np.nan, np.float32)
-        # The nearest value under the holes keeps the prefilter from ringing around them.
-        nearest = scipy.ndimage.distance_transform_edt(
-            missing, return_distances=False, return_indices=True
-        )
-        values = values[tuple(nearest)]
-    out = scipy.ndimage.map_coordinates(values, [y, x], order=5, mode="mirror").astype(np.float32)
-    outside = (y < 0) | (y > rows - 1) | (x < 0) | (x > columns - 1)
-    if missing.any():
-        near = scipy.ndimage.maximum_filter(missing, 2 * SUPPORT + 1)
-        outside |= scipy.ndimage.map_coordinates(
-            near.astype(np.uint8), [np.rint(y), np.rint(x)], order=0, mode="nearest"
-        ).astype(bool)
-    out[outside] = np.nan
-    return out
+    return sample_quintic(image, y, x)
 
 
 def _phase_correlate(
@@ -228,12 +205,12 @@ def _phase_correlate(
         turned = spectrum * np.exp(1j * (dx[:, None] * kx + dy[:, None] * ky))
         gradient_x, gradient_y = -turned.imag @ kx, -turned.imag @ ky
         hxx, hxy, hyy = (-turned.real @ k for k in (kx * kx, kx * ky, ky * ky))
-        determinant = hxx * hyy - hxy**2
+        determinant = determinant_2x2(hxx, hxy, hxy, hyy)
         # Away from a maximum Newton would climb down: such tiles keep the pixel they have.
         concave = (hxx < 0) & (determinant > 0)
-        determinant = np.where(concave, determinant, 1.0)
-        move_x = np.where(concave, (hxy * gradient_y - hyy * gradient_x) / determinant, 0.0)
-        move_y = np.where(concave, (hxy * gradient_x - hxx * gradient_y) / determinant, 0.0)
+        hxx, hxy, hyy = (np.where(concave, h, k) for h, k in ((hxx, 1.0), (hxy, 0.0), (hyy, 1.0)))
+        ascent = solve_2x2(hxx, hxy, hxy, hyy, gradient_x, gradient_y)
+        move_x, move_y = (np.where(concave, -move, 0.0) for move in ascent)
         dx += np.clip(move_x, -0.5, 0.5)
         dy += np.clip(move_y, -0.5, 0.5)
     turned = spectrum * np.exp(1j * (dx[:, None] * kx + dy[:, None] * ky))
@@ -253,25 +230,7 @@ def _polynomial(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...], degree: in
     rows, columns = shape[0], shape[1]
     u = 2 * np.asarray(x, np.float64) / max(columns - 1, 1) - 1
     v = 2 * np.asarray(y, np.float64) / max(rows - 1, 1) - 1
-    terms = [u ** (n - p) * v**p for n in range(degree + 1) for p in range(n + 1)]
-    return np.stack(terms, axis=-1)
-
-
-def _robust_fit(
-    terms: np.ndarray, shifts: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Reweighted least squares of two components at once, from their medians."""
-    coefficients = np.zeros((terms.shape[1], 2))
-    coefficients[0] = np.median(shifts, axis=0)
-    scatter = 0.0
-    for _ in range(20):
-        length = np.hypot(*(shifts - terms @ coefficients).T)
-        # The median length of a two-dimensional normal scatter is 1.177 of its sigma.
-        scatter = max(float(np.median(length)) / 1.177, 1e-4)
-        robust = weight * np.clip(1 - (length / (4.0 * scatter)) ** 2, 0, None) ** 2
-        root = np.sqrt(robust)[:, None]
-        coefficients = np.linalg.lstsq(root * terms, root * shifts, rcond=None)[0]
-    return coefficients, scatter
+    return np.ascontiguousarray(np.moveaxis(polynomial_terms(u, v, degree), 0, -1))
 
 
 def check_same_grid(pre: np.ndarray, post: np.ndarray) -> None:

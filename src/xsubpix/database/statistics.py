@@ -13,30 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
-import scipy.ndimage
 
 from ..errors import DataError, GridError
+from ..kernels.local_correlation import LocalMoments, local_correlation, local_moments
 
 __all__ = ["LocalMoments", "Spectrum", "local_correlation", "local_moments", "residual_spectrum"]
 
 # A window whose variance is below this share of the image's is called flat: its correlation
 # would be that of rounding errors.
 _FLAT = 1e-7
-
-
-class LocalMoments(NamedTuple):
-    """Weighted moments of two images in a window around each pixel.
-
-    Attributes
-    ----------
-    variance_a, variance_b, covariance : numpy.ndarray of float64
-        Shape ``(h, w)``, squared units of the images. NaN where the window
-        holds too few valid pixels.
-    """
-
-    variance_a: np.ndarray
-    variance_b: np.ndarray
-    covariance: np.ndarray
 
 
 class Spectrum(NamedTuple):
@@ -58,77 +43,6 @@ class Spectrum(NamedTuple):
     frequency: np.ndarray
     residual: np.ndarray
     total: np.ndarray
-
-
-def local_correlation(
-    a: np.ndarray, b: np.ndarray, window: int = 32, *, valid_fraction: float = 0.5
-) -> np.ndarray:
-    """Zero-mean normalised cross-correlation in a window around each pixel.
-
-    Box filters make the cost independent of the window. Windows are cut at the
-    border of the image, not mirrored; those of even side reach one pixel further
-    up and to the left.
-
-    Parameters
-    ----------
-    a, b : numpy.ndarray
-        Images on one grid, shape ``(h, w)``, any unit. NaN is missing.
-    window : int
-        Side of the window, pixels.
-    valid_fraction : float
-        Share of the window's pixels that must be valid in both images.
-
-    Returns
-    -------
-    numpy.ndarray of float32
-        Shape ``(h, w)``, -1 to 1; NaN where too little is valid or where one
-        image is flat.
-
-    Raises
-    ------
-    GridError
-        If the shapes differ or are not two-dimensional.
-    DataError
-        If `window` is below 2 or above both sides of the image.
-    """
-    moments = local_moments(a, b, window, valid_fraction=valid_fraction)
-    flat_a = _FLAT * _variance(a)
-    flat_b = _FLAT * _variance(b)
-    usable = (moments.variance_a > flat_a) & (moments.variance_b > flat_b)
-    product = np.where(usable, moments.variance_a * moments.variance_b, np.nan)
-    rho = moments.covariance / np.sqrt(product)
-    return np.clip(rho, -1.0, 1.0).astype(np.float32)
-
-
-def local_moments(
-    a: np.ndarray, b: np.ndarray, window: int = 32, *, valid_fraction: float = 0.5
-) -> LocalMoments:
-    """Variances and covariance of two images in a window around each pixel.
-
-    Parameters, missing data and errors are those of :func:`local_correlation`.
-
-    Returns
-    -------
-    LocalMoments
-        NaN where less than `valid_fraction` of the window is valid.
-    """
-    _check_pair(a, b, window)
-    valid = np.isfinite(a) & np.isfinite(b)
-    weight = valid.astype(np.float64)
-    # The global mean goes first: sums of squares of raw counts would lose the small variances.
-    a0 = _centred(a, valid)
-    b0 = _centred(b, valid)
-    share = _box(weight, window)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.where(
-            share >= valid_fraction * _box(np.ones_like(weight), window), share, np.nan
-        )
-        mean_a = _box(a0, window) / scale
-        mean_b = _box(b0, window) / scale
-        variance_a = np.maximum(_box(a0 * a0, window) / scale - mean_a**2, 0.0)
-        variance_b = np.maximum(_box(b0 * b0, window) / scale - mean_b**2, 0.0)
-        covariance = _box(a0 * b0, window) / scale - mean_a * mean_b
-    return LocalMoments(variance_a, variance_b, covariance)
 
 
 def residual_spectrum(
@@ -162,7 +76,7 @@ def residual_spectrum(
     DataError
         If `window` does not fit, or no window is complete and textured.
     """
-    _check_pair(a, b, window, low=8)
+    _check_pair(a, b, window)
     tiles_a = _tiles(a, window)
     tiles_b = _tiles(b, window)
     complete = np.isfinite(tiles_a).all(axis=(1, 2)) & np.isfinite(tiles_b).all(axis=(1, 2))
@@ -204,7 +118,7 @@ def residual_spectrum(
     return Spectrum(centres[kept], radial[0][kept], radial[1][kept])
 
 
-def _check_pair(a: np.ndarray, b: np.ndarray, window: int, low: int = 2) -> None:
+def _check_pair(a: np.ndarray, b: np.ndarray, window: int, low: int = 8) -> None:
     """Refuse images that are not on one grid, and windows that do not fit."""
     if a.ndim != 2 or a.shape != b.shape:
         raise GridError(
@@ -215,18 +129,6 @@ def _check_pair(a: np.ndarray, b: np.ndarray, window: int, low: int = 2) -> None
         raise DataError(
             f"window={window} does not fit images of shape {a.shape}: give {low} to {min(a.shape)}."
         )
-
-
-def _box(values: np.ndarray, window: int) -> np.ndarray:
-    """Sum over the window, divided by its area; nothing lies outside of the image."""
-    return scipy.ndimage.uniform_filter(values, window, mode="constant")
-
-
-def _centred(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """The image in float64 minus its mean, zero where not valid."""
-    values = np.where(valid, image, 0.0).astype(np.float64)
-    mean = values.sum() / max(int(valid.sum()), 1)
-    return np.where(valid, values - mean, 0.0)
 
 
 def _variance(image: np.ndarray) -> float:

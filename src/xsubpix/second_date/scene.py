@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-import scipy.ndimage
 
 from ..errors import DimensionError
+from ..kernels.nearest import fill_nearest
 from .landcover import LandCover, land_cover
 from .sharpness import point_spread
 
@@ -133,12 +133,7 @@ class Scene:
 def filled(image: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
     """Image in float32, holes filled by the nearest pixel, so that filters see no edge."""
     values = np.asarray(image, np.float32)
-    if missing is None:
-        return values
-    nearest = scipy.ndimage.distance_transform_edt(
-        missing, return_distances=False, return_indices=True
-    )
-    return values[tuple(nearest)]
+    return values if missing is None else fill_nearest(values, missing)
 
 
 def standardised(image: np.ndarray) -> tuple[np.ndarray, float, float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..kernels.block_means import block_sum
+
 __all__ = ["normalised", "strength_for"]
 
 # Side of the blocks whose sums make the 32-pixel windows of the local correlation.
@@ -85,7 +87,5 @@ def _window_moment(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _window_sum(values: np.ndarray) -> np.ndarray:
     """Sums over 32-pixel windows, each 16 pixels."""
-    rows, columns = values.shape[0] // _BLOCK, values.shape[1] // _BLOCK
-    blocks = values[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
-    sums = blocks.sum(axis=(1, 3), dtype=np.float64)
+    sums = block_sum(values, _BLOCK)
     return sums[1:, 1:] + sums[:-1, 1:] + sums[1:, :-1] + sums[:-1, :-1]
