@@ -12,24 +12,44 @@ from torch import nn
 
 from .base import Flow, FlowNetwork, scaled
 from .box import Box
-from .normalise import gradient_direction
-from .warping import double, warp_back
+from .normalise import gradient_direction, normalise
+from .warping import double, spline_coefficients, warp_back, warp_spline
 
 __all__ = ["PyramidUNet"]
 
-# Pixels of the input around what is asked for that each step sees. What lies beyond
-# changes the result by less than 0.001 px rms on changed ground (``benchmarks/bench_networks.py``).
-_CONTEXTS = (448, 256, 192, 128)
+# Pixels of the input around what is asked for that each level sees, by its reduction. What
+# lies beyond changes the result by less than 0.001 px rms on changed ground
+# (``benchmarks/bench_networks.py``). The last visit of a level needs less than the first.
+_CONTEXTS = {16: 768, 8: 576, 4: 448, 2: 256, 1: 192}
+_LAST_CONTEXT = 128
+# Pixels of a level that the U-Net halves to its deepest layer.
+_BLOCK = 16
+# How far to either side a pixel is offered the flow of a neighbour, pixels of a level, and by
+# how much flows must differ there.
+_NEIGHBOURS, _DIFFERENT = 4, 1.0
+# Length over which the mean flow is taken out before the U-Net sees it, pixels of a level.
+_SMOOTH = 16
+# Flows of neighbours are shown to the U-Net up to about this difference, pixels of a level.
+_LARGE = 4.0
+# Without learning, neighbours' flows are not taken.
+_SHY = 3.0
 
 
 class PyramidUNet(FlowNetwork):
-    """A small U-Net that corrects a flow, applied at 1/4, 1/2, 1 and 1 of the resolution.
+    """A small U-Net that corrects a flow, at 1/16, 1/8, 1/4, 1/2, 1 and 1 of the resolution.
 
-    At each level `post` is brought back by the flow so far (bicubic) and the
-    U-Net sees `pre`, `post`, the directions of their gradients and the flow; it
-    returns what is left of the flow, and its spread. The same weights serve all
-    levels: a rupture of 2 px at full resolution is one of half a pixel at a
-    quarter of it. The flow is detached between levels.
+    At each level `post` is brought back by the flow so far (by cubic B-splines of
+    the doubled image, see :func:`~xsubpix.networks.warping.spline_coefficients`)
+    and the U-Net sees `pre`, `post`, the directions of their gradients, where
+    pixels are valid, and the flow; it returns what is left of the flow, and its
+    spread. The same weights serve all levels: a rupture of 2 px at full
+    resolution is one of half a pixel at a quarter of it. The flow is detached
+    between levels.
+
+    Beside a rupture of many pixels the flow of the level above is a mixture of
+    both sides. Each pixel is therefore offered the two most different flows within
+    4 px of its level, with `post` brought back by either, and the U-Net says how
+    much of each to take.
 
     The U-Net works on blocks of 2 x 2 pixels: they become channels before its
     first convolution and pixels again after its last. No resolution is lost,
@@ -40,7 +60,8 @@ class PyramidUNet(FlowNetwork):
     width : float
         Multiplies the channels 32, 64, 96, 128 of the U-Net's levels.
     levels : tuple of int
-        Reductions of the images, in the order in which they are gone through.
+        Reductions of the images, powers of two, in the order in which they are
+        gone through.
 
     References
     ----------
@@ -53,16 +74,17 @@ class PyramidUNet(FlowNetwork):
     name: ClassVar[str] = "unet"
     description: ClassVar[str] = "U-Net shared by the levels of an image pyramid"
     multiple: ClassVar[int] = 64
-    context: ClassVar[int] = 448
+    context: ClassVar[int] = 768
 
-    def __init__(self, width: float = 1.0, levels: tuple[int, ...] = (4, 2, 1, 1)) -> None:
+    def __init__(self, width: float = 1.0, levels: tuple[int, ...] = (16, 8, 4, 2, 1, 1)) -> None:
         super().__init__(width=width, levels=list(levels))
         self.levels = tuple(levels)
         c1, c2, c3, c4 = (scaled(c, width) for c in (32, 64, 96, 128))
-        self.enter = _block(4 * 8, c1)
+        self.enter = _block(4 * 16, c1)
+        self.enter[0] = _BlockConv(4 * 16, c1, 3, padding=1)
         self.down = nn.ModuleList([_block(a, b, 2) for a, b in ((c1, c2), (c2, c3), (c3, c4))])
         self.up = nn.ModuleList([_block(a + b, b) for a, b in ((c4, c3), (c3, c2), (c2, c1))])
-        self.leave = nn.Conv2d(c1, 4 * 3, 3, padding=1)
+        self.leave = nn.Conv2d(c1, 4 * 5, 3, padding=1)
         self._workspace = _Workspace()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -73,11 +95,31 @@ class PyramidUNet(FlowNetwork):
         with torch.no_grad():
             self.leave.weight *= 0.1
 
-    def forward(self, pre: torch.Tensor, post: torch.Tensor) -> list[Flow]:
-        """See :meth:`FlowNetwork.forward`."""
-        return self._steps(pre, post, [Box.whole(pre.shape)] * len(self.levels))
+    def prepare(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Pyramid of an image, each level normalised by itself; see :meth:`FlowNetwork.prepare`."""
+        pyramid = []
+        valid = torch.isfinite(images[:, None]).float()
+        image = torch.where(valid > 0, images[:, None], 0.0)
+        reduction = 1
+        while True:
+            if reduction in self.levels:
+                level = torch.where(valid >= 0.5, image / valid.clamp_min(1e-6), torch.nan)
+                pyramid.append(torch.cat(normalise(level[:, 0]), 1))
+            else:
+                pyramid.append(image[:, :0])
+            if reduction >= max(self.levels):
+                return tuple(pyramid)
+            # Sums and shares of valid pixels: a block is the mean of its valid ones.
+            image, valid = F.avg_pool2d(image, 2), F.avg_pool2d(valid, 2)
+            reduction *= 2
 
-    def predict_box(self, pre: torch.Tensor, post: torch.Tensor, box: Box) -> Flow:
+    def forward(self, pre: tuple[torch.Tensor, ...], post: tuple[torch.Tensor, ...]) -> list[Flow]:
+        """See :meth:`FlowNetwork.forward`."""
+        return self._steps(pre, post, [Box.whole(pre[0].shape)] * len(self.levels))
+
+    def predict_box(
+        self, pre: tuple[torch.Tensor, ...], post: tuple[torch.Tensor, ...], box: Box
+    ) -> Flow:
         """See :meth:`FlowNetwork.predict_box`.
 
         A step at a quarter of the resolution needs four times the context of one at
@@ -86,26 +128,24 @@ class PyramidUNet(FlowNetwork):
         """
         boxes = []
         for k, level in enumerate(self.levels):
-            context = _CONTEXTS[k] if k < len(_CONTEXTS) else _CONTEXTS[-1]
+            last_visit = level == 1 and k == len(self.levels) - 1
+            context = _LAST_CONTEXT if last_visit else _CONTEXTS.get(level, max(_CONTEXTS.values()))
             # Whole blocks of the U-Net's deepest layer at this level.
-            boxes.append(box.grown(context, pre.shape, multiple=16 * level))
+            boxes.append(box.grown(context, pre[0].shape, multiple=_BLOCK * level))
         last = self._steps(pre, post, boxes)[-1]
         assert last.log_spread is not None
         here = box.within(boxes[-1]).slices
         return Flow(last.flow[here], last.log_spread[here], 1)
 
-    def _steps(self, pre: torch.Tensor, post: torch.Tensor, boxes: list[Box]) -> list[Flow]:
+    def _steps(
+        self, pre: tuple[torch.Tensor, ...], post: tuple[torch.Tensor, ...], boxes: list[Box]
+    ) -> list[Flow]:
         """All steps, each on its box of the images; a box lies within the one before."""
-        before, after = {1: pre}, {1: post}
-        for images in (before, after):
-            reduction = 1
-            while reduction < max(self.levels):
-                images[2 * reduction] = F.avg_pool2d(images[reduction], 2)
-                reduction *= 2
         outer = boxes[0]
         at = self.levels[0]
-        flow = pre.new_zeros((len(pre), 2, *outer.reduced(at).shape))
+        flow = pre[0].new_zeros((len(pre[0]), 2, *outer.reduced(at).shape))
         out = []
+        known: tuple[int, Box] | None = None
         for level, box in zip(self.levels, boxes, strict=True):
             # Cut first, so that no more is doubled than is needed.
             flow = flow[box.within(outer).reduced(at).slices].detach()
@@ -113,26 +153,51 @@ class PyramidUNet(FlowNetwork):
             while at > level:
                 flow, at = double(flow), at // 2
             here = box.reduced(level).slices
+            one, two = (pyramid[level.bit_length() - 1][here] for pyramid in (pre, post))
             with torch.no_grad():
-                moved = warp_back(after[level][here], flow)
-            rest, log_spread = self._residual(before[level][here], moved, flow)
-            flow = flow + rest
+                if known != (level, box):
+                    coefficients, known = spline_coefficients(two[:, :1]), (level, box)
+                inputs, neighbours = self._compare(one, two, coefficients, flow)
+            change, log_spread = self._change(inputs, neighbours)
+            flow = flow + change
             out.append(Flow(flow * float(level), log_spread + math.log(level), level))
         return out
 
-    def _residual(
-        self, pre: torch.Tensor, moved: torch.Tensor, flow: torch.Tensor
+    def _compare(
+        self, pre: torch.Tensor, post: torch.Tensor, coefficients: torch.Tensor, flow: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """What the U-Net sees at one level, and what neighbours' flows differ by, if they do."""
+        moved = warp_spline(coefficients, flow)
+        moved_valid = warp_nearest(post[:, 1:], flow)
+        moved = moved * moved_valid
+        both = torch.cat((pre[:, :1], moved), 1)
+        inputs = [both, gradient_direction(both), flow - _smoothed(flow)]
+        neighbours = neighbouring_flows(flow)
+        if neighbours is None:
+            # The images under the neighbours' flows are the one under the pixel's own.
+            inputs += [moved, moved, torch.zeros_like(flow), torch.zeros_like(flow)]
+            difference = None
+        else:
+            images = [warp_back(post[:, :1], candidate) for candidate in neighbours]
+            difference = torch.cat(neighbours, 1) - flow.repeat(1, 2, 1, 1)
+            inputs += [*images, _LARGE * torch.tanh(difference / _LARGE)]
+        inputs += [pre[:, 1:], moved_valid]
+        return inputs, difference
+
+    def _change(
+        self, inputs: list[torch.Tensor], neighbours: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rest of the flow at one level and its spread; pixels of the level."""
-        both = torch.cat((pre, moved), 1)
-        parts = [both, gradient_direction(both), flow]
-        kind = both.device.type
+        """Change of the flow at one level, and its log spread; pixels of the level."""
+        kind = inputs[0].device.type
         if torch.is_autocast_enabled(kind):
             # As the first convolution would, but before the copies: half of the bytes.
-            parts = [part.to(torch.get_autocast_dtype(kind)) for part in parts]
+            inputs = [part.to(torch.get_autocast_dtype(kind)) for part in inputs]
         # Channels last before blocks become channels: torch is twice as fast in that order.
-        x = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
-        x = self.enter(F.pixel_unshuffle(x, 2))
+        x = torch.cat(inputs, 1).contiguous(memory_format=torch.channels_last)
+        height, width = x.shape[-2:]
+        if height % _BLOCK or width % _BLOCK:
+            x = F.pad(x, (0, -width % _BLOCK, 0, -height % _BLOCK))
+        x = self.enter(x)
         skips = [x]
         for down in self.down:
             skips.append(down(skips[-1]))
@@ -142,8 +207,80 @@ class PyramidUNet(FlowNetwork):
             x = up(self._workspace.joined(wide, skips.pop()))
         # In bfloat16, rounding here is most of what neighbouring windows would differ by.
         with torch.autocast(kind, enabled=False):
-            y = F.pixel_shuffle(self.leave(x.float()), 2)
-        return y[:, :2], y[:, 2:].clamp(-8.0, 6.0)
+            y = F.pixel_shuffle(self.leave(x.float()), 2)[..., :height, :width]
+            change = y[:, :2]
+            if neighbours is not None:
+                share = torch.sigmoid(y[:, 3:5] - _SHY)
+                change = change + share[:, :1] * neighbours[:, :2] + share[:, 1:] * neighbours[:, 2:]
+        return change, y[:, 2:3].clamp(-8.0, 6.0)
+
+
+def neighbouring_flows(flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """The two most different flows within some pixels of each pixel.
+
+    Of the component (dx or dy) that varies more around a pixel, the flows of the
+    neighbours where it is largest and where it is least, of every fourth pixel of
+    every fourth row.
+
+    Parameters
+    ----------
+    flow : torch.Tensor
+        Shape ``(n, 2, h, w)``, pixels.
+
+    Returns
+    -------
+    two torch.Tensor, or None
+        Shape ``(n, 2, h, w)`` each; the pixel's own flow where flows around it differ
+        by less than a pixel. None where they do so nowhere.
+    """
+    height, width = flow.shape[-2:]
+    few = flow[..., _NEIGHBOURS // 2 :: _NEIGHBOURS, _NEIGHBOURS // 2 :: _NEIGHBOURS].contiguous()
+    if min(few.shape[-2:]) < 1:
+        return None
+    most, most_at = F.max_pool2d(few, 3, 1, 1, return_indices=True)
+    least, least_at = F.max_pool2d(-few, 3, 1, 1, return_indices=True)
+    spans = most + least
+    different = spans.amax(1, keepdim=True) > _DIFFERENT
+    if not bool(different.any()):
+        return None
+    which = (spans[:, 1:] > spans[:, :1]).long()
+
+    def full(values: torch.Tensor) -> torch.Tensor:
+        fine = F.interpolate(values, scale_factor=_NEIGHBOURS, mode="nearest")
+        lack = (0, max(0, width - fine.shape[-1]), 0, max(0, height - fine.shape[-2]))
+        return F.pad(fine, lack, mode="replicate")[..., :height, :width]
+
+    near = full(different.to(flow.dtype)) > 0
+    out = []
+    for places in (most_at, least_at):
+        at = places.gather(1, which).flatten(2)
+        taken = torch.gather(few.flatten(2), 2, at.expand(-1, 2, -1)).view_as(few)
+        out.append(torch.where(near, full(taken), flow))
+    return out[0], out[1]
+
+
+def warp_nearest(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """Nearest pixel at ``(x + dx, y + dy)``; 0 beyond the border."""
+    height, width = images.shape[-2:]
+    if bool((images == 1).all()) and float(flow.abs().max()) < 0.5:
+        return images
+    rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[None, :, None]
+    cols = torch.arange(width, dtype=flow.dtype, device=flow.device)[None, None, :]
+    x = (cols + flow[:, 0]).round()
+    y = (rows + flow[:, 1]).round()
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    at = y.clamp(0, height - 1).long() * width + x.clamp(0, width - 1).long()
+    taken = images.flatten(2).gather(2, at.flatten(1)[:, None]).view_as(images)
+    return taken * inside[:, None]
+
+
+def _smoothed(flow: torch.Tensor) -> torch.Tensor:
+    """Mean flow of the surroundings: of squares of 16 px, linear between their centres."""
+    height, width = flow.shape[-2:]
+    padded = F.pad(flow, (0, -width % _SMOOTH, 0, -height % _SMOOTH), mode="replicate")
+    coarse = F.avg_pool2d(F.avg_pool2d(padded, _SMOOTH), 3, 1, 1, count_include_pad=False)
+    fine = F.interpolate(coarse, scale_factor=_SMOOTH, mode="bilinear", align_corners=False)
+    return fine[..., :height, :width]
 
 
 class _Workspace(threading.local):
@@ -174,6 +311,21 @@ class _Workspace(threading.local):
         out = self._memory[:size].view(shape).permute(0, 3, 1, 2)
         out[:, :channels], out[:, channels:] = one, two
         return out
+
+
+class _BlockConv(nn.Conv2d):
+    """3 x 3 convolution of blocks of 2 x 2 pixels whose pixels are channels.
+
+    The same as ``F.pixel_unshuffle`` before it, computed as a 6 x 6 convolution of every
+    second pixel, which needs no copy.
+    """
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Convolve images ``(n, c, h, w)``; the result has half of the rows and columns."""
+        out, channels = self.weight.shape[0], self.weight.shape[1] // 4
+        blocks = self.weight.view(out, channels, 2, 2, 3, 3).permute(0, 1, 4, 2, 5, 3)
+        weight = blocks.reshape(out, channels, 6, 6)
+        return F.conv2d(images, weight, self.bias, stride=2, padding=2)
 
 
 def _block(channels: int, out: int, stride: int = 1) -> nn.Sequential:

@@ -72,7 +72,9 @@ def near_jumps(target: torch.Tensor) -> torch.Tensor:
     across = F.pad((target[..., 1:] - target[..., :-1]).abs(), (0, 1))
     down = F.pad((target[..., 1:, :] - target[..., :-1, :]).abs(), (0, 0, 0, 1))
     jump = torch.maximum(across, down).nan_to_num(0.0).amax(1, keepdim=True) > JUMP
-    return F.max_pool2d(jump.to(target.dtype), 2 * NEAR + 1, 1, NEAR)
+    side = 2 * NEAR + 1
+    rows = F.max_pool2d(jump.to(target.dtype), (side, 1), 1, (NEAR, 0))
+    return F.max_pool2d(rows, (1, side), 1, (0, NEAR))
 
 
 def end_point_error(flow: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
