@@ -392,30 +392,25 @@ def _measure(
 
     from ..devices import has_bfloat16, to_device, to_host
     from ..kernels.local_correlation_torch import box_mean_torch, local_correlation_torch
-    from ..networks.normalise import normalise
     from ..networks.views import mean_of_views
     from ..networks.warping import warp_back
 
     height, width = pre.shape[1:]
     lack = (0, -width % network.multiple, 0, -height % network.multiple)
-    images, known = [], []
-    for image in (pre, post):
-        values, valid = normalise(F.pad(to_device(image, device), lack, value=torch.nan))
-        images.append(values)
-        known.append(valid)
+    one, two = (F.pad(to_device(i, device), lack, value=torch.nan) for i in (pre, post))
     half = has_bfloat16(device) or (device.type == "cpu" and _fast_bfloat16())
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        flow, log_spread = mean_of_views(network, images[0], images[1], asked, ensemble)
+        flow, log_spread, one, two = mean_of_views(network, one, two, asked, ensemble)
     spread = torch.full_like(flow[:, :1], torch.nan) if log_spread is None else log_spread.exp()
     # The square of `quality` reaches a few pixels beyond.
-    square = asked.grown(_SQUARE // 2, images[0].shape)
+    square = asked.grown(_SQUARE // 2, one.shape)
     here = asked.within(square)
-    both = (known[0] * known[1])[square.slices]
+    both = (one[:, 1:] * two[:, 1:])[square.slices]
     beyond = (here.left, square.right - asked.right, here.top, square.bottom - asked.bottom)
     around = F.pad(flow, beyond, mode="replicate")
-    back = warp_back(images[1][square.slices], around)
+    back = warp_back(two[:, :1][square.slices], around)
     quality, textured = local_correlation_torch(
-        images[0][square.slices], back, both, _SQUARE, _FAINTEST
+        one[:, :1][square.slices], back, both, _SQUARE, _FAINTEST
     )
     local = torch.cat((quality, box_mean_torch(both, _SQUARE), textured), 1)[here.slices]
     return to_host(torch.cat((flow, spread, local), 1))

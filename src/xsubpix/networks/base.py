@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .box import Box
+from .normalise import normalise
 
 __all__ = ["Flow", "FlowNetwork", "scaled"]
 
@@ -63,6 +64,28 @@ class FlowNetwork(nn.Module):
         super().__init__()
         self.config: dict[str, Any] = config
 
+    def prepare(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Normalise images, once for each reduction of them that the network sees.
+
+        Parameters
+        ----------
+        images : torch.Tensor of float32
+            Shape ``(n, h, w)``, any radiometric unit; NaN is missing. h and w are
+            multiples of :attr:`multiple`.
+
+        Returns
+        -------
+        tuple of torch.Tensor of float32
+            Shape ``(n, 2, h / r, w / r)`` each, r = 1, 2, 4 ...: normalised values, 0
+            where missing, and 1 where there is a value. Most networks see the images
+            at r = 1 alone.
+        """
+        return (torch.cat(normalise(images), 1),)
+
+    def inputs(self, prepared: tuple[torch.Tensor, ...]) -> Any:
+        """Input of :meth:`forward` for what :meth:`prepare` returned."""
+        return prepared[0][:, :1]
+
     @abstractmethod
     def forward(self, pre: torch.Tensor, post: torch.Tensor) -> list[Flow]:
         """Predict the flow between normalised images.
@@ -79,13 +102,15 @@ class FlowNetwork(nn.Module):
             From first (or coarsest) to last.
         """
 
-    def predict_box(self, pre: torch.Tensor, post: torch.Tensor, box: Box) -> Flow:
+    def predict_box(
+        self, pre: tuple[torch.Tensor, ...], post: tuple[torch.Tensor, ...], box: Box
+    ) -> Flow:
         """Predict the flow in a box of the images, of which the rest is context.
 
         Parameters
         ----------
-        pre, post : torch.Tensor of float32
-            As in :meth:`forward`.
+        pre, post : tuple of torch.Tensor
+            What :meth:`prepare` returned.
         box : Box
             Rows and columns that are asked for, pixels.
 
@@ -94,7 +119,7 @@ class FlowNetwork(nn.Module):
         Flow
             The last prediction, at these rows and columns.
         """
-        last = self(pre, post)[-1]
+        last = self(self.inputs(pre), self.inputs(post))[-1]
         spread = None if last.log_spread is None else last.log_spread[box.slices]
         return Flow(last.flow[box.slices], spread, 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +24,8 @@ _CONTEXTS = {16: 768, 8: 576, 4: 448, 2: 256, 1: 192}
 _LAST_CONTEXT = 128
 # Pixels of a level that the U-Net halves to its deepest layer.
 _BLOCK = 16
-# How far to either side a pixel is offered the flow of a neighbour, pixels of a level, and by
-# how much flows must differ there.
+# Distance of the neighbours whose flow a pixel is offered, two to either side, pixels of a
+# level, and by how much flows must differ there.
 _NEIGHBOURS, _DIFFERENT = 4, 1.0
 # Length over which the mean flow is taken out before the U-Net sees it, pixels of a level.
 _SMOOTH = 16
@@ -48,7 +48,7 @@ class PyramidUNet(FlowNetwork):
 
     Beside a rupture of many pixels the flow of the level above is a mixture of
     both sides. Each pixel is therefore offered the two most different flows within
-    4 px of its level, with `post` brought back by either, and the U-Net says how
+    8 px of its level, with `post` brought back by either, and the U-Net says how
     much of each to take.
 
     The U-Net works on blocks of 2 x 2 pixels: they become channels before its
@@ -113,8 +113,14 @@ class PyramidUNet(FlowNetwork):
             image, valid = F.avg_pool2d(image, 2), F.avg_pool2d(valid, 2)
             reduction *= 2
 
-    def forward(self, pre: tuple[torch.Tensor, ...], post: tuple[torch.Tensor, ...]) -> list[Flow]:
-        """See :meth:`FlowNetwork.forward`."""
+    def inputs(self, prepared: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """All levels; see :meth:`FlowNetwork.inputs`."""
+        return prepared
+
+    def forward(self, pre: Any, post: Any) -> list[Flow]:
+        """See :meth:`FlowNetwork.forward`; pyramids, or the finest level alone."""
+        if isinstance(pre, torch.Tensor):
+            pre, post = self.prepare(pre[:, 0]), self.prepare(post[:, 0])
         return self._steps(pre, post, [Box.whole(pre[0].shape)] * len(self.levels))
 
     def predict_box(
@@ -237,11 +243,12 @@ def neighbouring_flows(flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] 
     few = flow[..., _NEIGHBOURS // 2 :: _NEIGHBOURS, _NEIGHBOURS // 2 :: _NEIGHBOURS].contiguous()
     if min(few.shape[-2:]) < 1:
         return None
-    most, most_at = F.max_pool2d(few, 3, 1, 1, return_indices=True)
-    least, least_at = F.max_pool2d(-few, 3, 1, 1, return_indices=True)
+    most, most_at = F.max_pool2d(few, 5, 1, 2, return_indices=True)
+    least, least_at = F.max_pool2d(-few, 5, 1, 2, return_indices=True)
     spans = most + least
     different = spans.amax(1, keepdim=True) > _DIFFERENT
-    if not bool(different.any()):
+    # On a GPU the question would stop its queue; there the answer is always computed.
+    if flow.device.type == "cpu" and not bool(different.any()):
         return None
     which = (spans[:, 1:] > spans[:, :1]).long()
 
@@ -262,8 +269,6 @@ def neighbouring_flows(flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] 
 def warp_nearest(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """Nearest pixel at ``(x + dx, y + dy)``; 0 beyond the border."""
     height, width = images.shape[-2:]
-    if bool((images == 1).all()) and float(flow.abs().max()) < 0.5:
-        return images
     rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[None, :, None]
     cols = torch.arange(width, dtype=flow.dtype, device=flow.device)[None, None, :]
     x = (cols + flow[:, 0]).round()

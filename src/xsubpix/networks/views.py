@@ -58,14 +58,14 @@ def mean_of_views(
     post: torch.Tensor,
     box: Box,
     views: int,
-) -> tuple[torch.Tensor, torch.Tensor | None]:
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor, torch.Tensor]:
     """Predict the flow from several views and average.
 
     Parameters
     ----------
     network : FlowNetwork
     pre, post : torch.Tensor
-        Normalised images ``(n, 1, h, w)``.
+        Images ``(n, h, w)``, any radiometric unit; NaN is missing.
     box : Box
         Rows and columns that are asked for.
     views : int
@@ -77,14 +77,20 @@ def mean_of_views(
         Shape ``(n, 2, rows, cols)``, pixels.
     log_spread : torch.Tensor of float32 or None
         Mean over the views, shape ``(n, 1, rows, cols)``.
+    pre, post : torch.Tensor of float32
+        Images of the first view at full resolution, shape ``(n, 2, h, w)``: normalised
+        values and 1 where there is one (:meth:`FlowNetwork.prepare`).
     """
-    flows, logs = [], []
+    flows, logs, finest = [], [], []
     for view in VIEWS[:views]:
-        one, two = view.apply(pre), view.apply(post)
+        one, two = (network.prepare(view.apply(image[:, None])[:, 0]) for image in (pre, post))
+        if not finest:
+            finest = [one[0], two[0]]
         last = network.predict_box(one, two, view.box(box, pre.shape))
         signs = torch.tensor(view.signs, device=pre.device).reshape(1, 2, 1, 1)
         flow = view.undo(last.flow.float())
         flows.append((flow.flip(1) if view.transpose else flow) * signs)
         if last.log_spread is not None:
             logs.append(view.undo(last.log_spread.float()))
-    return torch.stack(flows).mean(0), torch.stack(logs).mean(0) if logs else None
+    log_spread = torch.stack(logs).mean(0) if logs else None
+    return torch.stack(flows).mean(0), log_spread, finest[0], finest[1]

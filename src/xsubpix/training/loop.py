@@ -15,7 +15,6 @@ from torch import nn
 from .._version import __version__
 from ..devices import torch_device
 from ..errors import DataError
-from ..networks.normalise import normalise
 from ..networks.weights import save_network
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import TrainConfig
@@ -131,11 +130,11 @@ def _update(run: Run, model: nn.Module, batch: Sequence[torch.Tensor], rate: flo
     for group in run.optimiser.param_groups:
         group["lr"] = rate
     pre, post, flow = (part.to(device) for part in batch)
-    (before, known), (after, _) = normalise(pre), normalise(post)
+    before, after = run.network.prepare(pre), run.network.prepare(post)
     # The truth under missing pixels can be guessed from around them, but should not be asked for.
-    flow = torch.where(known > 0, flow, torch.nan)
+    flow = torch.where(before[0][:, 1:] > 0, flow, torch.nan)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.half):
-        predictions = model(before, after)
+        predictions = model(run.network.inputs(before), run.network.inputs(after))
     loss = flow_loss(
         predictions,
         flow,

@@ -318,7 +318,7 @@ def draw_shift(rng: np.random.Generator) -> Shift:
         return Shift(0.0, 0.0)
     if kind < 0.60:
         dx, dy = rng.uniform(-0.7, 0.7, 2)
-    elif kind < 0.85:
+    elif kind < 0.92:
         dx, dy = rng.uniform(-3.0, 3.0, 2)
     else:
         dx, dy = (float(np.exp(rng.uniform(np.log(2), np.log(60)))) * u for u in

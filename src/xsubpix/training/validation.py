@@ -14,7 +14,6 @@ import torch
 
 from ..networks.base import FlowNetwork
 from ..networks.box import Box
-from ..networks.normalise import normalise
 from ..networks.views import mean_of_views
 from .samples import Augmentation, DatabaseFrames, Frames, Sample, draw_batch
 
@@ -91,8 +90,10 @@ class ValidationSamples:
         flows, spreads = [], []
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
             for pre, post in zip(self.samples.pre, self.samples.post, strict=True):
-                one, two = (normalise(torch.from_numpy(i[None]).to(device))[0] for i in (pre, post))
-                flow, log_spread = mean_of_views(network, one, two, Box.whole(pre.shape), _VIEWS)
+                one, two = (torch.from_numpy(i[None]).to(device) for i in (pre, post))
+                flow, log_spread, _, _ = mean_of_views(
+                    network, one, two, Box.whole(pre.shape), _VIEWS
+                )
                 flows.append(flow.cpu().numpy()[0])
                 if log_spread is not None:
                     spreads.append(log_spread.cpu().numpy()[0, 0])

@@ -1,0 +1,129 @@
+"""The pyramid of ``unet``: levels, neighbours' flows, exact resampling, missing pixels."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+
+from xsubpix.networks import build_network
+from xsubpix.networks.box import Box
+from xsubpix.networks.unet import _BlockConv, neighbouring_flows, warp_nearest
+from xsubpix.networks.warping import spline_coefficients, warp_back, warp_spline
+
+
+def texture(side: int, seed: int = 0, width: float = 0.7) -> np.ndarray:
+    """Image with detail up to near Nyquist."""
+    rng = np.random.default_rng(seed)
+    image = ndimage.gaussian_filter(rng.standard_normal((side, side)), width)
+    return (image / image.std()).astype(np.float32)
+
+
+def fourier_shifted(image: np.ndarray, dx: float, dy: float) -> np.ndarray:
+    """Periodic image whose ground has moved by (dx, dy) pixels, exactly."""
+    return np.fft.ifft2(ndimage.fourier_shift(np.fft.fft2(image), (dy, dx))).real
+
+
+@pytest.mark.parametrize("shift", [0.1, 0.3, 0.5, 0.7])
+def test_resampling_does_not_lock_to_pixels(shift):
+    """Interpolation that blurs by the fraction of a pixel would bias every displacement."""
+    image = texture(96)
+    moved = torch.from_numpy(fourier_shifted(image, shift, 0.0).astype(np.float32))[None, None]
+    flow = torch.tensor([shift, 0.0]).reshape(1, 2, 1, 1).expand(1, 2, 96, 96)
+    slope = np.gradient(image, axis=1)[20:-20, 20:-20]
+
+    def bias(back: torch.Tensor) -> float:
+        rest = (back[0, 0].numpy() - image)[20:-20, 20:-20]
+        return abs(float((rest * slope).sum() / (slope * slope).sum()))
+
+    with torch.inference_mode():
+        ours = bias(warp_spline(spline_coefficients(moved), flow))
+    assert ours < 0.003
+    assert ours <= max(0.0015, 0.25 * bias(warp_back(moved, flow)))
+
+
+def test_resampling_is_the_same_with_gradients():
+    """Training on a GPU would see other images than inference on a CPU."""
+    images = torch.from_numpy(texture(40))[None, None]
+    with torch.inference_mode():
+        fast = spline_coefficients(images)
+    torch.testing.assert_close(spline_coefficients(images.requires_grad_()), fast.clone())
+
+
+def test_whole_shifts_are_exact():
+    """A displacement of whole pixels needs no interpolation, and should show none."""
+    image = torch.from_numpy(texture(40))[None, None]
+    flow = torch.tensor([3.0, -2.0]).reshape(1, 2, 1, 1).expand(1, 2, 40, 40)
+    with torch.inference_mode():
+        back = warp_spline(spline_coefficients(image), flow)
+    expected = torch.roll(image, (2, -3), (2, 3))
+    torch.testing.assert_close(back[..., 10:-10, 10:-10], expected[..., 10:-10, 10:-10],
+                               atol=2e-3, rtol=0)  # fmt: skip
+
+
+def test_neighbours_offer_both_sides_of_a_step():
+    """Ground beside a large rupture would be left with a mixture of both sides."""
+    flow = torch.zeros(1, 2, 32, 48)
+    ramp = torch.linspace(0, 1, 9)
+    flow[:, 0, :, 20:29] = 20 * ramp - 10
+    flow[:, 0, :, :20], flow[:, 0, :, 29:] = -10, 10
+    most, least = neighbouring_flows(flow)
+    assert float(most[0, 0, 16, 24]) > 7
+    assert float(least[0, 0, 16, 24]) < -7
+    torch.testing.assert_close(most[..., :10], flow[..., :10])
+
+
+def test_smooth_flows_have_no_neighbours():
+    """Candidates where nothing differs would cost time in every scene."""
+    flow = torch.linspace(0, 1, 64).expand(1, 2, 64, 64)
+    assert neighbouring_flows(flow) is None
+
+
+def test_nearest_pixels_follow_the_flow():
+    """Holes of the second image would be taken for ground."""
+    valid = torch.ones(1, 1, 20, 20)
+    valid[..., 10] = 0
+    flow = torch.zeros(1, 2, 20, 20)
+    flow[:, 0] = 4.2
+    moved = warp_nearest(valid, flow)
+    assert float(moved[0, 0, 5, 6]) == 0
+    assert float(moved[0, 0, 5, 10]) == 1
+    # Beyond the border there is nothing.
+    assert float(moved[0, 0, 5, 18]) == 0
+
+
+def test_blocks_are_convolved_without_a_copy():
+    """Weights of blocks of pixels would be laid over other pixels."""
+    layer = _BlockConv(8, 5, 3, padding=1)
+    images = torch.randn(2, 2, 16, 24)
+    expected = F.conv2d(F.pixel_unshuffle(images, 2), layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(layer(images), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_levels_are_means_of_valid_pixels():
+    """Missing pixels would leak into coarse levels as values."""
+    network = build_network("unet", width=0.125)
+    image = torch.from_numpy(texture(128))[None].clone()
+    image[:, 40:60, 30:90] = torch.nan
+    pyramid = network.prepare(image)
+    assert [tuple(level.shape[1:]) for level in pyramid] == [
+        (2, 128 >> k, 128 >> k) for k in range(5)
+    ]
+    for k, level in enumerate(pyramid):
+        assert bool(torch.isfinite(level).all())
+        row, col = 50 >> k, 60 >> k
+        if 2**k <= 8:
+            assert level[0, :, row, col].tolist() == [0.0, 0.0]
+
+
+def test_box_equals_the_whole():
+    """Windows of a scene would not meet."""
+    network = build_network("unet", width=0.25).eval()
+    pre, post = (
+        network.prepare(torch.from_numpy(texture(512, seed))[None]) for seed in (0, 1)
+    )  # fmt: skip
+    box = Box(192, 320, 192, 320)
+    with torch.inference_mode():
+        whole = network(network.inputs(pre), network.inputs(post))[-1].flow[box.slices]
+        part = network.predict_box(pre, post, box).flow
+    torch.testing.assert_close(part, whole, atol=1e-4, rtol=0)
