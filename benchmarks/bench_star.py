@@ -39,7 +39,7 @@ RIM = 24
 
 def band(name: str, number: int) -> np.ndarray:
     """One band of a development image."""
-    return np.asarray(xsubpix.open_image(DATA / name, number).values, np.float32)
+    return np.asarray(xsubpix.open_image(DATA / name, band=number).values, np.float32)
 
 
 def pairs(chips: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--picture")
     options = parser.parse_args()
     folder = DATA / "two_dates"
-    pre, post = (xsubpix.open_image(folder / f"yahtse_{day}.tif") for day in ("20160718", "20160803"))
+    pre, post = (
+        xsubpix.open_image(folder / f"yahtse_{day}.tif") for day in ("20160718", "20160803")
+    )
     rock = xsubpix.open_image(folder / "yahtse_rock.tif").values > 0
     rock = ndimage.binary_erosion(rock, iterations=6)
     rock[:RIM], rock[-RIM:], rock[:, :RIM], rock[:, -RIM:] = False, False, False, False

@@ -217,7 +217,9 @@ class PyramidUNet(FlowNetwork):
             change = y[:, :2]
             if neighbours is not None:
                 share = torch.sigmoid(y[:, 3:5] - _SHY)
-                change = change + share[:, :1] * neighbours[:, :2] + share[:, 1:] * neighbours[:, 2:]
+                change = (
+                    change + share[:, :1] * neighbours[:, :2] + share[:, 1:] * neighbours[:, 2:]
+                )
         return change, y[:, 2:3].clamp(-8.0, 6.0)
 
 

@@ -165,9 +165,7 @@ def _filtered(images: torch.Tensor, taps: np.ndarray, dim: int) -> torch.Tensor:
     """Correlate along a dimension; the border's value beyond the border."""
     if images.device.type == "cpu" and not torch.is_grad_enabled():
         # Several times faster than a convolution of one channel.
-        return torch.from_numpy(
-            ndimage.correlate1d(images.numpy(), taps, axis=dim, mode="nearest")
-        )
+        return torch.from_numpy(ndimage.correlate1d(images.numpy(), taps, axis=dim, mode="nearest"))
     reach = len(taps) // 2
     pad = (reach, reach, 0, 0) if dim == 3 else (0, 0, reach, reach)
     kernel = torch.as_tensor(taps, dtype=images.dtype, device=images.device)

@@ -17,8 +17,8 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import FileError
-from .motion import Flow, draw_motion
 from ..second_date import SecondDate
+from .motion import Flow, draw_motion
 from .samples import Frame
 
 __all__ = ["GroundFrames", "Scene", "build_scenes", "read_scenes"]
@@ -91,7 +91,8 @@ def build_scenes(
                 rng = np.random.default_rng([seed, k, *name.encode()])
                 sizes = [min(side, n) for n in bands.shape[1:]]
                 row, col = (
-                    int(rng.integers(n - m + 1)) for n, m in zip(bands.shape[1:], sizes, strict=True)
+                    int(rng.integers(n - m + 1))
+                    for n, m in zip(bands.shape[1:], sizes, strict=True)
                 )
                 part = bands[:, row : row + sizes[0], col : col + sizes[1]].astype(np.float32)
                 if not np.isfinite(part).all() or part.std() == 0:
@@ -187,9 +188,8 @@ class GroundFrames:
             images.append(_seen(image, corner, side, zoom, field, phase))
         pre, post = images
         if date is not None:
-            post = dataclasses.replace(
-                date, seed=int(rng.integers(2**62)), jitter=0.0
-            ).acquire(post)
+            seen = dataclasses.replace(date, seed=int(rng.integers(2**62))).without("jitter")
+            post = seen.acquire(post)
         pre, post = _noisy(pre, rng), _noisy(post, rng)
         return Frame(pre, post, forth), Frame(post, pre, back)
 

@@ -188,9 +188,7 @@ class Tongue:
         w = np.abs(across) / self.half_width
         profile = np.clip(1 - np.minimum(w, 1.5) ** self.plug * 0.5, 0, 1)
         edge = 0.5 * (1 - np.tanh((np.abs(across) - self.half_width) / self.margin))
-        front = 0.5 * (
-            1 - np.tanh((np.abs(along) - 1) * self.half_length / (3 * self.margin + 4))
-        )
+        front = 0.5 * (1 - np.tanh((np.abs(along) - 1) * self.half_length / (3 * self.margin + 4)))
         size = np.float32(self.speed) * profile * edge * front
         angle = np.float32(self.direction) + np.float32(self.turn) * along.clip(-1.5, 1.5)
         return (size * np.cos(angle)).astype(np.float32), (size * np.sin(angle)).astype(np.float32)
@@ -271,8 +269,7 @@ class Flow:
         index = tuple(np.rint(a).astype(np.int32).clip(0, self.side - 1) for a in at)
         returned = forth + back[:, index[0], index[1]]
         known_forth = ~inside | (
-            (np.hypot(returned[0], returned[1]) < _HIDDEN + 0.35 * 0.7)
-            & known_back[index]
+            (np.hypot(returned[0], returned[1]) < _HIDDEN + 0.35 * 0.7) & known_back[index]
         )
         return np.where(known_forth, forth, np.nan), np.where(known_back, back, np.nan)
 
@@ -321,8 +318,9 @@ def draw_shift(rng: np.random.Generator) -> Shift:
     elif kind < 0.92:
         dx, dy = rng.uniform(-3.0, 3.0, 2)
     else:
-        dx, dy = (float(np.exp(rng.uniform(np.log(2), np.log(60)))) * u for u in
-                  rng.uniform(-1, 1, 2))
+        dx, dy = (
+            float(np.exp(rng.uniform(np.log(2), np.log(60)))) * u for u in rng.uniform(-1, 1, 2)
+        )
     return Shift(float(dx), float(dy))
 
 
