@@ -14,6 +14,7 @@ dates (Nanjing and Taizhou); ``XSUBPIX_DATA`` holds the images.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -111,7 +112,7 @@ def gains(found: np.ndarray, truth: np.ndarray, groups: int = 24) -> tuple[np.nd
     edges = np.linspace(RIM, found.shape[1] - RIM, groups + 1).astype(int)
     length = wavelengths(found.shape[1])
     out = []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in itertools.pairwise(edges):
         total = power[first:last].sum()
         gain = product[first:last].sum() / total if total > 0 else np.nan
         out.append((np.exp(np.log(length[first:last]).mean()), gain))

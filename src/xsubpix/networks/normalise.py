@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from ..kernels.local_correlation_torch import box_mean_torch
 
-__all__ = ["REACH", "SIDE", "gradient_direction", "normalise"]
+__all__ = ["REACH", "SIDE", "gradient_direction", "normalise", "standardise"]
 
 #: Side of the square of the local statistics, pixels.
 SIDE = 25
@@ -85,6 +85,32 @@ def normalise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     scale = torch.where(scale > 1e-6, scale, 1.0)
     out = (z - mean).div_(scale)
     return (out if whole else out.mul_(valid)).clamp_(-_LARGEST, _LARGEST), valid
+
+
+def standardise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Subtract the mean of each image and divide by its deviation.
+
+    An offset, however large, then costs no digits where pixels are averaged.
+
+    Parameters
+    ----------
+    images : torch.Tensor of float32
+        Shape ``(n, c, h, w)``, any radiometric unit; what is not finite is missing.
+
+    Returns
+    -------
+    standard, valid : torch.Tensor of float32
+        Same shape: values, 0 where missing; and 1 where there is a value. Sums are
+        taken in double precision.
+    """
+    known = torch.isfinite(images)
+    count = known.sum((2, 3), keepdim=True).clamp_min(1)
+    zero = torch.where(known, images, 0.0)
+    mean = zero.sum((2, 3), keepdim=True, dtype=torch.float64) / count
+    centred = torch.where(known, zero - mean.float(), 0.0)
+    power = torch.linalg.vector_norm(centred, dim=(2, 3), keepdim=True, dtype=torch.float64)
+    power = (power / count.sqrt()).float()
+    return centred / torch.where(power > _TINY, power, 1.0), known.float()
 
 
 def gradient_direction(images: torch.Tensor) -> torch.Tensor:

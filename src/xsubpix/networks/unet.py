@@ -12,7 +12,7 @@ from torch import nn
 
 from .base import Flow, FlowNetwork, scaled
 from .box import Box
-from .normalise import gradient_direction, normalise
+from .normalise import gradient_direction, normalise, standardise
 from .warping import double, spline_coefficients, warp_back, warp_spline
 
 __all__ = ["PyramidUNet"]
@@ -98,8 +98,7 @@ class PyramidUNet(FlowNetwork):
     def prepare(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Pyramid of an image, each level normalised by itself; see :meth:`FlowNetwork.prepare`."""
         pyramid = []
-        valid = torch.isfinite(images[:, None]).float()
-        image = torch.where(valid > 0, images[:, None], 0.0)
+        image, valid = standardise(images[:, None])
         reduction = 1
         while True:
             if reduction in self.levels:

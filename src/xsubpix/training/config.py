@@ -9,6 +9,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from ..checks import real_number, whole_number
 from ..errors import DataError, FileError
 from .samples import Augmentation
@@ -26,10 +28,14 @@ class Source:
         Path of a database (``xsubpix database build``).
     share : float
         How often it is drawn from, in any unit.
+    kind : str
+        ``"database"``, or ``"scenes"``: samples are then made while training, see
+        :mod:`xsubpix.training.ground`.
     """
 
     path: str
     share: float = 1.0
+    kind: str = "database"
 
     def __post_init__(self) -> None:
         if not self.share > 0:
@@ -58,8 +64,15 @@ class TrainConfig:
     learning_rate, weight_decay, warmup, clip : float
         AdamW; the rate rises linearly over `warmup` steps and falls as a
         cosine to a hundredth. Gradients are clipped to the norm `clip`.
-    decay, spread_weight, near_weight, gain_weight : float
-        See :func:`xsubpix.training.losses.flow_loss`.
+    decay, spread_weight, near_weight, gain_weight, power, reach, far_weight : float
+        See :func:`xsubpix.training.losses.flow_loss`. `reach` is also the largest
+        displacement that the weights are said to find.
+    wide_crop : int
+        Side of the samples of some steps, which take half as many; 0 for none.
+    wide_share : float
+        Share of these steps.
+    reuse : int
+        How often a frame is made into a sample, each time cut, turned and aged anew.
     large_odds : float
         Frames are seen at their factor f with odds ``f ** large_odds``: 0 makes
         them equal, more prefers large displacements.
@@ -95,6 +108,12 @@ class TrainConfig:
     spread_weight: float = 0.05
     near_weight: float = 0.0
     gain_weight: float = 0.0
+    power: float = 1.0
+    reach: float = 8.0
+    far_weight: float = 1.0
+    wide_crop: int = 0
+    wide_share: float = 0.0
+    reuse: int = 1
     large_odds: float = 0.0
     average: float = 0.999
     validate_every: int = 500
@@ -106,7 +125,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "crop", "validate_every", "validation_frames"):
             whole_number(name, getattr(self, name), 1, error=DataError)
-        for name in ("learning_rate", "clip", "decay"):
+        whole_number("reuse", self.reuse, 1, error=DataError)
+        whole_number("wide_crop", self.wide_crop, 0, error=DataError)
+        for name in ("learning_rate", "clip", "decay", "power", "reach"):
             real_number(name, getattr(self, name), 0.0, above=True, error=DataError)
         for name in (
             "weight_decay",
@@ -114,6 +135,8 @@ class TrainConfig:
             "near_weight",
             "gain_weight",
             "large_odds",
+            "far_weight",
+            "wide_share",
             "warmup",
             "seed",
         ):
@@ -163,6 +186,12 @@ class TrainConfig:
             if isinstance(source, dict) and "path" in source:
                 source["path"] = str(path.parent / str(source["path"]))
         return cls.from_dict(values)
+
+    def is_wide(self, step: int) -> bool:
+        """True for a step that takes samples of ``wide_crop``."""
+        if not self.wide_crop or not self.wide_share:
+            return False
+        return bool(np.random.default_rng([self.seed, step, 1]).random() < self.wide_share)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as a table for JSON."""

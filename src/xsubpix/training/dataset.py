@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..errors import DataError
 from .config import TrainConfig
-from .samples import Augmentation, DatabaseFrames, Frames, Sample, draw_batch
+from .ground import GroundFrames, read_scenes
+from .samples import Augmentation, DatabaseFrames, Frame, Frames, Sample, draw_batch
 
 __all__ = ["SampleDataset", "StepSampler", "batch_loader", "training_frames"]
 
@@ -26,9 +29,11 @@ class SampleDataset(Dataset[Sample]):
     shares : sequence of float
         How often each source is drawn from, in any unit.
     seed : int
-    crop : int
-        Side of a sample, pixels.
+    crop : int or callable
+        Side of a sample, pixels; or a function of the number of a sample that gives it.
     augmentation : Augmentation
+    reuse : int
+        See :func:`xsubpix.training.samples.draw_batch`.
     """
 
     def __init__(
@@ -37,19 +42,30 @@ class SampleDataset(Dataset[Sample]):
         shares: Sequence[float],
         *,
         seed: int,
-        crop: int,
+        crop: int | Callable[[int], int],
         augmentation: Augmentation,
+        reuse: int = 1,
     ) -> None:
         self.sources = list(sources)
         self.shares = list(shares)
         self.seed = seed
         self.crop = crop
         self.augmentation = augmentation
+        self.reuse = reuse
+        self._frames: OrderedDict[int, Frame] = OrderedDict()
 
     def __getitem__(self, number: int) -> Sample:
         """Draw a sample: ``pre`` and ``post`` ``(h, w)``, ``flow`` ``(2, h, w)``, NumPy."""
+        crop = self.crop(number) if callable(self.crop) else self.crop
         batch = draw_batch(
-            self.sources, self.shares, [number], self.seed, self.crop, self.augmentation
+            self.sources,
+            self.shares,
+            [number],
+            self.seed,
+            crop,
+            self.augmentation,
+            self.reuse,
+            self._frames,
         )
         return Sample(*(part[0] for part in batch))
 
@@ -69,6 +85,8 @@ class StepSampler(Sampler[list[int]]):
         Samples a step, of all processes together.
     rank, world : int
         Number of this process, and of all.
+    wide : callable
+        True for the number of a step whose samples are wide: half as many are taken.
 
     Raises
     ------
@@ -76,13 +94,22 @@ class StepSampler(Sampler[list[int]]):
         The batch cannot be shared equally.
     """
 
-    def __init__(self, first: int, last: int, batch: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        first: int,
+        last: int,
+        batch: int,
+        rank: int = 0,
+        world: int = 1,
+        wide: Callable[[int], bool] = lambda step: False,
+    ) -> None:
         if batch % world:
             raise DataError(f"batch={batch} for {world} processes: give a multiple of {world}.")
         self.steps = range(first, last)
         self.batch = batch
         self.rank = rank
         self.size = batch // world
+        self.wide = wide
 
     def __len__(self) -> int:
         """Number of steps."""
@@ -92,14 +119,19 @@ class StepSampler(Sampler[list[int]]):
         """Numbers of the samples, step by step."""
         for step in self.steps:
             begin = step * self.batch + self.rank * self.size
-            yield list(range(begin, begin + self.size))
+            size = max(1, self.size // 2) if self.wide(step) else self.size
+            yield list(range(begin, begin + size))
 
 
 def training_frames(config: TrainConfig, workers: int = 0) -> list[Frames]:
     """Open the training splits of a configuration's databases; workers share their memory."""
     memory = MEMORY / max(1, workers)
+    side = max(config.crop, config.wide_crop) + 2 * config.augmentation.shift
     return [
-        DatabaseFrames(source.path, "train", memory, config.large_odds) for source in config.data
+        GroundFrames(read_scenes(Path(source.path) / "train"), side)
+        if source.kind == "scenes"
+        else DatabaseFrames(source.path, "train", memory, config.large_odds)
+        for source in config.data
     ]
 
 
@@ -126,7 +158,14 @@ def batch_loader(
     """
     shares = [source.share for source in config.data] if config.data else [1.0] * len(sources)
     dataset = SampleDataset(
-        sources, shares, seed=config.seed, crop=config.crop, augmentation=config.augmentation
+        sources,
+        shares,
+        seed=config.seed,
+        crop=lambda number: (
+            config.wide_crop if config.is_wide(number // config.batch) else config.crop
+        ),
+        augmentation=config.augmentation,
+        reuse=config.reuse,
     )
     return DataLoader(
         dataset,

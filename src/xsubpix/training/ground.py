@@ -10,13 +10,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from ..errors import FileError
+from ..errors import DataError, FileError
 from ..second_date import SecondDate
 from .motion import Flow, draw_motion
 from .samples import Frame
@@ -140,7 +139,7 @@ def read_scenes(path: str | os.PathLike[str]) -> list[Scene]:
 
 
 class GroundFrames:
-    """Samples drawn from scenes, each made once and seen several times.
+    """Samples drawn from scenes, each with motions of its own.
 
     Parameters
     ----------
@@ -151,14 +150,21 @@ class GroundFrames:
 
     def __init__(self, scenes: list[Scene], side: int) -> None:
         self.side = side
-        self.scenes = [s for s in scenes if min(s.pre.shape) >= side]
-        self._made: OrderedDict[int, tuple[Frame, Frame]] = OrderedDict()
+        self.scenes = [scene for scene in scenes if min(scene.pre.shape) >= side]
+        if not self.scenes:
+            raise DataError(
+                f"no scene has {side} x {side} pixels: give a smaller crop or larger images."
+            )
 
     def __len__(self) -> int:
         """Number of scenes that are large enough."""
         return len(self.scenes)
 
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[Frame, Frame]:
+    def draw(self, index: int, rng: np.random.Generator) -> Frame:
+        """One sample of a scene, in either order of the images."""
+        return self.both_orders(index, rng)[int(rng.integers(2))]
+
+    def both_orders(self, index: int, rng: np.random.Generator) -> tuple[Frame, Frame]:
         """One sample of a scene, and the same with the second image first."""
         scene = self.scenes[index]
         side = self.side

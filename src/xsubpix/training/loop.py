@@ -22,7 +22,7 @@ from .dataset import StepSampler, batch_loader, training_frames
 from .losses import flow_loss
 from .progress import Progress
 from .run import SAMPLES, WEIGHTS, Run
-from .samples import Frames
+from .samples import BEYOND, Frames
 from .validation import Validation, ValidationSamples, draw_samples, validation_samples
 
 __all__ = ["train"]
@@ -110,7 +110,7 @@ def train(
         return run.path(WEIGHTS)
     progress = Progress(run, last, quiet=quiet) if rank == 0 else None
     model = _prepared(run, world)
-    sampler = StepSampler(run.step, last, config.batch, rank, world)
+    sampler = StepSampler(run.step, last, config.batch, rank, world, wide=config.is_wide)
     errors: list[float] = []
     for batch in batch_loader(config, frames, sampler, workers):
         rate = _learning_rate(config, run.step)
@@ -142,6 +142,9 @@ def _update(run: Run, model: nn.Module, batch: Sequence[torch.Tensor], rate: flo
         spread_weight=config.spread_weight,
         near_weight=config.near_weight,
         gain_weight=config.gain_weight,
+        power=config.power,
+        reach=config.reach,
+        far_weight=config.far_weight,
     )
     run.optimiser.zero_grad(set_to_none=True)
     loss.total.backward()
@@ -217,7 +220,8 @@ def _card(config: TrainConfig, steps: int, found: Validation) -> dict[str, Any]:
         "version": __version__,
         "licence": "BSD-3-Clause",
         "calibration": {} if math.isnan(found.sigma) else {"sigma": found.sigma},
-        "reach": config.augmentation.shift + 2,
+        # What is beyond 8 px was asked for only where the configuration says so.
+        "reach": config.reach if config.reach > BEYOND else config.augmentation.shift + 2,
         "training": {"settings": settings, "digest": config.digest(), "steps": steps},
         "figures": {"validation": found.to_dict()},
     }

@@ -12,8 +12,11 @@ from .samples import BEYOND
 
 __all__ = ["Loss", "end_point_error", "flow_loss", "gain_error", "near_jumps", "pooled"]
 
-# Keeps the gradient of the end-point error finite at 0, pixels.
-_SMOOTH = 1e-3
+# Keeps the gradient of the end-point error finite at 0, pixels; and that of its powers.
+_SMOOTH, _SOFT = 1e-3, 1e-2
+# Errors that predictions of these reductions and below cannot mend, and the largest that
+# the spread is fitted to, pixels.
+_FAR, _FINE, _LARGEST = 4.0, 2, 16.0
 # A change between neighbours that is a fault, and how far what is near to it reaches, pixels.
 JUMP, NEAR = 0.03, 8
 # Sides of the squares in which the gain is looked at, and changes of the truth in them that
@@ -135,6 +138,9 @@ def flow_loss(
     spread_weight: float = 0.05,
     near_weight: float = 0.0,
     gain_weight: float = 0.0,
+    power: float = 1.0,
+    reach: float = BEYOND,
+    far_weight: float = 1.0,
 ) -> Loss:
     """Weighted end-point errors of all predictions, and the likelihood of their spread.
 
@@ -144,8 +150,9 @@ def flow_loss(
     through r there: a network cannot lower its error where it is easy at the
     cost of where it is hard, which the joint likelihood rewards.
 
-    Displacements beyond 8 px count for the spread alone, as errors of 8 px: of what
-    cannot be found, a network learns to say that it does not know.
+    Displacements beyond `reach` count for the spread alone, and errors count for it up
+    to `reach` or 16 px: of what cannot be found, a network learns to say that it does
+    not know.
 
     Parameters
     ----------
@@ -157,7 +164,15 @@ def flow_loss(
         What pixels within 8 px of a jump of the truth weigh more: ``1 +
         near_weight``. They are few, and what faults are measured by.
     gain_weight : float
-        Of :func:`gain_error` of the predictions at full resolution.
+        Weight of :func:`gain_error` of the predictions at full resolution.
+    power : float
+        Exponent of the end-point errors: below 1, errors of many pixels do not drown
+        those of hundredths.
+    reach : float
+        Largest displacement along an axis that is asked for, pixels.
+    far_weight : float
+        Weight of errors above 4 px in the predictions at full and half resolution,
+        which cannot mend them.
 
     Returns
     -------
@@ -167,21 +182,29 @@ def flow_loss(
     total, epe, spread = zero, zero, zero
     near = near_weight * near_jumps(target)
     for k, prediction in enumerate(predictions):
-        truth, known = pooled(target, prediction.scale)
+        scale = prediction.scale
+        truth, known = pooled(target, scale)
         flow = prediction.flow.float()
         error = end_point_error(flow, truth)
-        asked = known & (truth.abs().amax(1, keepdim=True) <= BEYOND)
+        asked = known & (truth.abs().amax(1, keepdim=True) <= reach)
         epe = torch.where(asked, error, 0.0).sum() / asked.sum().clamp_min(1)
         part = epe
-        if near_weight:
-            weight = 1 + (near if prediction.scale == 1 else F.avg_pool2d(near, prediction.scale))
+        if near_weight or power != 1 or far_weight != 1:
+            weight = torch.ones_like(error)
+            if near_weight:
+                weight = 1 + (near if scale == 1 else F.avg_pool2d(near, scale))
+            if far_weight != 1 and scale <= _FINE:
+                weight = weight * torch.where(error.detach() > _FAR, far_weight, 1.0)
             weight = torch.where(asked, weight, 0.0)
-            part = torch.where(asked, error * weight, 0.0).sum() / weight.sum().clamp_min(1)
-        if gain_weight and prediction.scale == 1:
+            cost = error if power == 1 else (error.square() + _SOFT**2).pow(power / 2)
+            part = torch.where(asked, cost * weight, 0.0).sum() / weight.sum().clamp_min(1)
+        if gain_weight and scale == 1:
             part = part + gain_weight * gain_error(flow, truth, asked)
         if prediction.log_spread is not None:
             log_b = prediction.log_spread.float()
-            unlikely = error.detach().clamp_max(BEYOND) * torch.exp(-log_b) + 2 * log_b
+            unlikely = (
+                error.detach().clamp_max(min(reach, _LARGEST)) * torch.exp(-log_b) + 2 * log_b
+            )
             spread = torch.where(known, unlikely, 0.0).sum() / known.sum().clamp_min(1)
             part = part + spread_weight * spread
         total = total + decay ** (len(predictions) - 1 - k) * part

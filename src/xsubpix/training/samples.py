@@ -7,6 +7,7 @@ stop and go on, on one process or on many, and sees the same samples.
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -23,6 +24,7 @@ __all__ = [
     "Frame",
     "Frames",
     "Sample",
+    "cut_sample",
     "draw_batch",
     "draw_sample",
     "symmetry",
@@ -31,6 +33,10 @@ __all__ = [
 
 #: Displacements that no network here is asked to find, pixels: only that it does not know them.
 BEYOND = 8.0
+
+
+# Samples between two that are cut from the same frame.
+_GROUP = 64
 
 
 class Frame(NamedTuple):
@@ -151,6 +157,9 @@ class Augmentation:
         Share of images that are blurred, by a Gaussian of up to 0.8 px.
     missing : float
         Share of samples with a rectangle of missing pixels.
+    pattern : float
+        Share of samples in which pixels are missing at the same places of both images
+        in a pattern: lines, a checkerboard, at random.
     rupture : float
         Share of samples that are ruptured once more, by 0.1 to 4 px; see
         :mod:`xsubpix.training.ruptures`.
@@ -167,6 +176,7 @@ class Augmentation:
     missing: float = 0.1
     rupture: float = 0.0
     unmatched: float = 0.0
+    pattern: float = 0.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -201,11 +211,18 @@ def symmetry(sample: Sample, turn: int) -> Sample:
 def draw_sample(
     frames: Frames, rng: np.random.Generator, crop: int, augmentation: Augmentation
 ) -> Sample:
-    """Draw a crop of a random frame, augmented.
+    """Draw a crop of a random frame, augmented; see :func:`cut_sample`."""
+    return cut_sample(frames.draw(int(rng.integers(len(frames))), rng), rng, crop, augmentation)
+
+
+def cut_sample(
+    frame: Frame, rng: np.random.Generator, crop: int, augmentation: Augmentation
+) -> Sample:
+    """Cut a sample from a frame, turned and augmented.
 
     Parameters
     ----------
-    frames : Frames
+    frame : Frame
     rng : numpy.random.Generator
     crop : int
         Side of the crop, pixels.
@@ -216,7 +233,6 @@ def draw_sample(
     DataError
         A frame is smaller than the crop and its shift.
     """
-    frame = frames.draw(int(rng.integers(len(frames))), rng)
     reach = augmentation.shift
     spare = [n - crop - 2 * reach for n in frame.pre.shape]
     if min(spare) < 0:
@@ -270,6 +286,8 @@ def draw_batch(
     seed: int,
     crop: int,
     augmentation: Augmentation,
+    reuse: int = 1,
+    frames: OrderedDict[int, Frame] | None = None,
 ) -> Sample:
     """Samples of given numbers, stacked.
 
@@ -281,7 +299,12 @@ def draw_batch(
     numbers : sequence of int
         Numbers of the samples: number k of a seed is always the same sample.
     seed, crop, augmentation
-        See :func:`draw_sample`.
+        See :func:`cut_sample`.
+    reuse : int
+        How many samples are cut from a frame: sample number k is cut from frame
+        ``k - k // 64 % reuse * 64``.
+    frames : OrderedDict, optional
+        Frames that were drawn lately, by their number; changed in place.
 
     Returns
     -------
@@ -291,9 +314,24 @@ def draw_batch(
     odds = np.asarray(shares, float) / np.sum(shares)
     samples = []
     for number in numbers:
-        rng = np.random.default_rng([seed, number])
-        source = sources[int(rng.choice(len(sources), p=odds))]
-        samples.append(draw_sample(source, rng, crop, augmentation))
+        if reuse == 1:
+            rng = np.random.default_rng([seed, number])
+            source = sources[int(rng.choice(len(sources), p=odds))]
+            samples.append(draw_sample(source, rng, crop, augmentation))
+            continue
+        first = number - number // _GROUP % reuse * _GROUP
+        frame = None if frames is None else frames.get(first)
+        if frame is None or min(frame.pre.shape) < crop:
+            rng = np.random.default_rng([seed, first])
+            source = sources[int(rng.choice(len(sources), p=odds))]
+            frame = source.draw(int(rng.integers(len(source))), rng)
+            if frames is not None:
+                frames[first] = frame
+                while len(frames) > _GROUP:
+                    frames.popitem(last=False)
+        samples.append(
+            cut_sample(frame, np.random.default_rng([seed, number, 1]), crop, augmentation)
+        )
     pre, post, flow = (np.stack(parts).astype(np.float32) for parts in zip(*samples, strict=True))
     return Sample(pre, post, flow)
 
@@ -309,7 +347,24 @@ def _augmented(sample: Sample, rng: np.random.Generator, augmentation: Augmentat
         row, col = int(rng.integers(side)), int(rng.integers(side))
         image = pre if rng.random() < 0.5 else post
         image[row : row + height, col : col + width] = np.nan
+    if augmentation.pattern and rng.random() < augmentation.pattern:
+        holes = _pattern(pre.shape, rng)
+        pre[holes], post[holes] = np.nan, np.nan
     return Sample(pre, post, sample.flow)
+
+
+def _pattern(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Mask of missing pixels in a regular pattern, as scan-line failures and tiling leave."""
+    kind, period = int(rng.integers(4)), int(rng.integers(2, 12))
+    width = int(rng.integers(1, max(2, period // 2 + 1)))
+    rows, cols = np.indices(shape)
+    if kind == 0:
+        return rows % period < width
+    if kind == 1:
+        return cols % period < width
+    if kind == 2:
+        return (rows // width + cols // width) % 2 == 0
+    return rng.random(shape) < rng.uniform(0.05, 0.5)
 
 
 def _changed(image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation) -> np.ndarray:

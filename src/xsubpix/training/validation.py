@@ -15,6 +15,8 @@ import torch
 from ..networks.base import FlowNetwork
 from ..networks.box import Box
 from ..networks.views import mean_of_views
+from .config import Source
+from .ground import GroundFrames, read_scenes
 from .samples import Augmentation, DatabaseFrames, Frames, Sample, draw_batch
 
 if TYPE_CHECKING:
@@ -137,7 +139,7 @@ def validation_samples(
     """
     plain = Augmentation(shift=0, gamma=0, noise=0, invert=0, blur=0, missing=0)
     kinds: list[Frames] = (
-        list(sources) if sources else [DatabaseFrames(s.path, "validation") for s in config.data]
+        list(sources) if sources else [_validation_frames(s, config.crop) for s in config.data]
     )
     kinds = [kind for kind in kinds if len(kind)]
     parts = []
@@ -146,6 +148,12 @@ def validation_samples(
         # A common side: all samples make one array.
         parts.append(draw_batch([kind], [1.0], numbers, config.seed, config.crop, plain))
     return ValidationSamples(Sample(*(np.concatenate(p) for p in zip(*parts, strict=True))))
+
+
+def _validation_frames(source: Source, side: int) -> Frames:
+    if source.kind == "scenes":
+        return GroundFrames(read_scenes(Path(source.path) / "validation"), side)
+    return DatabaseFrames(source.path, "validation")
 
 
 def _sharp(flow: np.ndarray) -> np.ndarray:
