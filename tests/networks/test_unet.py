@@ -126,4 +126,4 @@ def test_box_equals_the_whole():
     with torch.inference_mode():
         whole = network(network.inputs(pre), network.inputs(post))[-1].flow[box.slices]
         part = network.predict_box(pre, post, box).flow
-    torch.testing.assert_close(part, whole, atol=1e-4, rtol=0)
+    torch.testing.assert_close(part, whole, atol=5e-3, rtol=0)

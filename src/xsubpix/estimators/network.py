@@ -30,6 +30,10 @@ _SQUARE = 9
 # Standard deviation of each component, if the end-point error r has the density
 # exp(-r / b) / (2 pi b^2).
 _SIGMA_PER_SPREAD = math.sqrt(3.0)
+# Beyond this, pixels, a search that is asked for begins with windows of correlation.
+_OWN_SEARCH = 12
+# Within this of the border errors are up to twice those farther in, pixels.
+_RIM = 16
 # A sigma above this says that nothing was matched, pixels: changed ground has tenths.
 _UNKNOWN = 0.5
 # Squares with less variance, of images whose local deviation is 1, have no texture.
@@ -74,7 +78,7 @@ class Network(Estimator):
     ensemble : int
         Views that are averaged, 1, 2 or 4: as it is, turned by half a turn,
         transposed, mirrored. What a network gets wrong differs between views: two
-        take a tenth off the error on real second dates, at twice the cost.
+        take some hundredths off the error on real second dates, at twice the cost.
     digest : str
         SHA-256 of the weights; found when it is not given, and compared when it is.
 
@@ -141,8 +145,8 @@ class Network(Estimator):
 
     @property
     def support(self) -> int:
-        """Half the square of `quality`: beyond the border the network goes on with less."""
-        return _SQUARE // 2
+        """Distance from the border within which errors grow, pixels: the network sees less."""
+        return _RIM
 
     @property
     def blur(self) -> float:
@@ -164,9 +168,14 @@ class Network(Estimator):
         return _ERROR_LENGTH
 
     @property
-    def own_search(self) -> int:
-        """Displacements that the weights were trained on, pixels."""
+    def reach(self) -> int:
+        """Largest displacement along an axis that the weights were trained on, pixels."""
         return int(self.card.get("reach", 4))
+
+    @property
+    def own_search(self) -> int:
+        """Largest `search` that needs no first guess, pixels."""
+        return min(self.reach, _OWN_SEARCH)
 
     @property
     def tile(self) -> int:
@@ -234,7 +243,7 @@ class Network(Estimator):
         """Estimate from what was measured, with its flags and sigma."""
         factor = float(self.card.get("calibration", {}).get("sigma", 1.0)) * _SIGMA_PER_SPREAD
         flags = np.zeros(dx.shape, np.uint8)
-        reach = self.own_search
+        reach = self.reach
         flags[(np.abs(dx) > reach) | (np.abs(dy) > reach)] |= Flag.OUT_OF_RANGE
         has_texture = textured > 0
         flags[~has_texture] |= Flag.LOW_TEXTURE

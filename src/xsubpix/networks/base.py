@@ -64,7 +64,7 @@ class FlowNetwork(nn.Module):
         super().__init__()
         self.config: dict[str, Any] = config
 
-    def prepare(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def prepare(self, images: torch.Tensor, box: Box | None = None) -> tuple[torch.Tensor, ...]:
         """Normalise images, once for each reduction of them that the network sees.
 
         Parameters
@@ -72,6 +72,9 @@ class FlowNetwork(nn.Module):
         images : torch.Tensor of float32
             Shape ``(n, h, w)``, any radiometric unit; NaN is missing. h and w are
             multiples of :attr:`multiple`.
+        box : Box, optional
+            Part that :meth:`predict_box` will be asked for; what it does not see need
+            not be normalised.
 
         Returns
         -------

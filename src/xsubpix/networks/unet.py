@@ -12,7 +12,7 @@ from torch import nn
 
 from .base import Flow, FlowNetwork, scaled
 from .box import Box
-from .normalise import gradient_direction, normalise, standardise
+from .normalise import REACH, gradient_direction, normalise, standardise
 from .warping import double, spline_coefficients, warp_back, warp_spline
 
 __all__ = ["PyramidUNet"]
@@ -20,8 +20,8 @@ __all__ = ["PyramidUNet"]
 # Pixels of the input around what is asked for that each level sees, by its reduction. What
 # lies beyond changes the result by less than 0.001 px rms on changed ground
 # (``benchmarks/bench_networks.py``). The last visit of a level needs less than the first.
-_CONTEXTS = {16: 768, 8: 576, 4: 448, 2: 256, 1: 192}
-_LAST_CONTEXT = 128
+_CONTEXTS = {16: 512, 8: 448, 4: 320, 2: 224, 1: 160}
+_SECOND_CONTEXT = 96
 # Pixels of a level that the U-Net halves to its deepest layer.
 _BLOCK = 16
 # Distance of the neighbours whose flow a pixel is offered, two to either side, pixels of a
@@ -31,8 +31,8 @@ _NEIGHBOURS, _DIFFERENT = 4, 1.0
 _SMOOTH = 16
 # Flows of neighbours are shown to the U-Net up to about this difference, pixels of a level.
 _LARGE = 4.0
-# Without learning, neighbours' flows are not taken.
-_SHY = 3.0
+# Without learning, neighbours' flows are not taken; and how fast it is learned to take them.
+_SHY, _EAGER = 3.0, 8.0
 
 
 class PyramidUNet(FlowNetwork):
@@ -74,7 +74,7 @@ class PyramidUNet(FlowNetwork):
     name: ClassVar[str] = "unet"
     description: ClassVar[str] = "U-Net shared by the levels of an image pyramid"
     multiple: ClassVar[int] = 64
-    context: ClassVar[int] = 768
+    context: ClassVar[int] = 512
 
     def __init__(self, width: float = 1.0, levels: tuple[int, ...] = (16, 8, 4, 2, 1, 1)) -> None:
         super().__init__(width=width, levels=list(levels))
@@ -95,20 +95,26 @@ class PyramidUNet(FlowNetwork):
         with torch.no_grad():
             self.leave.weight *= 0.1
 
-    def prepare(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Pyramid of an image, each level normalised by itself; see :meth:`FlowNetwork.prepare`."""
+    def prepare(self, images: torch.Tensor, box: Box | None = None) -> tuple[torch.Tensor, ...]:
+        """Pyramid of images, each level normalised by itself; see :meth:`FlowNetwork.prepare`."""
         pyramid = []
+        # Sums and shares of valid pixels: a block is the mean of its valid ones.
         image, valid = standardise(images[:, None])
         reduction = 1
         while True:
+            level = image.new_zeros((len(image), 2, *image.shape[-2:]))
             if reduction in self.levels:
-                level = torch.where(valid >= 0.5, image / valid.clamp_min(1e-6), torch.nan)
-                pyramid.append(torch.cat(normalise(level[:, 0]), 1))
-            else:
-                pyramid.append(image[:, :0])
+                seen = Box.whole(images.shape)
+                if box is not None:
+                    margin = _context(reduction, False) + REACH * reduction
+                    seen = box.grown(margin, images.shape, multiple=_BLOCK * reduction)
+                here = seen.reduced(reduction).slices
+                part, share = image[here], valid[here]
+                part = torch.where(share >= 0.5, part / share.clamp_min(1e-6), torch.nan)
+                level[here] = torch.cat(normalise(part[:, 0]), 1)
+            pyramid.append(level)
             if reduction >= max(self.levels):
                 return tuple(pyramid)
-            # Sums and shares of valid pixels: a block is the mean of its valid ones.
             image, valid = F.avg_pool2d(image, 2), F.avg_pool2d(valid, 2)
             reduction *= 2
 
@@ -133,10 +139,9 @@ class PyramidUNet(FlowNetwork):
         """
         boxes = []
         for k, level in enumerate(self.levels):
-            last_visit = level == 1 and k == len(self.levels) - 1
-            context = _LAST_CONTEXT if last_visit else _CONTEXTS.get(level, max(_CONTEXTS.values()))
+            again = k > 0 and self.levels[k - 1] == level
             # Whole blocks of the U-Net's deepest layer at this level.
-            boxes.append(box.grown(context, pre[0].shape, multiple=_BLOCK * level))
+            boxes.append(box.grown(_context(level, again), pre[0].shape, multiple=_BLOCK * level))
         last = self._steps(pre, post, boxes)[-1]
         assert last.log_spread is not None
         here = box.within(boxes[-1]).slices
@@ -215,11 +220,18 @@ class PyramidUNet(FlowNetwork):
             y = F.pixel_shuffle(self.leave(x.float()), 2)[..., :height, :width]
             change = y[:, :2]
             if neighbours is not None:
-                share = torch.sigmoid(y[:, 3:5] - _SHY)
+                share = torch.sigmoid(_EAGER * y[:, 3:5] - _SHY)
                 change = (
                     change + share[:, :1] * neighbours[:, :2] + share[:, 1:] * neighbours[:, 2:]
                 )
         return change, y[:, 2:3].clamp(-8.0, 6.0)
+
+
+def _context(level: int, again: bool) -> int:
+    """Context of a level, of its first visit or of one directly after another, pixels."""
+    if again:
+        return _SECOND_CONTEXT
+    return _CONTEXTS.get(level, max(_CONTEXTS.values()))
 
 
 def neighbouring_flows(flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:

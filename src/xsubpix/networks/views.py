@@ -81,12 +81,16 @@ def mean_of_views(
         Images of the first view at full resolution, shape ``(n, 2, h, w)``: normalised
         values and 1 where there is one (:meth:`FlowNetwork.prepare`).
     """
-    flows, logs, finest = [], [], []
+    flows, logs = [], []
+    finest: list[torch.Tensor] = []
     for view in VIEWS[:views]:
-        one, two = (network.prepare(view.apply(image[:, None])[:, 0]) for image in (pre, post))
+        asked = view.box(box, pre.shape)
+        one, two = (
+            network.prepare(view.apply(image[:, None])[:, 0], asked) for image in (pre, post)
+        )
         if not finest:
             finest = [one[0], two[0]]
-        last = network.predict_box(one, two, view.box(box, pre.shape))
+        last = network.predict_box(one, two, asked)
         signs = torch.tensor(view.signs, device=pre.device).reshape(1, 2, 1, 1)
         flow = view.undo(last.flow.float())
         flows.append((flow.flip(1) if view.transpose else flow) * signs)

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -82,7 +83,7 @@ def build_scenes(
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    index = []
+    index: list[dict[str, Any]] = []
     with (folder / "scenes.bin").open("wb") as file:
         for name, image in images.items():
             bands = image if image.ndim == 3 else image[None]
@@ -218,6 +219,8 @@ def _seen(
 ) -> np.ndarray:
     """Image at the pixels of a sample, moved by a field, at a sub-pixel phase."""
     still = field is None or not field.any()
+    if field is None:
+        field = np.zeros((2, side, side), np.float32)
     if still and not phase.any() and zoom == 1:
         return np.asarray(
             image[corner[0] : corner[0] + side, corner[1] : corner[1] + side], np.float32

@@ -171,8 +171,8 @@ def flow_loss(
     reach : float
         Largest displacement along an axis that is asked for, pixels.
     far_weight : float
-        Weight of errors above 4 px in the predictions at full and half resolution,
-        which cannot mend them.
+        Weight of errors above 4 px away from jumps, in the predictions at full and half
+        resolution, which cannot mend them.
 
     Returns
     -------
@@ -194,7 +194,8 @@ def flow_loss(
             if near_weight:
                 weight = 1 + (near if scale == 1 else F.avg_pool2d(near, scale))
             if far_weight != 1 and scale <= _FINE:
-                weight = weight * torch.where(error.detach() > _FAR, far_weight, 1.0)
+                far = (error.detach() > _FAR) & (weight < 1 + near_weight / 4)
+                weight = weight * torch.where(far, far_weight, 1.0)
             weight = torch.where(asked, weight, 0.0)
             cost = error if power == 1 else (error.square() + _SOFT**2).pow(power / 2)
             part = torch.where(asked, cost * weight, 0.0).sum() / weight.sum().clamp_min(1)

@@ -309,25 +309,24 @@ def draw_motion(rng: np.random.Generator, side: int) -> list[Motion]:
 
 
 def draw_shift(rng: np.random.Generator) -> Shift:
-    """Draw a shift: none, of a fraction of a pixel, of some, and of up to 60."""
+    """Draw a shift: none, of a fraction of a pixel, of some, and of up to 64."""
     kind = rng.random()
     if kind < 0.15:
         return Shift(0.0, 0.0)
     if kind < 0.60:
         dx, dy = rng.uniform(-0.7, 0.7, 2)
-    elif kind < 0.92:
+    elif kind < 0.85:
         dx, dy = rng.uniform(-3.0, 3.0, 2)
     else:
-        dx, dy = (
-            float(np.exp(rng.uniform(np.log(2), np.log(60)))) * u for u in rng.uniform(-1, 1, 2)
-        )
+        largest = math.exp(rng.uniform(math.log(4.0), math.log(64.0)))
+        dx, dy = rng.uniform(-largest, largest, 2)
     return Shift(float(dx), float(dy))
 
 
 def draw_strands(rng: np.random.Generator, side: int) -> list[Motion]:
     """Draw a rupture: one to five strands whose offsets add to 0.05 to 60 px."""
     offset = math.exp(rng.uniform(math.log(0.1), math.log(12.0)))
-    if rng.random() < 0.25:
+    if rng.random() < 0.45:
         offset = math.exp(rng.uniform(math.log(4.0), math.log(80.0)))
     number = int(rng.choice((1, 1, 1, 1, 2, 2, 3, 4, 5)))
     strike = rng.uniform(0, 2 * math.pi)
