@@ -16,6 +16,7 @@ from .displacement import epe, rotate
 from .errors import FileError
 from .estimators import Flag
 from .files.geotiff import to_cog
+from .files.writing import new_target
 from .plot import plot_comparison
 from .rupture import Fault
 from .tutorial import example_earthquake, open_scene
@@ -36,7 +37,9 @@ UNSURE = Flag.LOW_TEXTURE | Flag.NOT_CONVERGED | Flag.OUT_OF_RANGE
 BORDER = 32
 
 
-def run_demo(folder: Path, size: int = 512, step: int | None = None) -> str:
+def run_demo(
+    folder: Path, size: int = 512, step: int | None = None, *, overwrite: bool = False
+) -> str:
     """Make an earthquake, measure it, write a picture and a GeoTIFF, return a table.
 
     Parameters
@@ -47,16 +50,20 @@ def run_demo(folder: Path, size: int = 512, step: int | None = None) -> str:
         Side of the scene, pixels.
     step : int, optional
         Distance of neighbouring measurements, pixels; each model's own by default.
+    overwrite : bool
+        Replace the picture and the GeoTIFF of an earlier demo.
 
     Raises
     ------
     FileError
-        The folder cannot be made.
+        The folder cannot be made, or holds a demo already.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"cannot make the folder {folder}: {error}") from error
+    for name in ("demo.png", "demo.tif"):
+        new_target(folder / name, overwrite)
     say("1/4  opening a scene")
     pre = open_scene(size)
     name = pre.attrs.get("long_name", "scene")
@@ -81,7 +88,7 @@ def run_demo(folder: Path, size: int = 512, step: int | None = None) -> str:
     say("4/4  writing the picture and the GeoTIFF")
     figure = plot_comparison(pre, post, sure, truth, title=f"xsubpix demo: {rows[0][0]}")
     figure.savefig(folder / "demo.png")
-    to_cog(measured, folder / "demo.tif")
+    to_cog(measured, folder / "demo.tif", overwrite=overwrite)
     lines = ["method                  mean EPE   median  near fault   kept  seconds"]
     lines += [
         f"{label:<22} {mean:7.2f} m {median:6.2f} m {near:9.2f} m {kept:6.1%} {seconds:8.1f}"

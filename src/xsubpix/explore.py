@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import html
 import os
-from pathlib import Path
+import uuid
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from .atomic import put_in_place
 from .checks import whole_number
 from .displacement.field import Field
 from .displacement.traces import read_trace
-from .errors import DataError, FileError, SubpixError
+from .errors import DataError, SubpixError
+from .files.writing import new_target, removed_at_exit, writing_errors_named
 from .grid import Grid, Plane
 from .image import Image, condition
 
@@ -74,18 +76,27 @@ class Explorer:
     def __init__(self, page: str) -> None:
         self.page = page
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the page to one file, which any browser opens without a network.
+
+        Parameters
+        ----------
+        path : str or path
+            ``*.html``.
+        overwrite : bool
+            Replace an existing file.
 
         Raises
         ------
         FileError
-            It cannot be written.
+            The folder is not there, the file exists, its name has another ending, or it
+            cannot be written.
         """
-        try:
-            Path(path).write_text(self.page, encoding="utf-8")
-        except OSError as error:
-            raise FileError(f"cannot write {os.fspath(path)}: {error}") from error
+        target = new_target(path, overwrite, (".html", ".htm"))
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+        with writing_errors_named(target), removed_at_exit(part):
+            part.write_text(self.page, encoding="utf-8")
+            put_in_place(part, target)
 
     def __repr__(self) -> str:
         return f"Explorer of {len(self.page) / 1e6:.1f} MB; save it: .save('field.html')"

@@ -150,14 +150,15 @@ def test_refused_places(disp, tmp_path):
     """Else GDAL's words, or a file in the wrong place."""
     with pytest.raises(FileError, match="no folder"):
         disp.subpix.to_cog(tmp_path / "nowhere" / "d.tif")
-    with pytest.raises(FileError, match="exists"):
-        disp.subpix.to_cog(tmp_path)
+    with pytest.raises(FileError, match="is a folder"):
+        (tmp_path / "e.tif").mkdir()
+        disp.subpix.to_cog(tmp_path / "e.tif")
     path = tmp_path / "d.tif"
     path.write_bytes(b"precious")
     with pytest.raises(FileError, match="overwrite"):
-        disp.subpix.to_cog(path, overwrite=False)
+        disp.subpix.to_cog(path)
     assert path.read_bytes() == b"precious"
-    disp.subpix.to_cog(path)
+    disp.subpix.to_cog(path, overwrite=True)
     assert path.read_bytes() != b"precious"
 
 
@@ -236,7 +237,7 @@ def test_an_error_in_the_middle_leaves_the_earlier_file(tmp_path, before):
     if before:
         path.write_bytes(before)
     with pytest.raises(RuntimeError, match="caught fire"):
-        xsubpix.to_cog(broken(), path)
+        xsubpix.to_cog(broken(), path, overwrite=True)
     assert os.listdir(tmp_path) == (["d.tif"] if before else [])
     if before:
         assert path.read_bytes() == before

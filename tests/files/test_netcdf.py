@@ -117,12 +117,12 @@ def test_netcdf_passes_a_cf_checker(disp, tmp_path):
 def test_writing_is_all_or_nothing(disp, tmp_path, monkeypatch):
     """Else a full disk, or a bad parameter, leaves half a file."""
     target = tmp_path / "a.nc"
-    for write in (xsubpix.to_netcdf, xsubpix.to_cosi_corr):
+    for write, name in ((xsubpix.to_netcdf, "a.nc"), (xsubpix.to_cosi_corr, "a.dat")):
         with pytest.raises(FileError, match="no folder"):
-            write(disp, tmp_path / "b" / "a.nc")
-        write(disp, target)
+            write(disp, tmp_path / "b" / name)
+        write(disp, tmp_path / name)
         with pytest.raises(FileError, match="overwrite"):
-            write(disp, target, overwrite=False)
+            write(disp, tmp_path / name)
 
     def fail(*_, **__):
         raise OSError("disk full")
@@ -130,7 +130,7 @@ def test_writing_is_all_or_nothing(disp, tmp_path, monkeypatch):
     before = target.read_bytes()
     monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
     with pytest.raises(FileError, match="disk full"):
-        xsubpix.to_netcdf(disp, target)
+        xsubpix.to_netcdf(disp, target, overwrite=True)
     assert target.read_bytes() == before
     assert not [p for p in tmp_path.iterdir() if "partial" in p.name]
     with pytest.raises(ModelError, match="names="):

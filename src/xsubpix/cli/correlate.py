@@ -43,6 +43,7 @@ def add_parser(commands: Any) -> None:
         help="compute on a cluster of dask.distributed: tcp://host:8786, or the scheduler's "
         "file, *.json (default: threads of this process)",
     )  # fmt: skip
+    measure.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
     measure.add_argument("--quiet", action="store_true", help="no progress bar")
     measure.set_defaults(run=_correlate)
 
@@ -70,7 +71,7 @@ def _correlate(options: argparse.Namespace) -> int:
         contextlib.nullcontext() if options.scheduler is None else _cluster(options.scheduler),
         contextlib.nullcontext() if options.quiet else progress(),
     ):
-        to_cog(disp, options.out, resume=True)
+        to_cog(disp, options.out, overwrite=options.overwrite, resume=True)
     return 0
 
 

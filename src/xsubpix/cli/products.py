@@ -19,11 +19,12 @@ def add_parser(commands: Any) -> None:
     )
     demo.add_argument("--size", type=int, default=512, help="side of the scene, pixels")
     demo.add_argument("--step", type=int, help="pixels between values (default: each model's own)")
+    demo.add_argument("--overwrite", action="store_true", help="replace an earlier demo")
     demo.set_defaults(run=_demo)
 
 
 def _demo(options: argparse.Namespace) -> int:
     from ..demo import run_demo
 
-    print(run_demo(options.folder, options.size, options.step))
+    print(run_demo(options.folder, options.size, options.step, overwrite=options.overwrite))
     return 0

@@ -61,6 +61,7 @@ def add_parsers(commands: Any) -> None:
         help="real pairs (default: the folder XSUBPIX_DATA, where it is set)",
     )  # fmt: skip
     test.add_argument("--out", type=Path, metavar="FOLDER", help="write networks.rst and figures")
+    test.add_argument("--overwrite", action="store_true", help="replace an earlier page")
     test.add_argument("--workers", type=int, default=1, help="processes that measure (1)")
     test.add_argument("--seed", type=int, default=0, help="of samples and ruptures (0)")
     test.add_argument("--quiet", action="store_true", help="no lines of progress")
@@ -125,6 +126,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         border=options.border,
         workers=max(1, options.workers),
         report=say,
+        overwrite=options.overwrite,
     )
     print(text_table(result))
     return 0

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import uuid
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from .._version import __version__
+from ..atomic import put_in_place
 from ..errors import SubpixError
 from ..grid import Grid, find_crs
+from .sources import files_read_by
 from .writing import new_target, removed_at_exit, writing_errors_named
 
 if TYPE_CHECKING:
     import pyproj
 
 __all__ = ["crs_of", "mapping_of", "write_dataset"]
+
+#: Endings of names.
+SUFFIXES = (".nc", ".nc4", ".cdf", ".netcdf")
 
 _STEPS = ("outlier_filter", "mask", "detrend", "destripe", "denoise")
 
@@ -34,22 +41,24 @@ def write_dataset(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: 
     path : str or path
         File to be.
     overwrite : bool
-        Whether an existing file may be replaced.
+        Replace an existing file.
 
     Raises
     ------
     FileError
-        The folder is not there, the file exists, or it cannot be written.
+        The folder is not there, the file exists, its name has another ending than
+        NetCDF's, the field reads it, or it cannot be written.
     SubpixError
         Neither netCDF4 nor h5netcdf is installed.
     """
-    target = new_target(path, overwrite)
+    target = new_target(path, overwrite, SUFFIXES, sources=files_read_by(disp))
     engine = _netcdf_engine()
     out = _with_conventions(disp)
     part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
     with writing_errors_named(target), removed_at_exit(part):
         out.to_netcdf(part, engine=engine, format="NETCDF4", encoding=_encoding(out))
-        os.replace(part, target)
+        _check_written(part, out)
+        put_in_place(part, target)
 
 
 def _netcdf_engine() -> Literal["netcdf4", "h5netcdf"]:
@@ -60,13 +69,22 @@ def _netcdf_engine() -> Literal["netcdf4", "h5netcdf"]:
     raise SubpixError("NetCDF needs netCDF4: pip install 'xsubpix[netcdf]'.")
 
 
+def _check_written(path: Path, disp: xr.Dataset) -> None:
+    """Open a file anew and read the last values of each variable: all of it is there."""
+    with xr.open_dataset(path, chunks=None, cache=False, decode_cf=False) as back:
+        for name, variable in disp.variables.items():
+            if name not in back.variables or back[name].shape != variable.shape:
+                raise OSError(errno.ENOSPC, f"variable {name!r} was not written whole")
+            back[name].isel(dict.fromkeys(variable.dims, -1)).load()
+
+
 def _encoding(disp: xr.Dataset) -> dict[Hashable, dict[str, Any]]:
     """Compression, missing values, grid mapping and times on disk."""
     encoding: dict[Hashable, dict[str, Any]] = {}
     for name, variable in disp.data_vars.items():
         if variable.ndim == 0:
             continue
-        encoding[name] = {"zlib": True, "complevel": 1, "shuffle": True}
+        encoding[name] = {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
         if variable.dtype.kind == "f":
             encoding[name]["_FillValue"] = variable.dtype.type(np.nan)
         if "grid_mapping" in variable.encoding:

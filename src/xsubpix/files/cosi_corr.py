@@ -9,15 +9,23 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ..atomic import put_in_place
 from ..displacement.field import Field
 from .bands import field_from_bands, raster_profile, without_place_warnings, write_bands
 from .base import Format, Source
+from .sources import files_read_by
+from .verifying import check_written
 from .writing import new_target, removed_at_exit, writing_errors_named
 
 __all__ = ["FORMAT", "to_cosi_corr"]
 
+#: Endings of names; what is no GeoTIFF's is ENVI's.
+SUFFIXES = (".tif", ".tiff", ".img", ".dat", ".bin", ".envi", "")
 
-def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+
+def to_cosi_corr(
+    disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
     """Write a displacement field as COSI-Corr does: bands East/West, North/South, SNR.
 
     Parameters
@@ -26,14 +34,17 @@ def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: b
         ``east``, ``north`` and, for the third band, ``quality`` (1 where there is none).
         A lazy one is written block by block.
     path : str or path
-        ``*.tif`` makes a GeoTIFF, anything else an ENVI file with its ``.hdr``.
+        ``*.tif`` makes a GeoTIFF; ``*.img``, ``*.dat``, ``*.bin``, ``*.envi`` or no ending an
+        ENVI file with its ``.hdr``.
     overwrite : bool
-        Whether an existing file may be replaced.
+        Replace an existing file, or header; never one that `disp` is still to be computed
+        from.
 
     Raises
     ------
     FileError
-        The folder is not there, the file exists, or it cannot be written.
+        The folder is not there, the file exists, its name is that of another format,
+        `disp` reads it, or it cannot be written.
     DataError, DimensionError, GridError
         This is no displacement field.
 
@@ -53,8 +64,11 @@ def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: b
     import rasterio
 
     field = Field.of(disp)
-    target = new_target(path, overwrite)
+    sources = files_read_by(disp)
+    target = new_target(path, overwrite, SUFFIXES, sources=sources)
     tiff = target.suffix.lower() in (".tif", ".tiff")
+    if not tiff:
+        new_target(target.with_suffix(".hdr"), overwrite, sources=sources)
     profile = raster_profile(field.grid, 3) | {"driver": "GTiff" if tiff else "ENVI"}
     if tiff:
         profile |= {"tiled": True, "compress": "deflate", "bigtiff": "if_safer"}
@@ -71,9 +85,10 @@ def to_cosi_corr(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: b
                 if tiff:
                     out.set_band_unit(k, "1" if k == 3 else field.grid.units)
             write_bands(out, arrays, target)
+        check_written(part, 3, field.grid.shape)
         if header.exists():
-            os.replace(header, target.with_suffix(".hdr"))
-        os.replace(part, target)
+            put_in_place(header, target.with_suffix(".hdr"))
+        put_in_place(part, target)
 
 
 def _recognises(source: Source) -> bool:
@@ -99,5 +114,5 @@ def _read(source: Source) -> xr.Dataset:
 
 FORMAT: Format = Format(
     "COSI-Corr", "three bands East/West, North/South, SNR", _recognises, _read, to_cosi_corr,
-    suffixes=(".tif", ".tiff", ".img", ".dat", ".bin", ".envi", ""),
+    suffixes=SUFFIXES,
 )  # fmt: skip

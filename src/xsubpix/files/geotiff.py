@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from .._version import __version__
+from ..atomic import put_in_place
 from ..blocks import compute_blocks
 from ..errors import DataError
 from ..grid import Grid
@@ -24,6 +25,8 @@ from .bands import (
 )
 from .base import Format, Source
 from .journal import BlockFile
+from .sources import files_read_by
+from .verifying import check_written
 from .writing import (
     first_cause,
     new_target,
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "to_cog"]
 
+#: Endings of names.
+SUFFIXES = (".tif", ".tiff")
+
 _KEPT = " What is finished is kept beside it; the same call goes on from there."
 
 
@@ -44,7 +50,7 @@ def to_cog(
     disp: xr.Dataset,
     path: str | os.PathLike[str],
     *,
-    overwrite: bool = True,
+    overwrite: bool = False,
     resume: bool = False,
 ) -> None:
     """Write a displacement field as a Cloud Optimized GeoTIFF.
@@ -65,7 +71,7 @@ def to_cog(
     path : str or path
         Usually ``*.tif``.
     overwrite : bool
-        Whether an existing file may be replaced.
+        Replace an existing file; never one that `disp` is still to be computed from.
     resume : bool
         Keep what is finished when the writing is stopped, in hidden files beside
         `path` (``.NAME.partial`` and ``.NAME.journal``), and go on from there when
@@ -75,8 +81,9 @@ def to_cog(
     Raises
     ------
     FileError
-        The folder is not there, the file exists, it cannot be written, there is no
-        room, another process is writing it, or an image cannot be read.
+        The folder is not there, the file exists, its name has another ending than a
+        GeoTIFF's, `disp` reads it, it cannot be written, there is no room, another
+        process is writing it, or an image cannot be read.
     DataError
         There is nothing to write, or it does not fit one file of real numbers.
 
@@ -90,7 +97,6 @@ def to_cog(
     """
     import rasterio
 
-    target = new_target(path, overwrite)
     names = _writable(disp)
     grid = Grid.from_dataarray(disp[names[0]], "disp")
     profile = raster_profile(grid, len(names)) | {
@@ -99,8 +105,9 @@ def to_cog(
     }  # fmt: skip
     arrays = [disp[name].transpose(*grid.dims).data for name in names]
     if resume and all(hasattr(array, "dask") for array in arrays):
-        _write_resumable(disp, names, arrays, grid, profile, target)
+        _write_resumable(disp, names, arrays, grid, profile, path, overwrite)
         return
+    target = new_target(path, overwrite, SUFFIXES, sources=files_read_by(disp))
     stem = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     raw, cog = Path(f"{stem}.partial"), Path(f"{stem}.cog")
     with (
@@ -112,8 +119,10 @@ def to_cog(
         with rasterio.open(raw, "w", **profile) as out:
             _tag(out, disp, names)
             write_bands(out, arrays, target)
+        check_written(raw, len(names), grid.shape)
         _optimise(raw, cog)
-        os.replace(cog, target)
+        check_written(cog, len(names), grid.shape)
+        put_in_place(cog, target)
 
 
 def _write_resumable(
@@ -122,7 +131,8 @@ def _write_resumable(
     arrays: list[Any],
     grid: Grid,
     profile: dict[str, Any],
-    target: Path,
+    path: str | os.PathLike[str],
+    overwrite: bool,
 ) -> None:
     """Write lazy arrays through a file with a journal, then make that the COG."""
     import rasterio
@@ -133,7 +143,12 @@ def _write_resumable(
     token = tokenize(
         [array.name for array in arrays], arrays[0].chunks, list(map(str, names)), __version__
     )
+    target = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     file = BlockFile(target.parent / f".{target.name}.partial", token)
+    if file.has_become(target):  # stopped after the last step, before it was cleared up
+        file.remove()
+        return
+    new_target(path, overwrite, SUFFIXES, sources=files_read_by(disp))
     cog = target.parent / f".{target.name}.cog"
 
     def put(key: tuple[int, int], row: int, col: int, blocks: Sequence[np.ndarray]) -> None:
@@ -148,9 +163,12 @@ def _write_resumable(
     ):
         with reading_errors_named(_KEPT):
             compute_blocks(arrays, put, done=file.done)
+        cog.unlink(missing_ok=True)  # what a kill left, or a link that leads elsewhere
         with removed_at_exit(cog, Path(f"{cog}.aux.xml")):
             _optimise(file.path, cog)
-            os.replace(cog, target)
+            check_written(cog, len(names), grid.shape)
+            file.note_copy(cog)
+            put_in_place(cog, target)
         file.remove()
 
 
@@ -219,5 +237,5 @@ def _read(source: Source) -> xr.Dataset:
 
 
 FORMAT: Format = Format(
-    "GeoTIFF", "bands 'east' and 'north'", _recognises, _read, to_cog, suffixes=(".tif", ".tiff")
+    "GeoTIFF", "bands 'east' and 'north'", _recognises, _read, to_cog, suffixes=SUFFIXES
 )

@@ -13,7 +13,7 @@ from ..displacement.field import Field
 from ..errors import DataError, FileError
 from ..grid import Grid, labelled
 from .base import Format, Source
-from .cf import mapping_of, write_dataset
+from .cf import SUFFIXES, mapping_of, write_dataset
 
 __all__ = ["FORMAT", "velocities"]
 
@@ -152,5 +152,5 @@ def _write(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool) -
 
 
 FORMAT: Format = Format(
-    "ITS_LIVE", "variables 'vx' and 'vy'", _recognises, _read, _write, suffixes=(".nc",)
+    "ITS_LIVE", "variables 'vx' and 'vy'", _recognises, _read, _write, suffixes=SUFFIXES
 )

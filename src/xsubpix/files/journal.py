@@ -23,6 +23,7 @@ from ..errors import FileError
 __all__ = ["BlockFile"]
 
 _HEADER = "xsubpix journal 1"
+_COPY = "copied"
 
 
 class BlockFile:
@@ -70,8 +71,7 @@ class BlockFile:
         FileError
             Another process writes it, or there is no room for it.
         """
-        self.journal.touch()
-        with self.journal.open("r+") as log:
+        with _opened_log(self.journal) as log:
             _lock_or_refuse(log, self.path)
             lines = log.read().split("\n")
             if lines[:2] == [_HEADER, self.token] and self.path.exists():
@@ -80,6 +80,10 @@ class BlockFile:
                     row, _, col = line.partition(" ")
                     if row.isdigit() and col.isdigit():
                         self.done.add((int(row), int(col)))
+                if lines[-1]:  # what is written next is a line of its own
+                    log.seek(0)
+                    log.truncate(len("\n".join(lines[:-1])) + 1)
+                    log.seek(0, os.SEEK_END)
             else:
                 log.seek(0)
                 log.truncate()
@@ -113,6 +117,21 @@ class BlockFile:
             self._log.flush()
             self.done.add(key)
 
+    def note_copy(self, copy: Path) -> None:
+        """Note the file that is to be renamed to the result; renaming keeps its number."""
+        with self._lock:
+            self._log.write(f"{_COPY} {copy.stat().st_ino}\n")
+            self._log.flush()
+
+    def has_become(self, target: Path) -> bool:
+        """Whether an earlier process made `target` of the same work, and had to clear up only."""
+        try:
+            lines = self.journal.read_text().split("\n")
+            number = target.stat().st_ino
+        except OSError:
+            return False
+        return lines[:2] == [_HEADER, self.token] and f"{_COPY} {number}" in lines[2:-1]
+
     def remove(self) -> None:
         """Remove file and journal."""
         for path in (self.path, Path(f"{self.path}.aux.xml"), self.journal):
@@ -123,11 +142,13 @@ class BlockFile:
 
         count, height, width = (profile[k] for k in ("count", "height", "width"))
         need = 4 * count * height * width
+        # The copy with its overviews, and what GDAL keeps of these meanwhile, come on top.
+        room = need + 2 * need
         stat = os.statvfs(self.path.parent) if hasattr(os, "statvfs") else None
-        if stat is not None and stat.f_bavail * stat.f_frsize < need:
+        if stat is not None and stat.f_bavail * stat.f_frsize < room:
             free = stat.f_bavail * stat.f_frsize
             raise FileError(
-                f"{self.path.parent} has {free / 2**20:.0f} MiB left, and {need / 2**20:.0f} MiB "
+                f"{self.path.parent} has {free / 2**20:.0f} MiB left, and {room / 2**20:.0f} MiB "
                 "are needed while the result is written: make room, or write elsewhere."
             )
         plain = {
@@ -163,6 +184,12 @@ class BlockFile:
         self._shape, self._offset = (count, height, width), int(first)
         if int(last) - int(first) != 4 * width * (count * height - 1):
             raise FileError(f"{self.path} is not laid out row by row; remove it and begin again.")
+
+
+def _opened_log(path: Path) -> Any:
+    """Open the journal for reading and writing; a link of that name is not followed."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "r+")
 
 
 def _lock_or_refuse(log: Any, path: Path) -> None:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from ..errors import DataError, ModelError
 from .base import Format, Source
-from .cf import write_dataset
+from .cf import SUFFIXES, write_dataset
 from .its_live import velocities
 
 __all__ = ["FORMAT", "to_netcdf"]
@@ -20,7 +20,7 @@ def to_netcdf(
     path: str | os.PathLike[str],
     *,
     names: Literal["xsubpix", "its-live"] = "xsubpix",
-    overwrite: bool = True,
+    overwrite: bool = False,
 ) -> None:
     """Write a displacement field, or what was made from one, as CF NetCDF.
 
@@ -37,12 +37,13 @@ def to_netcdf(
         granules of ITS_LIVE and autoRIFT (float32 in place of rounded integers). Needs the
         times of both images.
     overwrite : bool
-        Whether an existing file may be replaced.
+        Replace an existing file; never one that `disp` is still to be computed from.
 
     Raises
     ------
     FileError
-        The folder is not there, the file exists, or it cannot be written.
+        The folder is not there, the file exists, its name has another ending than
+        NetCDF's, `disp` reads it, or it cannot be written.
     DataError
         This is no Dataset, or has no times that velocities need.
     ModelError
@@ -76,5 +77,5 @@ def _read(source: Source) -> xr.Dataset:
 
 FORMAT: Format = Format(
     "CF NetCDF", "variables 'east' and 'north'", _recognises, _read, to_netcdf,
-    suffixes=(".nc", ".nc4", ".cdf", ".netcdf"),
+    suffixes=SUFFIXES,
 )  # fmt: skip

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ..atomic import put_in_place
 from ..errors import DataError, FileError, SubpixError
 from .base import Format
 from .cf import crs_of
+from .sources import files_read_by
 from .writing import new_target
 
 if TYPE_CHECKING:
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "to_points"]
 
+#: Endings of names.
+SUFFIXES = (".geojson", ".json", ".gpkg", ".fgb", ".gml", ".kml")
 
-def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+
+def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write offsets or a profile as points with attributes, for a GIS.
 
     Parameters
@@ -36,7 +41,7 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
         the CRS of the field. No shapefile: it cuts names to ten letters, and
         ``parallel_low`` and ``parallel_high`` to one.
     overwrite : bool
-        Whether an existing file may be replaced.
+        Replace an existing file.
 
     Raises
     ------
@@ -66,12 +71,12 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
             f"table has {have}; offsets or a profile, with coordinates x and y along one "
             "dimension, are needed."
         )
-    target = new_target(path, overwrite)
-    if target.suffix.lower() == ".shp":
+    if (given := Path(path)).suffix.lower() == ".shp":
         raise FileError(
-            f"cannot write {target}: a shapefile cuts names to ten letters. Write "
-            f"{target.with_suffix('.gpkg').name}."
+            f"cannot write {given}: a shapefile cuts names to ten letters. Write "
+            f"{given.with_suffix('.gpkg').name}."
         )
+    target = new_target(path, overwrite, SUFFIXES, sources=files_read_by(table))
     (dim,) = table.sizes
     crs = crs_of(table)
     columns = {
@@ -89,8 +94,12 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
                 _geo_frame(columns, crs).to_file(
                     part, layer=dim if part.suffix == ".gpkg" else None
                 )
-            for piece in Path(folder).iterdir():
-                os.replace(piece, target.parent / piece.name)
+            pieces = sorted(Path(folder).iterdir())
+            for piece in pieces:  # a schema, say, beside the points
+                if piece.name != target.name:
+                    new_target(target.parent / piece.name, overwrite)
+            for piece in pieces:
+                put_in_place(piece, target.parent / piece.name)
     except OSError as error:
         raise FileError(f"cannot write {target}: {error}") from error
 
@@ -131,5 +140,5 @@ def _geo_frame(columns: dict[str, np.ndarray], crs: pyproj.CRS | None) -> Any:
 
 FORMAT: Format = Format(
     "points", "points with attributes", write=to_points,
-    suffixes=(".geojson", ".json", ".gpkg", ".fgb", ".gml", ".kml"),
+    suffixes=SUFFIXES,
 )  # fmt: skip

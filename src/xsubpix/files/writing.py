@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +17,66 @@ __all__ = [
 ]  # fmt: skip
 
 
-def new_target(path: str | os.PathLike[str], overwrite: bool) -> Path:
-    """Path of a file to write, checked.
+def new_target(
+    path: str | os.PathLike[str],
+    overwrite: bool,
+    suffixes: Sequence[str] = (),
+    *,
+    sources: Iterable[str] = (),
+) -> Path:
+    """Path of a file to write, checked: the gate that every writer goes through.
 
     Parameters
     ----------
     path : str or path
-        File to be.
+        File to be. A link is followed: what it leads to is written.
     overwrite : bool
         Whether an existing file may be replaced.
+    suffixes : sequence of str
+        Endings of names that the format has, with the dot; any where there are none.
+    sources : iterable of str
+        Files that are read for what is written.
+
+    Returns
+    -------
+    pathlib.Path
 
     Raises
     ------
     FileError
-        Its folder is not there, or it exists.
+        Its folder is not there; its name says another format; it is one of the
+        sources, by whatever name; it is no plain file; or it exists and is not to be
+        replaced.
     """
-    target = Path(path)
+    given = os.fspath(path)
+    target = Path(os.path.realpath(given)) if os.path.islink(given) else Path(path)
+    own = Path(given).suffix
+    if suffixes and own.lower() not in suffixes:
+        ending = f"ends in {own!r}" if own else "has no ending"
+        listed = ", ".join(suffix for suffix in suffixes if suffix)
+        raise FileError(
+            f"cannot write {given}: its name {ending}, and this format has {listed}. Name it "
+            f"{Path(given).with_suffix(suffixes[0]).name}, or write the format of that name."
+        )
     if not target.parent.is_dir():
-        raise FileError(f"cannot write {target}: there is no folder {target.parent}. Make it.")
-    if target.is_dir() or (target.exists() and not overwrite):
-        raise FileError(f"cannot write {target}: it exists. Choose another name, or overwrite.")
+        raise FileError(f"cannot write {given}: there is no folder {target.parent}. Make it.")
+    if not target.exists():
+        return target
+    if target.is_dir():
+        raise FileError(f"cannot write {given}: it is a folder. Name a file in it.")
+    if not target.is_file():
+        raise FileError(f"cannot write {given}: it is a device or a pipe. Name a plain file.")
+    for source in sources:
+        if os.path.exists(source) and target.samefile(source):
+            also = "" if os.fspath(source) == given else f" (as {source})"
+            raise FileError(
+                f"cannot write {given}: it is read{also} for what is written. Choose another name."
+            )
+    if not overwrite:
+        raise FileError(
+            f"cannot write {given}: it exists. Choose another name, or say overwrite=True "
+            "(--overwrite)."
+        )
     return target
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 import torch
 
+from ..atomic import put_in_place
 from ..errors import ModelError
 from .base import FlowNetwork
 from .cards import KEY, Card, read_card
@@ -58,14 +59,12 @@ def save_network(
         tensors[name] = kept
     whole = {"architecture": network.name, "config": network.config, **(card or {})}
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         save_file(tensors, part, metadata={KEY: json.dumps(whole, sort_keys=True)})
-        os.chmod(part, 0o644)
-        os.replace(part, path)
+        put_in_place(part, path)
     except BaseException:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
+from ..atomic import put_in_place
 from ..errors import DataError, FileError
 from .run import CHECKPOINT, Run
 
@@ -25,7 +24,7 @@ def save_checkpoint(run: Run) -> None:
         },
         part,
     )
-    os.replace(part, run.path(CHECKPOINT))
+    put_in_place(part, run.path(CHECKPOINT))
 
 
 def load_checkpoint(run: Run) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import DataError
 from .cases import Case
 from .methods import Method, model_method, zero_predictor
-from .report import write_page
+from .report import check_page, write_page
 from .scores import Evaluation, Found, Tally, Worst
 
 __all__ = ["Evaluation", "evaluate", "evaluate_models"]
@@ -146,12 +146,15 @@ def evaluate_models(
     border: int = 32,
     workers: int = 1,
     report: Callable[[str], None] | None = None,
+    overwrite: bool = False,
 ) -> Evaluation:
     """Evaluate models by name and write the page; see :func:`evaluate` and :func:`write_page`."""
+    if folder is not None:  # before the work
+        check_page(Path(folder), overwrite)
     methods = {_shown(model): model_method(model) for model in models}
     result = evaluate(methods, cases, border=border, workers=workers, report=report)
     if folder is not None:
-        write_page(result, Path(folder))
+        write_page(result, Path(folder), overwrite=overwrite)
     return result
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files.writing import new_target
 from .scores import METRICS, Evaluation, Metric
 
-__all__ = ["table", "text_table", "write_page"]
+__all__ = ["check_page", "table", "text_table", "write_page"]
 
 
 def text_table(result: Evaluation) -> str:
@@ -29,7 +30,9 @@ def table(rows: list[list[str]]) -> list[str]:
     return [rule, lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:]), rule]
 
 
-def write_page(result: Evaluation, folder: Path, name: str = "networks") -> Path:
+def write_page(
+    result: Evaluation, folder: Path, name: str = "networks", *, overwrite: bool = False
+) -> Path:
     """Write ``<name>.rst``, ``<name>.json`` and the figures.
 
     Parameters
@@ -39,12 +42,20 @@ def write_page(result: Evaluation, folder: Path, name: str = "networks") -> Path
         Made when absent.
     name : str
         Name of the files.
+    overwrite : bool
+        Replace an earlier page.
 
     Returns
     -------
     pathlib.Path
         Path of the page.
+
+    Raises
+    ------
+    FileError
+        There is a page of that name.
     """
+    check_page(folder, overwrite, name)
     folder.mkdir(parents=True, exist_ok=True)
     lines = _text(result)
     if _draw(result, folder / f"{name}_distance.png"):
@@ -67,6 +78,19 @@ def write_page(result: Evaluation, folder: Path, name: str = "networks") -> Path
         + "\n"
     )
     return page
+
+
+def check_page(folder: Path, overwrite: bool, name: str = "networks") -> None:
+    """Refuse a folder that has such a page, unless it may be replaced.
+
+    Raises
+    ------
+    FileError
+        There is a page of that name.
+    """
+    for ending in (".rst", ".json", "_distance.png", "_worst.png"):
+        if folder.is_dir():
+            new_target(folder / f"{name}{ending}", overwrite)
 
 
 def _text(result: Evaluation) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch.optim.swa_utils import AveragedModel
 
-from ..errors import DataError, ModelError
+from ..errors import DataError, FileError, ModelError
 from ..networks import build_network
 from ..networks.base import FlowNetwork
 from ..networks.weights import load_weights
@@ -67,7 +67,10 @@ class Run:
         ------
         DataError
             See :func:`initial_network`.
+        FileError
+            The folder holds weights that no run made there, or those to begin with.
         """
+        _check_folder(folder, start)
         torch.manual_seed(config.seed)
         network = initial_network(config, start).to(device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -86,6 +89,23 @@ class Run:
     def path(self, name: str) -> Path:
         """Path of one of the run's files."""
         return self.folder / name
+
+
+def _check_folder(folder: Path, start: str | os.PathLike[str] | None) -> None:
+    """Refuse a folder in which a run would replace what it did not make."""
+    weights = folder / WEIGHTS
+    if start is not None and weights.exists() and os.path.exists(start) and weights.samefile(start):
+        raise FileError(
+            f"{folder} holds {weights.name}, which the run begins with and would replace. Give "
+            "another folder."
+        )
+    there = [name for name in (WEIGHTS, CURVES, SAMPLES) if (folder / name).exists()]
+    # A run writes its table first of all, and its checkpoint last.
+    if there and not any((folder / name).exists() for name in (PROGRESS, CHECKPOINT)):
+        raise FileError(
+            f"{folder} holds {', '.join(there)}, which no run made there, and a new one would "
+            "replace. Give another folder, or remove them."
+        )
 
 
 def initial_network(
