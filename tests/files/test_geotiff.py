@@ -150,8 +150,8 @@ def test_refused_places(disp, tmp_path):
     """Else GDAL's words, or a file in the wrong place."""
     with pytest.raises(FileError, match="no folder"):
         disp.subpix.to_cog(tmp_path / "nowhere" / "d.tif")
+    (tmp_path / "e.tif").mkdir()
     with pytest.raises(FileError, match="is a folder"):
-        (tmp_path / "e.tif").mkdir()
         disp.subpix.to_cog(tmp_path / "e.tif")
     path = tmp_path / "d.tif"
     path.write_bytes(b"precious")

@@ -56,7 +56,12 @@ def write_dataset(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: 
     out = _with_conventions(disp)
     part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
     with writing_errors_named(target), removed_at_exit(part):
-        out.to_netcdf(part, engine=engine, format="NETCDF4", encoding=_encoding(out))
+        try:
+            out.to_netcdf(part, engine=engine, format="NETCDF4", encoding=_encoding(out))
+        except RuntimeError as error:  # HDF5's, where the disk is full
+            if "NetCDF" not in str(error):
+                raise
+            raise OSError(errno.EIO, f"{error}; is the disk full?") from error
         _check_written(part, out)
         put_in_place(part, target)
 

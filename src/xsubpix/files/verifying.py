@@ -75,7 +75,4 @@ def _check_level(
 
 
 def _incomplete(path: Path, size: int) -> OSError:
-    name = os.path.basename(path)
-    return OSError(
-        errno.ENOSPC, f"there was room for {size} bytes only, which are not all of {name}"
-    )
+    return OSError(errno.ENOSPC, f"{path.name} is not whole: there was room for {size} bytes only")
