@@ -276,7 +276,7 @@ def test_a_raster_that_was_cut_is_noticed(files):
         shape, count = out.shape, out.count
     check_written(files / "out.tif", count, shape)
     size = os.path.getsize("out.tif")
-    for cut in (1, size // 3):
+    for cut in (8, size // 3):  # the last four bytes of a COG repeat some before
         os.truncate("out.tif", size - cut)
         with pytest.raises((OSError, rasterio.errors.RasterioError)):
             check_written(files / "out.tif", count, shape)
