@@ -91,9 +91,10 @@ def mean_of_views(
         if not finest:
             finest = [one[0], two[0]]
         last = network.predict_box(one, two, asked)
-        signs = torch.tensor(view.signs, device=pre.device).reshape(1, 2, 1, 1)
         flow = view.undo(last.flow.float())
-        flows.append((flow.flip(1) if view.transpose else flow) * signs)
+        dx, dy = (flow.flip(1) if view.transpose else flow).split(1, 1)
+        # Numbers of Python: an array of signs would be a copy to the device, each time.
+        flows.append(torch.cat((dx * view.signs[0], dy * view.signs[1]), 1))
         if last.log_spread is not None:
             logs.append(view.undo(last.log_spread.float()))
     log_spread = torch.stack(logs).mean(0) if logs else None
