@@ -1,4 +1,4 @@
-"""Sessions: demo, tests, lint, typecheck, docs, bench, evaluate, build."""
+"""Sessions: demo, tests, lint, typecheck, docs, bench, gpu, evaluate, build."""
 
 import glob
 import os
@@ -82,6 +82,15 @@ def bench(session: nox.Session) -> None:
     ]
     for script in scripts:
         session.run("python", script)
+
+
+@nox.session(venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """Try every CUDA path with the Python at hand, whose torch knows the machine's GPU."""
+    session.run(
+        "python", os.path.join("benchmarks", "gpu.py"), *session.posargs,
+        env={"PYTHONPATH": "src"}, external=True,
+    )  # fmt: skip
 
 
 @nox.session

@@ -1,0 +1,1 @@
+"""Steps of ``benchmarks/gpu.py``: each yields a row of its results at a time."""
