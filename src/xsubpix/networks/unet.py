@@ -13,7 +13,7 @@ from torch import nn
 from .base import Flow, FlowNetwork, scaled
 from .box import Box
 from .normalise import REACH, gradient_direction, normalise, standardise
-from .warping import double, spline_coefficients, warp_back, warp_spline
+from .warping import double, spline_coefficients, spline_filters, warp_back, warp_spline
 
 __all__ = ["PyramidUNet"]
 
@@ -86,6 +86,8 @@ class PyramidUNet(FlowNetwork):
         self.up = nn.ModuleList([_block(a + b, b) for a, b in ((c4, c3), (c3, c2), (c2, c1))])
         self.leave = nn.Conv2d(c1, 4 * 5, 3, padding=1)
         self._workspace = _Workspace()
+        self.spline_filters: torch.Tensor
+        self.register_buffer("spline_filters", spline_filters(), persistent=False)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=0.1)
@@ -166,7 +168,10 @@ class PyramidUNet(FlowNetwork):
             one, two = (pyramid[level.bit_length() - 1][here] for pyramid in (pre, post))
             with torch.no_grad():
                 if known != (level, box):
-                    coefficients, known = spline_coefficients(two[:, :1]), (level, box)
+                    coefficients, known = (
+                        spline_coefficients(two[:, :1], self.spline_filters),
+                        (level, box),
+                    )
                 inputs, neighbours = self._compare(one, two, coefficients, flow)
             change, log_spread = self._change(inputs, neighbours)
             flow = flow + change
@@ -188,8 +193,17 @@ class PyramidUNet(FlowNetwork):
             inputs += [moved, moved, torch.zeros_like(flow), torch.zeros_like(flow)]
             difference = None
         else:
-            images = [warp_back(post[:, :1], candidate) for candidate in neighbours]
             difference = torch.cat(neighbours, 1) - flow.repeat(1, 2, 1, 1)
+            # Where neighbours' flows are the pixel's own, so is the image, to the last digit:
+            # what a pixel sees does not depend on steps elsewhere in its tile.
+            images = [
+                torch.where(
+                    (candidate == flow).all(1, keepdim=True),
+                    moved,
+                    warp_back(post[:, :1], candidate),
+                )
+                for candidate in neighbours
+            ]
             inputs += [*images, _LARGE * torch.tanh(difference / _LARGE)]
         inputs += [pre[:, 1:], moved_valid]
         return inputs, difference

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-__all__ = ["double", "spline_coefficients", "warp_back", "warp_spline"]
+__all__ = ["double", "spline_coefficients", "spline_filters", "warp_back", "warp_spline"]
 
 # Taps and Kaiser parameter of the filter that doubles an image, and taps of the filter that
 # makes coefficients of cubic B-splines of it.
@@ -37,7 +36,7 @@ def warp_back(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     return _sample(images, x, y, height, width, "bicubic")
 
 
-def spline_coefficients(images: torch.Tensor) -> torch.Tensor:
+def spline_coefficients(images: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
     """Coefficients of cubic B-splines of images doubled in both directions.
 
     A spline of the image as it is weakens detail near Nyquist by an amount that
@@ -49,6 +48,8 @@ def spline_coefficients(images: torch.Tensor) -> torch.Tensor:
     ----------
     images : torch.Tensor of float32
         Shape ``(n, 1, h, w)``.
+    filters : torch.Tensor of float32
+        :func:`spline_filters`, on the device of the images: a network keeps them there.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def spline_coefficients(images: torch.Tensor) -> torch.Tensor:
     Unser (1999), *Splines: a perfect fit for signal and image processing*,
     doi:10.1109/79.799930.
     """
-    even, odd = _filters()
+    even, odd = filters
     out = images
     for dim in (3, 2):
         both = torch.stack((_filtered(out, even, dim), _filtered(out, odd, dim)), dim + 1)
@@ -133,9 +134,8 @@ def _pairs(place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tenso
     return whole - 1 + second / near, whole + 1 + last / far, far
 
 
-@functools.lru_cache(maxsize=1)
-def _filters() -> tuple[np.ndarray, np.ndarray]:
-    """Filters of the image's own samples and of those half-way, one length, odd."""
+def spline_filters() -> torch.Tensor:
+    """Filters of the image's own samples and of those half-way, shape ``(2, taps)``."""
     n = np.arange(-_TAPS // 2, _TAPS // 2) + 0.5
     half = np.sinc(n) * np.kaiser(_TAPS, _BETA)
     half /= half.sum()
@@ -158,16 +158,18 @@ def _filters() -> tuple[np.ndarray, np.ndarray]:
         taps = np.where(inside, whole[index.clip(0, len(whole) - 1)], 0.0)
         # Of a constant image, the constant.
         filters.append(taps / taps.sum())
-    return filters[0], filters[1]
+    return torch.from_numpy(np.stack(filters).astype(np.float32))
 
 
-def _filtered(images: torch.Tensor, taps: np.ndarray, dim: int) -> torch.Tensor:
+def _filtered(images: torch.Tensor, taps: torch.Tensor, dim: int) -> torch.Tensor:
     """Correlate along a dimension; the border's value beyond the border."""
     if images.device.type == "cpu" and not torch.is_grad_enabled():
         # Several times faster than a convolution of one channel.
-        return torch.from_numpy(ndimage.correlate1d(images.numpy(), taps, axis=dim, mode="nearest"))
+        return torch.from_numpy(
+            ndimage.correlate1d(images.numpy(), taps.numpy(), axis=dim, mode="nearest")
+        )
     reach = len(taps) // 2
     pad = (reach, reach, 0, 0) if dim == 3 else (0, 0, reach, reach)
-    kernel = torch.as_tensor(taps, dtype=images.dtype, device=images.device)
+    kernel = taps.to(images.dtype)
     kernel = kernel[None, None, None] if dim == 3 else kernel[None, None, :, None]
     return F.conv2d(F.pad(images, pad, mode="replicate"), kernel)
