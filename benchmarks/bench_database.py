@@ -126,7 +126,7 @@ def main() -> None:
             return
         names = [str(chips / f"P090R083_{k:02d}_pan.tif") for k in (7, 9)]
         found = scenes_from_names(names, multispectral=("_pan", "_ms"), location=r"P\d+R\d+")
-        settings = Settings((count, 0, 0), frame=512, window=256)
+        settings = Settings((count, 0, 0), frame=512, crop=256)
         plan = make_plan(split_scenes(found, {}), settings)
         means, size = measure(plan, "train", count, folder / "chips.zarr")
         report(

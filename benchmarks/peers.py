@@ -34,7 +34,7 @@ def ours(model: str, **options: Any) -> Method:
     def run(pre: np.ndarray, post: np.ndarray) -> Result:
         images = (xr.DataArray(i.astype(np.float32), dims=("y", "x")) for i in (pre, post))
         disp = xsubpix.correlate(*images, model=model, **options)
-        step = options.get("step", 1)
+        step = disp.attrs["model_step"]
         rows, cols = (step * np.arange(n) + (step - 1) / 2 for n in disp.east.shape)
         return rows, cols, disp.north.values, disp.east.values
 

@@ -45,7 +45,7 @@ for seed, name in enumerate(("plain", "coast", "valley")):
 scenes = scenes_from_names(
     [str(path) for path in sorted(folder.glob("*.tif"))], source="procedural", licence="BSD-3"
 )
-settings = Settings(faults=(8, 1, 1), frame=256, window=128)
+settings = Settings(faults=(8, 1, 1), frame=256, crop=128)
 build_database(
     scenes, folder / "db.zarr", settings, split={"validation": ["coast"], "test": ["valley"]},
     scheduler="threads",
@@ -54,10 +54,10 @@ build_database(
 # %%
 # Open it
 # -------
-# Lazily: nothing is read before it is asked for. A sample is one of nine windows of
-# a frame, or, with ``windows=False``, a whole frame.
+# Lazily: nothing is read before it is asked for. A sample is one of nine crops of
+# a frame, or, with ``crops=False``, a whole frame.
 
-train = open_database(folder / "db.zarr", "train", windows=False)
+train = open_database(folder / "db.zarr", "train", crops=False)
 train
 
 # %%
@@ -90,7 +90,7 @@ fig.colorbar(shown, ax=axes[:, 2:], label="pixels", shrink=0.6)
 # fault's.
 
 table = database_table(folder / "db.zarr", "train")
-broken = int(np.argmax(table["trace"].sum("window").values))
+broken = int(np.argmax(table["trace"].sum("crop").values))
 fault = read_fault(folder / "db.zarr", "train", broken)
 pixel, size = float(table["pixel_size"][broken]), 256
 trace = np.concatenate(fault.traces) / pixel
@@ -126,7 +126,7 @@ for k, factor in enumerate(table["factor"].values):
     right.hist(
         table["correlation"].values[..., k].ravel(), bins=np.linspace(0, 1, 25), alpha=0.6
     )  # fmt: skip
-left.set(xscale="log", xlabel="largest jump in a window, pixels", ylabel="windows")
+left.set(xscale="log", xlabel="largest jump in a crop, pixels", ylabel="crops")
 left.legend(title="factor")
 right.set(xlabel="correlation of pre and post")
 

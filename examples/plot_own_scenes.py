@@ -68,7 +68,7 @@ from xsubpix.tutorial import two_dates
 pre, post = two_dates(640)
 folder = Path(tempfile.mkdtemp())
 samples = pre.subpix.training_samples(
-    post, path=folder / "mine.zarr", faults=(8, 3), frame=160, window=80, min_correlation=0.2
+    post, path=folder / "mine.zarr", faults=(8, 3), frame=160, crop=80, min_correlation=0.2
 )
 samples
 

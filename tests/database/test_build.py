@@ -36,7 +36,7 @@ from xsubpix.tutorial import procedural_scene
 from xsubpix.warp import invert_displacement
 
 DATA = Path(os.environ.get("XSUBPIX_DATA", "../shared/data"))
-SMALL = Settings((2, 1, 1), frame=128, window=64, correlation=(0.9, 0.95), cloudy=0.0)
+SMALL = Settings((2, 1, 1), frame=128, crop=64, correlation=(0.9, 0.95), cloudy=0.0)
 
 
 def write(path, pixels, transform=(10.0, 0, 5e5, 0, -10.0, 4e6), crs="EPSG:32633", nodata=None):
@@ -118,7 +118,7 @@ def test_goes_on_after_a_kill(scenes, built, tmp_path):
     )
     names = [str(scene.path) for scene in scenes]
     options = [
-        "--faults", "2,1,1", "--frame", "128", "--window", "64", "--correlation", "0.9,0.95",
+        "--faults", "2,1,1", "--frame", "128", "--crop", "64", "--correlation", "0.9,0.95",
         "--validation", "middle", "--test", "south", "--scheduler", "synchronous", "--quiet",
     ]  # fmt: skip
     command = ["database", "build", *names, "--out", str(path), *options]
@@ -172,10 +172,10 @@ def test_scenes_stay_in_their_split(built):
 def test_ground_moves_as_said(scenes, tmp_path):
     """If it failed, post would not be pre moved by (dx, dy), or by minus it."""
     settings = Settings(
-        (1, 0, 0), frame=160, window=80, correlation=(0.95, 0.95), cloudy=0.0, amplitude=(1.5, 1.5)
+        (1, 0, 0), frame=160, crop=80, correlation=(0.95, 0.95), cloudy=0.0, amplitude=(1.5, 1.5)
     )
     build_database(scenes[:1], tmp_path / "db.zarr", settings, scheduler="synchronous")
-    ds = open_database(tmp_path / "db.zarr", windows=False)
+    ds = open_database(tmp_path / "db.zarr", crops=False)
     sample = ds[["pre", "post", "dx", "dy"]].isel(sample=0, scaling=3).reset_coords(drop=True)
     disp = xsubpix.correlate(
         sample.pre.load(), sample.post.load(), model="phase", window=32, step=1, search=4
@@ -220,10 +220,10 @@ def test_two_real_dates(tmp_path):
         write(Path(name), image.clip(0).round().astype(np.uint16))
     scenes = scenes_from_names([",".join(names)])
     settings = Settings(
-        (1, 0, 0), frame=192, window=64, amplitude=(0.5, 0.5), scalings=(0.01, 1.0), dates=2
+        (1, 0, 0), frame=192, crop=64, amplitude=(0.5, 0.5), scalings=(0.01, 1.0), dates=2
     )
     build_database(scenes, tmp_path / "db.zarr", settings, scheduler="synchronous")
-    ds = open_database(tmp_path / "db.zarr", windows=False)
+    ds = open_database(tmp_path / "db.zarr", crops=False)
     assert (ds.aimed_correlation > 0.9).all()
     row, column = int(ds.row[0]), int(ds.column[0])
     np.testing.assert_array_equal(
@@ -244,7 +244,7 @@ def test_missing_pixels_stay_missing(tmp_path):
     path = write(tmp_path / "a.tif", image, nodata=0)
     settings = dataclasses.replace(SMALL, faults=(3, 0, 0))
     build_database([SceneSource(path)], tmp_path / "db.zarr", settings, scheduler="synchronous")
-    ds = open_database(tmp_path / "db.zarr", windows=False)
+    ds = open_database(tmp_path / "db.zarr", crops=False)
     for k in range(3):
         row, column = int(ds.row[k]), int(ds.column[k])
         here = np.s_[row : row + 128, column : column + 128]
@@ -256,7 +256,7 @@ def test_missing_pixels_stay_missing(tmp_path):
         # The spline's three pixels and the ground's one or two.
         near = scipy.ndimage.maximum_filter(image == 0, 13)[here]
         assert not (lost & ~near).any()
-    nothing = dataclasses.replace(settings, frame=250, window=64)
+    nothing = dataclasses.replace(settings, frame=250, crop=64)
     with pytest.raises(DataError, match="smaller frames"):
         build_database([SceneSource(path)], tmp_path / "b.zarr", nothing, scheduler="synchronous")
 
@@ -268,7 +268,7 @@ def test_cracks_are_filled(tmp_path):
         SMALL, faults=(4, 0, 0), amplitude=(3.0, 4.0), mechanisms=("normal",)
     )
     build_database([SceneSource(path)], tmp_path / "db.zarr", settings, scheduler="synchronous")
-    ds = open_database(tmp_path / "db.zarr", windows=False)
+    ds = open_database(tmp_path / "db.zarr", crops=False)
     assert np.isfinite(ds.post.values).all()
     opened = [
         ~np.isfinite(invert_displacement(ds.dx[k, 3].values, ds.dy[k, 3].values)[0])
@@ -368,7 +368,7 @@ def test_scene_list(tmp_path):
     ("options", "message"),
     [
         ({"faults": (0, 0, 0)}, "three numbers"),
-        ({"frame": 100, "window": 100}, "nine windows"),
+        ({"frame": 100, "crop": 100}, "nine crops"),
         ({"scalings": (0.1, 2.0)}, "up to 1"),
         ({"amplitude": (1.0, 100.0)}, "<= 32"),
         ({"dates": 9}, "1 to 4"),
@@ -390,7 +390,7 @@ def test_command_line(scenes, tmp_path, capsys):
     path = str(tmp_path / "db.zarr")
     names = [str(scene.path) for scene in scenes[:1]]
     command = ["database", "build", *names, "--out", path, "--faults", "1,0,0", "--frame", "128"]
-    command += ["--window", "64", "--scheduler", "synchronous"]
+    command += ["--crop", "64", "--scheduler", "synchronous"]
     assert main(command) == 0
     said = capsys.readouterr()
     assert "1 frames made" in said.out
@@ -408,7 +408,7 @@ def test_real_chips(tmp_path):
         pytest.skip(f"no real images in {folder}: set XSUBPIX_DATA to their folder")
     names = [str(folder / f"{n}_pan.tif") for n in ("P090R083_10", "P090R083_11")]
     scenes = scenes_from_names(names, multispectral=("_pan", "_ms"), location=r"P\d+R\d+")
-    settings = Settings((0, 0, 1), frame=256, window=128)
+    settings = Settings((0, 0, 1), frame=256, crop=128)
     plan = make_plan(split_scenes(scenes, {"test": ["P090R083"]}), settings)
     for scene in plan.scenes:
         # Bands lie half a pixel of theirs, one of the panchromatic image's, off.

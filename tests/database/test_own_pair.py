@@ -8,7 +8,7 @@ from xsubpix.database.own_pair import training_samples
 from xsubpix.errors import DataError, GridError
 from xsubpix.training.samples import DatabaseFrames
 
-SIZES = {"frame": 64, "window": 32, "scheduler": "synchronous"}
+SIZES = {"frame": 64, "crop": 32, "scheduler": "synchronous"}
 
 
 def test_two_dates_make_samples(scene, utm, tmp_path):

@@ -26,7 +26,7 @@ from xsubpix.database import (
     stored_bytes,
 )
 from xsubpix.database.frames import encode_image
-from xsubpix.database.layout import STORE_VERSION, window_corners
+from xsubpix.database.layout import STORE_VERSION, crop_corners
 from xsubpix.errors import DataError, FileError
 from xsubpix.rupture import GridSampler
 from xsubpix.tutorial import procedural_scene
@@ -38,7 +38,7 @@ def database(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     procedural_scene((200, 180), seed=3).rio.to_raster(folder / "a.tif")
     scenes = scenes_from_names([str(folder / "a.tif")], source="made up", licence="none")
-    settings = Settings((2, 0, 0), frame=128, window=64, correlation=(0.9, 0.95), cloudy=0.0)
+    settings = Settings((2, 0, 0), frame=128, crop=64, correlation=(0.9, 0.95), cloudy=0.0)
     build_database(scenes, folder / "db.zarr", settings, scheduler="synchronous")
     return folder / "db.zarr"
 
@@ -77,13 +77,13 @@ def test_codes_keep_images(seed, kind):
         assert error <= 0.5001 * coarsest
 
 
-def test_windows_are_a_grid_of_nine():
-    """If it failed, windows would not be those of FaultDeform (512 px at a stride of 256)."""
-    corners = window_corners(1024, 512)
+def test_crops_are_a_grid_of_nine():
+    """If it failed, crops would not be those of FaultDeform (512 px at a stride of 256)."""
+    corners = crop_corners(1024, 512)
     assert corners == [(r, c) for r in (0, 256, 512) for c in (0, 256, 512)]
     assert corners[4] == (256, 256)
     with pytest.raises(DataError, match="1023"):
-        window_corners(1023, 512)
+        crop_corners(1023, 512)
 
 
 def test_opens_lazily(database):
@@ -96,23 +96,23 @@ def test_opens_lazily(database):
     assert ds.pre.data.chunksize == (1, 1, 64, 64)
     assert np.isfinite(part.load().post).all()
     assert ds.scene.values.tolist() == ["a"] * 18
-    assert ds.window.values.tolist() == [*range(9)] * 2
+    assert ds.crop.values.tolist() == [*range(9)] * 2
     assert ds.correlation.dims == ("sample", "scaling")
 
 
-def test_windows_are_cut_from_frames(database):
-    """If it failed, images and displacement of a window could be of different places."""
-    windows = open_database(database)
-    frames = open_database(database, windows=False)
-    for k, (row, column) in enumerate(window_corners(128, 64)):
+def test_crops_are_cut_from_frames(database):
+    """If it failed, images and displacement of a crop could be of different places."""
+    crops = open_database(database)
+    frames = open_database(database, crops=False)
+    for k, (row, column) in enumerate(crop_corners(128, 64)):
         cut = frames.isel(sample=1, y=slice(row, row + 64), x=slice(column, column + 64))
         for name in ("pre", "post", "dx", "dy"):
-            np.testing.assert_array_equal(windows[name][9 + k].values, cut[name].values)
+            np.testing.assert_array_equal(crops[name][9 + k].values, cut[name].values)
 
 
 def test_factors_scale_one_displacement(database):
     """If it failed, the truth of three factors in four would be wrong."""
-    ds = open_database(database, windows=False)
+    ds = open_database(database, crops=False)
     np.testing.assert_allclose(ds.factor, [0.06, 0.15, 0.4, 1.0], rtol=1e-6)
     largest = ds.dx[:, 3].values
     for k, factor in enumerate(ds.factor.values):
@@ -124,7 +124,7 @@ def test_factors_scale_one_displacement(database):
 
 def test_fault_gives_the_displacement(database):
     """If it failed, the fault in the table would not be the one in the images."""
-    ds = open_database(database, windows=False)
+    ds = open_database(database, crops=False)
     fault = read_fault(database, "train", 1)
     pixel = float(ds.pixel_size[1])
     east, north, _ = GridSampler(fault, (pixel, 0, 0, 0, -pixel, 128 * pixel))((0, 128, 0, 128))
@@ -151,6 +151,10 @@ def test_stores_of_other_versions(database, tmp_path):
     plan = metadata["attributes"]["plan"]
     assert plan.pop("store_version") == STORE_VERSION
     file.write_text(json.dumps(metadata))
+    group = copied / "train" / "zarr.json"
+    described = json.loads(group.read_text())
+    described["attributes"]["window"] = described["attributes"].pop("crop")
+    group.write_text(json.dumps(described))
     xr.testing.assert_identical(open_database(copied).load(), open_database(database).load())
     plan["store_version"] = STORE_VERSION + 1
     file.write_text(json.dumps(metadata))
@@ -174,7 +178,7 @@ def test_xarray_opens_it_without_us(database):
     with xr.open_zarr(database / "train", consolidated=False, chunks=None) as ds:
         assert ds.post.dims == ("frame", "scaling", "y", "x")
         assert ds.displacement.dtype == np.float64  # scale_factor is applied: pixels
-        ours = open_database(database, windows=False)
+        ours = open_database(database, crops=False)
         np.testing.assert_allclose(ds.displacement[1, 0], ours.dx[1, 3], atol=1e-6)
         fault = json.loads(bytes(ds.fault[0].values).rstrip(b"\0"))
     assert fault["segments"]

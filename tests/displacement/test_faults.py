@@ -60,7 +60,7 @@ def test_errors_of_profiles_hold(field, statistic, correlation):
         disp = field(*noise(seed, correlation))
         line = [[5e5 + 20.0, 3.9984e6], [5e5 + 3180.0, 3.9984e6]]
         alike = 2 * np.sqrt(np.pi) * correlation * PIXEL
-        got = xsubpix.profile(disp, line, width=1000.0, statistic=statistic, correlation=alike)
+        got = xsubpix.profile(disp, line, width=1000.0, statistic=statistic, error_length=alike)
         z.append((got.along / got.along_sigma).values)
     assert 0.62 < np.mean(np.abs(z) < 1) < 0.78
     assert 0.91 < np.mean(np.abs(z) < 2) < 0.985
@@ -224,7 +224,7 @@ def test_the_window_of_a_network_blurs_nothing(field):
     assert got.attrs["gap"] == 8 * PIXEL
     np.testing.assert_allclose(got.parallel, 2.0, rtol=0.01)
     line = xsubpix.profile(disp, [[5e5 + 200, 3.9984e6], [5e5 + 3000, 3.9984e6]], width=800.0)
-    assert line.attrs["error_correlation_pixels"] == 20.0
+    assert line.attrs["error_length_pixels"] == 20.0
 
 
 def test_offsets_refuse(field):

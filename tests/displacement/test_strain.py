@@ -110,7 +110,7 @@ def test_errors_that_are_alike_count_once(field):
     every = xr.concat(found, "draw")
     ratio = float(every.east_x_sigma.mean() / every.east_x.std())
     assert 0.85 < ratio < 1.5
-    own = xsubpix.strain(disp, scale=160.0, correlation=20.0)
+    own = xsubpix.strain(disp, scale=160.0, error_length=20.0)
     assert float(own.east_x_sigma.mean()) * 4 == pytest.approx(
         float(xsubpix.strain(disp, scale=160.0).east_x_sigma.mean()), rel=1e-3
     )

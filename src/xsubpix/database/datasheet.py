@@ -41,9 +41,9 @@ def write_datasheet(path: Path, plan: dict[str, Any]) -> None:
         "## What is in it",
         f"Frames of {settings['frame']} x {settings['frame']} pixels: an image before (`pre`), "
         f"images after (`post`) at {len(settings['scalings'])} factors ({factors}) of one "
-        f"displacement, nine windows of {settings['window']} pixels each (a 3 x 3 grid).",
+        f"displacement, nine crops of {settings['crop']} pixels each (a 3 x 3 grid).",
         "",
-        "| split | scenes | faults = frames | windows | samples (windows x factors) |",
+        "| split | scenes | faults = frames | crops | samples (crops x factors) |",
         "|---|---|---|---|---|",
     ]
     for split, count in zip(SPLITS, settings["faults"], strict=True):
@@ -127,7 +127,7 @@ def describe(table: xr.Dataset) -> list[str]:
     broken = float(table["trace"].mean())
     lines = [
         f"{frames} frames on {len(scenes)} scenes ({min(scenes.values())} to "
-        f"{max(scenes.values())} frames each); the trace crosses {broken:.0%} of the windows",
+        f"{max(scenes.values())} frames each); the trace crosses {broken:.0%} of the crops",
         "",
         f"{'quantile':<34}" + "".join(f"{q:>9g}" for q in _QUANTILES),
     ]

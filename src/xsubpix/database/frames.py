@@ -18,7 +18,7 @@ from ..errors import DataError
 from ..rupture import Fault, GridSampler
 from .frame_images import MARGIN, FrameImages, frame_images
 from .frame_statistics import cell_correlation, holds_trace, largest_steps, mean_of_cells
-from .layout import QUANTUM, SPLITS, window_corners
+from .layout import QUANTUM, SPLITS, crop_corners
 
 if TYPE_CHECKING:
     from .plan import Plan, Settings
@@ -105,7 +105,7 @@ def make_frame(plan: Plan, split: str, number: int) -> Frame:
     record = {
         **_site_record(site),
         **_rupture_record(rupture),
-        **_window_record(plan.settings, site.scene.pixel_size, rupture, images),
+        **_crop_record(plan.settings, site.scene.pixel_size, rupture, images),
         "aimed_correlation": images.correlations,
         "pre_scale": pre_scale[0],
         "pre_offset": pre_scale[1],
@@ -238,20 +238,20 @@ def _rupture_record(rupture: _Rupture) -> dict[str, Any]:
     }
 
 
-def _window_record(
+def _crop_record(
     settings: Settings, pixel: float, rupture: _Rupture, images: FrameImages
 ) -> dict[str, Any]:
-    """Columns with a value for each of the nine windows."""
-    windows = [
-        np.s_[r : r + settings.window, c : c + settings.window]
-        for r, c in window_corners(settings.frame, settings.window)
+    """Columns with a value for each of the nine crops."""
+    crops = [
+        np.s_[r : r + settings.crop, c : c + settings.crop]
+        for r, c in crop_corners(settings.frame, settings.crop)
     ]
     length = np.hypot(*rupture.codes.astype(np.float32))
     steps = largest_steps(rupture.codes)
     cells = [cell_correlation(images.pre, post) for post in images.posts]
     return {
-        "correlation": [[mean_of_cells(cell, w) for cell in cells] for w in windows],
-        "largest": [QUANTUM * float(length[w].max()) for w in windows],
-        "largest_step": [QUANTUM * float(steps[w].max()) for w in windows],
-        "trace": [holds_trace(rupture.fault, w, settings.frame, pixel) for w in windows],
+        "correlation": [[mean_of_cells(cell, crop) for cell in cells] for crop in crops],
+        "largest": [QUANTUM * float(length[crop].max()) for crop in crops],
+        "largest_step": [QUANTUM * float(steps[crop].max()) for crop in crops],
+        "trace": [holds_trace(rupture.fault, crop, settings.frame, pixel) for crop in crops],
     }

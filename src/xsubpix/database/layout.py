@@ -1,4 +1,4 @@
-"""Layout of a database: its splits, the windows of a frame, the columns of its table.
+"""Layout of a database: its splits, the crops of a frame, the columns of its table.
 
 Constants and what follows from them alone: plan, frames, store and reader all build on it.
 """
@@ -16,7 +16,7 @@ __all__ = [
     "STORE_VERSION",
     "TEXTS",
     "Column",
-    "window_corners",
+    "crop_corners",
 ]
 
 #: Splits of a database, in the order of their numbers of faults.
@@ -24,8 +24,8 @@ SPLITS = ("train", "validation", "test")
 
 #: Version of what is drawn and stored. 1 is what has no version: second dates with one random
 #: stream, in flat records. 2: each effect of a second date has a stream of its own.
-#: 3: a hole takes 6 x 6 pixels of a registered second scene with it, no longer 7 x 7, which may
-#: choose other windows for stable pairs.
+#: 3: the nine crops of a frame are called so, no longer windows; and a hole takes 6 x 6 pixels
+#: of a registered second scene with it, no longer 7 x 7, which may choose other places.
 STORE_VERSION = 3
 
 #: Step of the stored displacement, pixels.
@@ -44,7 +44,7 @@ class Column(NamedTuple):
     long_name: str
 
 
-_FRAME, _BY_SCALING, _BY_WINDOW = ("frame",), ("frame", "scaling"), ("frame", "window")
+_FRAME, _BY_SCALING, _BY_CROP = ("frame",), ("frame", "scaling"), ("frame", "crop")
 
 #: The table, a row a frame.
 COLUMNS: dict[str, Column] = {
@@ -72,16 +72,16 @@ COLUMNS: dict[str, Column] = {
         "aimed at, or measured on two real dates",
     ),
     "correlation": Column(
-        ("frame", "window", "scaling"),
+        ("frame", "crop", "scaling"),
         "float32",
         "1",
         "mean correlation of pre and post in cells of 32 px, the ground moved",
     ),
-    "largest": Column(_BY_WINDOW, "float32", "pixel", "largest displacement at factor 1"),
+    "largest": Column(_BY_CROP, "float32", "pixel", "largest displacement at factor 1"),
     "largest_step": Column(
-        _BY_WINDOW, "float32", "pixel", "largest difference of neighbouring pixels at factor 1"
+        _BY_CROP, "float32", "pixel", "largest difference of neighbouring pixels at factor 1"
     ),
-    "trace": Column(_BY_WINDOW, "uint8", "1", "1 where the fault breaks the surface in the window"),
+    "trace": Column(_BY_CROP, "uint8", "1", "1 where the fault breaks the surface in the crop"),
     "pre_scale": Column(_FRAME, "float64", "1", "image = (code - 1) * scale + offset"),
     "pre_offset": Column(_FRAME, "float64", "1", "image = (code - 1) * scale + offset"),
     "post_scale": Column(_BY_SCALING, "float64", "1", "image = (code - 1) * scale + offset"),
@@ -89,18 +89,18 @@ COLUMNS: dict[str, Column] = {
 }
 
 
-def window_corners(frame: int, window: int) -> list[tuple[int, int]]:
-    """First rows and columns of a frame's nine windows, a 3 x 3 grid, row by row.
+def crop_corners(frame: int, crop: int) -> list[tuple[int, int]]:
+    """First rows and columns of a frame's nine crops, a 3 x 3 grid, row by row.
 
     Raises
     ------
     DataError
-        The frame is not larger than the window by an even number of pixels.
+        The frame is not larger than the crop by an even number of pixels.
     """
-    stride, rest = divmod(frame - window, 2)
-    if rest or stride < 1 or window < 1:
+    stride, rest = divmod(frame - crop, 2)
+    if rest or stride < 1 or crop < 1:
         raise DataError(
-            f"frame={frame} and window={window}: nine windows need a frame that is larger than "
-            "a window by an even number of pixels, for instance 1024 and 512."
+            f"frame={frame} and crop={crop}: nine crops need a frame that is larger than "
+            "a crop by an even number of pixels, for instance 1024 and 512."
         )
     return [(i * stride, j * stride) for i in range(3) for j in range(3)]

@@ -30,7 +30,7 @@ def training_samples(
     path: str | os.PathLike[str],
     faults: tuple[int, int] = (200, 20),
     frame: int = 512,
-    window: int = 256,
+    crop: int = 256,
     amplitude: tuple[float, float] = (0.5, 1.5),
     min_correlation: float = 0.5,
     validation: float = 0.25,
@@ -58,7 +58,7 @@ def training_samples(
         images and settings goes on.
     faults : (int, int)
         Frames for training and for validation, one fault each.
-    frame, window : int
+    frame, crop : int
         Sides of frames and of the samples in them, pixels.
     amplitude : (float, float)
         Range of the largest displacement of a frame, pixels.
@@ -123,7 +123,7 @@ def training_samples(
             faults=(*faults, 0),
             amplitude=amplitude,
             frame=frame,
-            window=window,
+            crop=crop,
             min_correlation=min_correlation,
             seed=seed,
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import DataError
-from .layout import SPLITS, STORE_VERSION, window_corners
+from .layout import SPLITS, STORE_VERSION, crop_corners
 from .reading import PlannedScene, plan_scene
 from .scenes import SceneSource, check_overlaps, digest_of, grid_of
 
@@ -35,8 +35,8 @@ class Settings:
         Range of the largest horizontal displacement of a frame at the factor 1,
         pixels; drawn log-uniformly. Across a strike-slip fault the ground jumps
         by about twice that.
-    frame, window : int
-        Sides, pixels.
+    frame, crop : int
+        Sides of a frame and of its nine crops, pixels.
     seed : int
         Seed of all that is random.
     dates : int
@@ -70,7 +70,7 @@ class Settings:
     scalings: tuple[float, ...] = SCALINGS
     amplitude: tuple[float, float] = (0.5, 1.5)
     frame: int = 1024
-    window: int = 512
+    crop: int = 512
     seed: int = 0
     dates: int = 4
     correlation: tuple[float, float] = (0.6, 0.95)
@@ -84,9 +84,9 @@ class Settings:
             value = getattr(self, field.name)
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
-        window_corners(self.frame, self.window)
-        if self.window < 32:
-            raise DataError(f"window={self.window}: give 32 pixels or more.")
+        crop_corners(self.frame, self.crop)
+        if self.crop < 32:
+            raise DataError(f"crop={self.crop}: give 32 pixels or more.")
         if len(self.faults) != 3 or min(self.faults) < 0 or not sum(self.faults):
             raise DataError(
                 f"faults={self.faults}: give three numbers, of training, validation and test, "

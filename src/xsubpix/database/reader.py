@@ -14,7 +14,7 @@ import xarray as xr
 from ..errors import FileError
 from ..rupture import Fault
 from ..second_date import SecondDate
-from .layout import COLUMNS, QUANTUM, SPLITS, window_corners
+from .layout import COLUMNS, QUANTUM, SPLITS, crop_corners
 from .samples import samples_dataset
 from .store import open_array, open_split, read_attributes, read_column
 
@@ -38,9 +38,9 @@ class DatabaseReader:
         Path of the store.
     split : str
         ``"train"``, ``"validation"`` or ``"test"``.
-    windows : bool
-        Whether a sample is one of the nine windows of a frame (sample number
-        ``9 * frame + window``), or a whole frame.
+    crops : bool
+        True: a sample is one of the nine crops of a frame (sample number
+        ``9 * frame + crop``); False: a whole frame.
     decode : bool
         Whether images are given in counts, float32 with NaN for missing, or as
         the codes that are stored (float32 too, 0 for missing).
@@ -48,19 +48,21 @@ class DatabaseReader:
 
     path: str
     split: str
-    windows: bool = True
+    crops: bool = True
     decode: bool = True
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Samples, factors, rows and columns."""
         frames, scalings, size, _ = open_array(self.path, self.split, "post").shape
-        side = self._window if self.windows else size
-        return frames * (9 if self.windows else 1), scalings, side, side
+        side = self._crop if self.crops else size
+        return frames * (9 if self.crops else 1), scalings, side, side
 
     @property
-    def _window(self) -> int:
-        return int(str(open_split(self.path, self.split).attrs["window"]))
+    def _crop(self) -> int:
+        attributes = open_split(self.path, self.split).attrs
+        # Stores of version 1 and 2 call it a window.
+        return int(str(attributes.get("crop", attributes.get("window"))))
 
     def read(self, field: str, sample: int, scaling: int) -> np.ndarray:
         """One image of a sample: ``pre``, ``post``, ``dx`` or ``dy``.
@@ -71,11 +73,11 @@ class DatabaseReader:
             Shape ``(rows, columns)``: counts, or pixels of displacement.
         """
         frame, here = sample, (slice(None), slice(None))
-        if self.windows:
+        if self.crops:
             frame, k = divmod(sample, 9)
             size = open_array(self.path, self.split, "pre").shape[-1]
-            row, column = window_corners(size, self._window)[k]
-            here = (slice(row, row + self._window), slice(column, column + self._window))
+            row, column = crop_corners(size, self._crop)[k]
+            here = (slice(row, row + self._crop), slice(column, column + self._crop))
         if field in ("dx", "dy"):
             index: tuple[Any, ...] = (frame, int(field == "dy"), *here)
             codes = np.asarray(open_array(self.path, self.split, "displacement")[index])
@@ -99,7 +101,7 @@ def open_database(
     path: str | os.PathLike[str],
     split: str = "train",
     *,
-    windows: bool = True,
+    crops: bool = True,
     decode: bool = True,
 ) -> xr.Dataset:
     """Open a split of a database, lazily.
@@ -110,8 +112,8 @@ def open_database(
         Path of the store.
     split : str
         ``"train"``, ``"validation"`` or ``"test"``.
-    windows : bool
-        Whether a sample is one of the nine windows of a frame, or a whole frame.
+    crops : bool
+        True: a sample is one of the nine crops of a frame; False: a whole frame.
     decode : bool
         Whether images are given in counts with NaN for missing, or as the
         codes that are stored, with 0 for missing.
@@ -123,7 +125,7 @@ def open_database(
         down: where the ground of `pre` went by `post`), float32, dimensions
         ``sample``, ``scaling``, ``y``, ``x``, one dask chunk an image.
         Coordinates: ``factor`` of each scaling, and the table: ``frame``,
-        ``window``, ``scene``, ``correlation``, ``largest``, ... of each sample.
+        ``crop``, ``scene``, ``correlation``, ``largest``, ... of each sample.
 
     Raises
     ------
@@ -136,26 +138,26 @@ def open_database(
     database_table, read_fault, read_second_dates : what was drawn for each frame.
     """
     table = database_table(path, split)
-    reader = DatabaseReader(os.fspath(path), split, windows, decode)
+    reader = DatabaseReader(os.fspath(path), split, crops, decode)
     samples = reader.shape[0]
-    per_frame = 9 if windows else 1
+    per_frame = 9 if crops else 1
     frame = np.arange(samples) // per_frame
-    window = np.arange(samples) % per_frame
+    crop = np.arange(samples) % per_frame
     coords: dict[str, Any] = {
         "factor": table["factor"].variable,
         "frame": ("sample", frame),
     }
-    if windows:
-        coords["window"] = ("sample", window)
+    if crops:
+        coords["crop"] = ("sample", crop)
     for name in COLUMNS:
         if "_scale" in name or "_offset" in name:
             continue
         variable = table[name].variable
-        if "window" not in variable.dims:
+        if "crop" not in variable.dims:
             picked = variable.isel(frame=xr.Variable("sample", frame))
-        elif windows:
+        elif crops:
             picked = variable.isel(
-                frame=xr.Variable("sample", frame), window=xr.Variable("sample", window)
+                frame=xr.Variable("sample", frame), crop=xr.Variable("sample", crop)
             )
         else:
             continue
@@ -180,7 +182,7 @@ def database_table(path: str | os.PathLike[str], split: str = "train") -> xr.Dat
     Returns
     -------
     xarray.Dataset
-        :data:`COLUMNS`, dimensions ``frame``, ``scaling``, ``window``, with the
+        :data:`COLUMNS`, dimensions ``frame``, ``scaling``, ``crop``, with the
         scenes' names, and ``factor`` as a coordinate.
 
     Raises

@@ -56,15 +56,15 @@ def create_store(path: Path, settings: Settings) -> None:
     zarr = _zarr()
     root = zarr.open_group(path, mode="a", zarr_format=3)
     size, scalings = settings.frame, len(settings.scalings)
-    # Windows begin at multiples of the stride: they are made of whole chunks.
-    chunk = np.gcd(settings.window, (size - settings.window) // 2)
+    # Crops begin at multiples of the stride: they are made of whole chunks.
+    chunk = np.gcd(settings.crop, (size - settings.crop) // 2)
     chunk = int(chunk) if chunk >= 32 else size
     for split in SPLITS:
         count = settings.count(split)
         if not count:
             continue
         group = root.create_group(split, overwrite=True)
-        group.attrs.update({"window": settings.window, "frame": size})
+        group.attrs.update({"crop": settings.crop, "frame": size})
         for name, extra, dtype in (
             ("pre", (), "uint16"),
             ("post", (scalings,), "uint16"),
@@ -208,7 +208,7 @@ def _array_files(path: Path) -> list[Path]:
     )
 
 
-# Handles are cheap to keep and dear to make: a training loop reads millions of windows.
+# Handles are cheap to keep and dear to make: a training loop reads millions of crops.
 def open_split(path: str | os.PathLike[str], split: str) -> zarr.Group:
     """Open a split's group for reading."""
     file = Path(path) / split / "zarr.json"

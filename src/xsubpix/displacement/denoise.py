@@ -106,7 +106,7 @@ def denoise(
     else:
         # Errors alike over c pixels make clumps that hold against c times the pull.
         if method == "log-tv":
-            work, halo = _LogTV(_SUITED * strength * field.correlation_pixels), 32
+            work, halo = _LogTV(_SUITED * strength * field.error_length_pixels), 32
             text = f"log-TV, strength {strength:g}"
         else:
             reach = whole_number("radius", 7 if radius is None else radius, 1, 20)
@@ -158,7 +158,7 @@ def _noise(field: Field, given: float | None) -> Any:
     east, north = (field.array(name) for name in ("east", "north"))
     if given is not None:
         return _full(field, given)
-    lag = 1 if field.correlation_pixels <= 1 else math.ceil(2 * field.correlation_pixels)
+    lag = 1 if field.error_length_pixels <= 1 else math.ceil(2 * field.error_length_pixels)
     sigma = field.array("sigma")
     if not field.lazy:
         guess = _guess(east, north, lag)

@@ -107,7 +107,7 @@ class Field:
         return str(self.disp[name].attrs.get("units", ""))
 
     @property
-    def correlation_pixels(self) -> float:
+    def error_length_pixels(self) -> float:
         """Side of the square in which errors are about the same, pixels of the field, 1 or more.
 
         What the model states of itself; 1 for a field that says nothing.

@@ -27,7 +27,7 @@ def profile(
     width: float,
     spacing: float | None = None,
     statistic: Literal["median", "mean"] = "median",
-    correlation: float | None = None,
+    error_length: float | None = None,
 ) -> xr.Dataset:
     """Stack the values of a swath onto its axis.
 
@@ -45,10 +45,9 @@ def profile(
         Length of axis that makes one value, metres; one pixel by default.
     statistic : {"median", "mean"}
         What the values of a bin are stacked to.
-    correlation : float, optional
-        Side of the square in which errors are alike, metres. None: half of the
-        correlation window, where the attributes of the field name one, else one
-        pixel.
+    error_length : float, optional
+        Side of the square in which errors are about the same, metres. None: what the
+        model states of itself (``model_error_length``), else one pixel.
 
     Returns
     -------
@@ -83,9 +82,9 @@ def profile(
     step = pixel if spacing is None else real_number("spacing", spacing, 0.0, above=True)
     if statistic not in ("median", "mean"):
         raise ModelError(f"statistic={statistic!r}: give 'median' or 'mean'.")
-    alike = field.correlation_pixels
-    if correlation is not None:
-        alike = max(1.0, real_number("correlation", correlation, 0.0) / pixel)
+    error_length_pixels = field.error_length_pixels
+    if error_length is not None:
+        error_length_pixels = max(1.0, real_number("error_length", error_length, 0.0) / pixel)
     axis = read_trace(line, field.grid)
     at = axis.pixels_within(field.plane, field.grid.shape, width / 2 + pixel)
     x, y = field.plane.at(*np.unravel_index(at, field.grid.shape))
@@ -109,8 +108,8 @@ def profile(
     order = np.argsort(index, kind="stable")
     bounds = np.searchsorted(index[order], np.arange(count + 1))
     bins = [order[i:j] for i, j in itertools.pairwise(bounds)]
-    # Values that err alike: a square of them, cut to the bin where it is shorter.
-    tied = alike * min(alike, max(1.0, step / pixel))
+    # Values of one error: a square of them, cut to the bin where it is shorter.
+    values_of_one_error = error_length_pixels * min(error_length_pixels, max(1.0, step / pixel))
     middle = (np.arange(count) + 0.5) * step
     point, _ = axis.at(middle)
     px, py = field.plane.to_crs(point[:, 0], point[:, 1])
@@ -121,7 +120,7 @@ def profile(
     }  # fmt: skip
     variables: dict[str, Any] = {}
     for name, v in values.items():
-        stacked = np.array([_stack(v[b], statistic, tied) for b in bins]).T
+        stacked = np.array([_stack(v[b], statistic, values_of_one_error) for b in bins]).T
         kinds = ("displacement", "one-sigma error", "scatter of single values")
         for suffix, kind, array in zip(("", "_sigma", "_scatter"), kinds, stacked, strict=True):
             attrs = {"long_name": f"{name}, {kind}", "units": unit, "comment": signs[name]}
@@ -143,7 +142,7 @@ def profile(
         },
         attrs={
             "Conventions": "CF-1.11", "title": "Swath profile of displacement", "width": width,
-            "spacing": step, "statistic": statistic, "error_correlation_pixels": alike,
+            "spacing": step, "statistic": statistic, "error_length_pixels": error_length_pixels,
         },
     )  # fmt: skip
     if field.grid.crs is not None:
@@ -153,7 +152,9 @@ def profile(
     return out
 
 
-def _stack(values: np.ndarray, statistic: str, tied: float) -> tuple[float, float, float]:
+def _stack(
+    values: np.ndarray, statistic: str, values_of_one_error: float
+) -> tuple[float, float, float]:
     """Stacked value, its error, and the scatter of single values."""
     finite = values[np.isfinite(values)].astype(float)
     if finite.size == 0:
@@ -162,6 +163,6 @@ def _stack(values: np.ndarray, statistic: str, tied: float) -> tuple[float, floa
     if finite.size < 3:
         return mean, np.nan, np.nan
     scatter = float(finite.std(ddof=1)) if statistic == "mean" else nmad(finite)
-    independent = max(1.0, finite.size / tied)
+    independent = max(1.0, finite.size / values_of_one_error)
     factor = 1.0 if statistic == "mean" else _MEDIAN_ERROR
     return mean, factor * scatter / np.sqrt(independent), scatter

@@ -33,7 +33,7 @@ _INVARIANT = {
 }
 
 
-def strain(disp: xr.Dataset, *, scale: float, correlation: float | None = None) -> xr.Dataset:
+def strain(disp: xr.Dataset, *, scale: float, error_length: float | None = None) -> xr.Dataset:
     r"""Gradient of the displacement, and what of it does not depend on the axes.
 
     Parameters
@@ -44,10 +44,10 @@ def strain(disp: xr.Dataset, *, scale: float, correlation: float | None = None) 
         Standard deviation of the Gaussian that weighs the neighbourhood, metres: half
         a pixel or more. Of deformation narrower than about twice this, the
         peak is lowered; a fault of offset D looks like D / (2.5 scale).
-    correlation : float, optional
-        Side of the square in which the errors of the displacement are alike, metres.
-        None: half of the correlation window, where the attributes of the field name one,
-        else one pixel.
+    error_length : float, optional
+        Side of the square in which the errors of the displacement are about the same,
+        metres. None: what the model states of itself (``model_error_length``), else one
+        pixel.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def strain(disp: xr.Dataset, *, scale: float, correlation: float | None = None) 
     DataError, DimensionError, GridError
         This is no displacement field.
     ModelError
-        `scale` or `correlation` is out of its bounds.
+        `scale` or `error_length` is out of its bounds.
 
     Notes
     -----
@@ -103,10 +103,10 @@ def strain(disp: xr.Dataset, *, scale: float, correlation: float | None = None) 
             f"scale={scale:g} is {min(across, down):.3g} pixels of the field ({pixel:g} "
             f"{field.unit}): give from half a pixel to 256, e.g. scale={2 * pixel:g}."
         )
-    alike = field.correlation_pixels
-    if correlation is not None:
-        alike = max(1.0, real_number("correlation", correlation, 0.0) / pixel)
-    work = _Strain(field.grid, (float(across), float(down)), alike)
+    error_length_pixels = field.error_length_pixels
+    if error_length is not None:
+        error_length_pixels = max(1.0, real_number("error_length", error_length, 0.0) / pixel)
+    work = _Strain(field.grid, (float(across), float(down)), error_length_pixels)
     names = [*_GRADIENT, *_INVARIANT]
     halo = max(reach(across), reach(down))
     arrays = field.map(
@@ -121,7 +121,7 @@ def strain(disp: xr.Dataset, *, scale: float, correlation: float | None = None) 
     attrs = {
         "title": "Strain and rotation of the ground",
         "strain_scale": scale,
-        "strain_error_correlation_pixels": alike,
+        "strain_error_length_pixels": error_length_pixels,
     }
     return field.new(described, attrs)
 
@@ -132,7 +132,7 @@ class _Strain:
 
     grid: Grid
     scale: tuple[float, float]
-    alike: float
+    error_length_pixels: float
 
     def __call__(
         self, blocks: list[np.ndarray], rows: np.ndarray, cols: np.ndarray
@@ -147,7 +147,7 @@ class _Strain:
             for c, r in ((xc, xr_), (yc, yr))
         )
         # n values that err together count as one: the variance is n times larger.
-        n = self.alike**2
+        n = self.error_length_pixels**2
         vx = n * (xc**2 * g.xx + 2 * xc * xr_ * g.xy + xr_**2 * g.yy)
         vy = n * (yc**2 * g.xx + 2 * yc * yr * g.xy + yr**2 * g.yy)
         cxy = n * (xc * yc * g.xx + (xc * yr + xr_ * yc) * g.xy + xr_ * yr * g.yy)

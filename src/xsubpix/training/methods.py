@@ -20,7 +20,7 @@ __all__ = ["Method", "model_method", "zero_predictor"]
 #: From two images ``(h, w)`` to what was found.
 Method: TypeAlias = Callable[[np.ndarray, np.ndarray], Found]
 
-# Window correlators need not be run at every pixel for their errors to be known.
+# Window correlators of every size are compared at the same pixels, whatever their own step is.
 _STEP = 4
 
 
@@ -78,11 +78,10 @@ class _Model:
 
         from ..correlate import correlate
 
-        options = dict(self.options)
         # Rows downwards and no unit: displacement in pixels, north along the rows.
         one, two = (xr.DataArray(i.astype(np.float32), dims=("y", "x")) for i in (pre, post))
-        disp = correlate(one, two, model=self.name, **options)
-        step = int(options.get("step", 1))
+        disp = correlate(one, two, model=self.name, **dict(self.options))
+        step = int(disp.attrs["model_step"])
         rows, cols = (step * np.arange(n) + (step - 1) / 2 for n in disp.east.shape)
         sigma = disp.sigma.values
         return Found(
