@@ -92,9 +92,7 @@ def add_parser(commands: Any) -> None:
         "(default: strike-slip)",
     )  # fmt: skip
     ground.add_argument("--frame", type=int, default=1024, help="side of frames, px (1024)")
-    ground.add_argument(
-        "--crop", type=int, default=512, help="side of the nine crops of a frame, px (512)"
-    )
+    ground.add_argument("--crop", type=int, default=512, help="side of crops, px (512)")
     ground.add_argument("--seed", type=int, default=0, help="of all that is random (0)")
     build.add_argument("--workers", type=int, help="processes or threads (default: the cores)")
     build.add_argument(

@@ -109,7 +109,7 @@ def profile(
     bounds = np.searchsorted(index[order], np.arange(count + 1))
     bins = [order[i:j] for i, j in itertools.pairwise(bounds)]
     # Values of one error: a square of them, cut to the bin where it is shorter.
-    values_of_one_error = error_length_pixels * min(error_length_pixels, max(1.0, step / pixel))
+    values_per_error = error_length_pixels * min(error_length_pixels, max(1.0, step / pixel))
     middle = (np.arange(count) + 0.5) * step
     point, _ = axis.at(middle)
     px, py = field.plane.to_crs(point[:, 0], point[:, 1])
@@ -120,7 +120,7 @@ def profile(
     }  # fmt: skip
     variables: dict[str, Any] = {}
     for name, v in values.items():
-        stacked = np.array([_stack(v[b], statistic, values_of_one_error) for b in bins]).T
+        stacked = np.array([_stack(v[b], statistic, values_per_error) for b in bins]).T
         kinds = ("displacement", "one-sigma error", "scatter of single values")
         for suffix, kind, array in zip(("", "_sigma", "_scatter"), kinds, stacked, strict=True):
             attrs = {"long_name": f"{name}, {kind}", "units": unit, "comment": signs[name]}
@@ -153,7 +153,7 @@ def profile(
 
 
 def _stack(
-    values: np.ndarray, statistic: str, values_of_one_error: float
+    values: np.ndarray, statistic: str, values_per_error: float
 ) -> tuple[float, float, float]:
     """Stacked value, its error, and the scatter of single values."""
     finite = values[np.isfinite(values)].astype(float)
@@ -163,6 +163,6 @@ def _stack(
     if finite.size < 3:
         return mean, np.nan, np.nan
     scatter = float(finite.std(ddof=1)) if statistic == "mean" else nmad(finite)
-    independent = max(1.0, finite.size / values_of_one_error)
+    independent = max(1.0, finite.size / values_per_error)
     factor = 1.0 if statistic == "mean" else _MEDIAN_ERROR
     return mean, factor * scatter / np.sqrt(independent), scatter
