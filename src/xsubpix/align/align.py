@@ -208,7 +208,7 @@ def _attributes(found: Registration) -> dict[str, Any]:
 def _stable(
     mask: xr.DataArray | None, trace: Any, buffer: float | None, grid: Grid
 ) -> Stable | None:
-    """Which pixels of the reference may be used; None: all."""
+    """Mask of the pixels of the reference that may be used; None: all."""
     parts: list[Stable] = []
     if mask is not None:
         parts.append(_Mask.of(mask, grid))
@@ -278,7 +278,7 @@ class _Mask:
 
 @dataclasses.dataclass(frozen=True)
 class _Beyond:
-    """Whether pixels are farther from a fault than a buffer."""
+    """Mask of pixels farther from a fault than a buffer."""
 
     plane: Plane
     trace: Trace

@@ -49,7 +49,7 @@ BLOCK = 512
 
 @dataclasses.dataclass(frozen=True)
 class GridMap:
-    """Where pixels of a target grid lie in a source image.
+    """Positions of the pixels of a target grid in a source image.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ class Resampling:
 
     @property
     def averages(self) -> bool:
-        """Whether pixels of the target are larger than those of the source."""
+        """True where pixels of the target are larger than those of the source."""
         return max(self.size) > SAME_SIZE
 
     @property

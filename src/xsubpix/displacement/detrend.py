@@ -150,7 +150,7 @@ class _Basis:
         return polynomial_terms(u, v, self.order)
 
     def describe(self, coefficients: np.ndarray) -> dict[str, Any]:
-        """What it takes to compute the surfaces again."""
+        """Coefficients and scales that the surfaces can be computed from again."""
         names = ["*".join(["x"] * i + ["y"] * j) or "1" for i, j in self.terms]
         east, north = coefficients.tolist()
         return {

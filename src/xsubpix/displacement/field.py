@@ -56,7 +56,7 @@ class Field:
 
     @property
     def lazy(self) -> bool:
-        """Whether the components are dask arrays."""
+        """True if the components are dask arrays."""
         return any(hasattr(self.disp[name].data, "dask") for name in ("east", "north"))
 
     def loaded(self) -> Field:
@@ -198,7 +198,7 @@ class Field:
         )
 
     def removed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-        """What a cleaning did, in words, with the RMS before and after; short if lazy."""
+        """Report of a cleaning in words, with the RMS before and after; short if lazy."""
         if self.lazy:
             return ""
         # The RMS may be that of a few false matches; the NMAD is that of the rest.

@@ -297,7 +297,7 @@ def _offset(station: _Station, name: str, noise: Noise) -> tuple[float, float, f
 
 
 def _transition(station: _Station, name: str) -> np.ndarray:
-    """Where each value lies between the left side's fit (0) and the right side's (1)."""
+    """Position of each value between the left side's fit (0) and the right side's (1)."""
     coefficients = station.coefficients[name]
     terms = len(coefficients) // 2
     place = station.place / np.abs(station.place).max()

@@ -23,7 +23,7 @@ __all__ = ["stable_ground"]
 def stable_ground(
     field: Field, mask: xr.DataArray | None, trace: Any, buffer: float | None
 ) -> Array | None:
-    """Where the ground is taken to be stable, (rows, columns) of bool; None: everywhere.
+    """Mask of ground taken to be stable, (rows, columns) of bool; None: everywhere.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def stable_ground(
 
 @dataclasses.dataclass(frozen=True)
 class _Beyond:
-    """Whether pixels are farther from a trace than a buffer."""
+    """Mask of pixels farther from a trace than a buffer."""
 
     plane: Plane
     trace: Trace

@@ -19,7 +19,7 @@ _CLEANED = ("outlier_filter", "mask", "detrend", "destripe", "denoise")
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a field holds; prints as text, and as tables in a notebook.
+    """Contents of a field in numbers; prints as text, and as tables in a notebook.
 
     Attributes
     ----------

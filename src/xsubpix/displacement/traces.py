@@ -68,7 +68,7 @@ class Trace:
         object.__setattr__(self, "edge", np.concatenate(edge))
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        """What distinguishes two traces in a graph."""
+        """Key that distinguishes two traces in a graph."""
         return ("Trace", [s.tolist() for s in self.segments], self.spacing, self.smoothing)
 
     @property
@@ -111,7 +111,7 @@ class Trace:
         return at[np.isfinite(away)]
 
     def locate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where points lie relative to the nearest point of the trace.
+        """Position of points relative to the nearest point of the trace.
 
         Parameters
         ----------

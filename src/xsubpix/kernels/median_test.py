@@ -1,4 +1,4 @@
-"""How well a displacement agrees with its neighbours: the normalised median test."""
+"""Agreement of a displacement with its neighbours: the normalised median test."""
 
 from __future__ import annotations
 

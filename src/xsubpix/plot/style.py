@@ -1,4 +1,4 @@
-"""What all pictures share: figures, maps in kilometres, limits, traces, letters."""
+"""Common parts of all pictures: figures, maps in kilometres, limits, traces, letters."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def new_figure(size: tuple[float, float], figure: Any = None, dpi: int = 110) ->
 
 
 class Place:
-    """Where a grid lies in a picture: kilometres from its corner, where it is in metres.
+    """Position of a grid in a picture: kilometres from its corner, where it is in metres.
 
     Parameters
     ----------
