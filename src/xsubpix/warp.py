@@ -100,6 +100,16 @@ def warp_quintic(
     ----------
     Unser, M., Aldroubi, A. & Eden, M. (1993). B-spline signal processing.
     IEEE Transactions on Signal Processing 41, 821-848.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(64), "x": 30.0 * np.arange(64)}
+    >>> image = xr.DataArray(np.random.default_rng(0).random((64, 64)), pixel, ("y", "x"))
+    >>> truth = xr.Dataset({"east": image * 0 + 30.0, "north": image * 0})  # a pixel to the right
+    >>> moved = xsubpix.warp_quintic(image, truth)
+    >>> bool(abs(moved[10, 20] - image[10, 19]) < 1e-5)
+    True
     """
     if direction not in ("forward", "backward"):
         raise DataError(f"direction={direction!r}: give 'forward' or 'backward'.")

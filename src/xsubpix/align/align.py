@@ -146,6 +146,15 @@ def regrid(image: xr.DataArray, reference: xr.DataArray, *, oversample: int = 2)
     ------
     DimensionError, GridError, DataError
         As :func:`align`.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(64), "x": 30.0 * np.arange(64)}
+    >>> image = xr.DataArray(np.random.default_rng(0).random((64, 64)), pixel, ("y", "x"))
+    >>> coarse = image[::2, ::2].rio.write_crs(32611)
+    >>> xsubpix.regrid(image.rio.write_crs(32611), coarse).shape
+    (32, 32)
     """
     one, two = Image.from_dataarray(image, "image"), Grid.from_dataarray(reference, "reference")
     _check(one.grid, two, 0, 1.0, 64, oversample)

@@ -44,6 +44,14 @@ def magnitude(disp: xr.Dataset) -> xr.DataArray:
     ------
     DataError, DimensionError, GridError
         This is no displacement field.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> east, north = np.full((4, 4), 3.0), np.full((4, 4), 4.0)
+    >>> disp = xr.Dataset({"east": (("y", "x"), east), "north": (("y", "x"), north)})
+    >>> float(xsubpix.magnitude(disp)[0, 0])
+    5.0
     """
     field = Field.of(disp)
     (length,) = field.map(_length, ["east", "north"], 1)
@@ -68,6 +76,14 @@ def azimuth(disp: xr.Dataset) -> xr.DataArray:
     ------
     DataError, DimensionError, GridError
         This is no displacement field.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> east, north = np.full((4, 4), 1.0), np.full((4, 4), 0.0)
+    >>> disp = xr.Dataset({"east": (("y", "x"), east), "north": (("y", "x"), north)})
+    >>> float(xsubpix.azimuth(disp)[0, 0])  # to the east
+    90.0
     """
     field = Field.of(disp)
     (angle,) = field.map(_bearing, ["east", "north"], 1)
@@ -117,6 +133,15 @@ def rotate(disp: xr.Dataset, strike: Any, *, smoothing: float = 0.0) -> xr.Datas
     east cos phi - north sin phi. A right-lateral fault moves the ground to the
     right of its trace backward: parallel is negative there, whichever way the
     trace is drawn.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> east, north = np.full((4, 4), 0.0), np.full((4, 4), 2.0)
+    >>> disp = xr.Dataset({"east": (("y", "x"), east), "north": (("y", "x"), north)})
+    >>> turned = xsubpix.rotate(disp, 0.0)  # a fault that strikes north
+    >>> float(turned.parallel[0, 0]), float(turned.perpendicular[0, 0])
+    (2.0, 0.0)
     """
     field = Field.of(disp)
     smoothing = real_number("smoothing", smoothing, 0.0)
@@ -174,6 +199,16 @@ def to_pixels(disp: xr.Dataset) -> xr.Dataset:
     ------
     DataError, DimensionError, GridError
         This is no displacement field.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(40), "x": 30.0 * np.arange(60)}
+    >>> x = np.broadcast_to(pixel["x"], (40, 60))
+    >>> step = np.where(x < 900, -1.0, 1.0)  # 2 m across a fault at x = 885
+    >>> disp = xr.Dataset({"east": (("y", "x"), 0 * step), "north": (("y", "x"), step)}, pixel)
+    >>> round(float(xsubpix.to_pixels(disp).dy[0, 0]), 3)  # 1 m to the south, rows run south
+    0.033
     """
     field = Field.of(disp)
     arrays = field.map(_Pixels(field.grid), ["east", "north"], 2)
@@ -278,6 +313,15 @@ def line_of_sight(disp: xr.Dataset, *, incidence: float, azimuth: float) -> xr.D
     Notes
     -----
     .. math:: (e \sin a + n \cos a) \sin i + u \cos i.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> east, north = np.full((4, 4), 1.0), np.full((4, 4), 0.0)
+    >>> disp = xr.Dataset({"east": (("y", "x"), east), "north": (("y", "x"), north)})
+    >>> range_change = xsubpix.line_of_sight(disp, incidence=30.0, azimuth=90.0)
+    >>> round(float(range_change[0, 0]), 3)
+    0.5
     """
     field = Field.of(disp)
     i = math.radians(real_number("incidence", incidence, 0.0, 90.0))

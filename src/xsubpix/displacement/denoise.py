@@ -91,6 +91,15 @@ def denoise(
     Chambolle, A. & Pock, T. (2011). A first-order primal-dual algorithm for convex
     problems with applications to imaging. Journal of Mathematical Imaging and Vision
     40, 120-145.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> noise = np.random.default_rng(0).normal(size=(2, 48, 48))
+    >>> disp = xr.Dataset({"east": (("y", "x"), noise[0]), "north": (("y", "x"), noise[1])})
+    >>> quiet = xsubpix.denoise(disp, method="median")
+    >>> bool(quiet.east.std() < 0.5 * disp.east.std())
+    True
     """
     if method not in METHODS:
         raise ModelError(f"method={method!r}: give one of {', '.join(map(repr, METHODS))}.")

@@ -67,6 +67,17 @@ def detect_trace(
     little bending is found by dynamic programming, put onto the ridge to a fraction of a
     pixel, and cut where the ridge ends. It is one trace, the graph of an offset over a
     chord: no branches, no hairpins. Look at it before you measure along it.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(40), "x": 30.0 * np.arange(60)}
+    >>> x = np.broadcast_to(pixel["x"], (40, 60))
+    >>> step = np.where(x < 900, -1.0, 1.0)  # 2 m across a fault at x = 885
+    >>> disp = xr.Dataset({"east": (("y", "x"), 0 * step), "north": (("y", "x"), step)}, pixel)
+    >>> trace = xsubpix.detect_trace(disp, scale=60.0)
+    >>> type(trace).__name__
+    'LineString'
     """
     from scipy.ndimage import gaussian_filter1d, map_coordinates
 

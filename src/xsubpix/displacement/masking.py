@@ -52,6 +52,15 @@ def mask(
         The field is on no usable grid.
     ModelError
         Nothing was asked for, or what was is out of bounds or no flag of the field.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> dims, quality = ("y", "x"), np.array([[0.2, 0.9]])
+    >>> disp = xr.Dataset({name: (dims, np.ones((1, 2))) for name in ("east", "north")})
+    >>> disp["quality"] = (dims, quality)
+    >>> xsubpix.mask(disp, quality=0.5).east.values
+    array([[nan,  1.]])
     """
     names = [flags] if isinstance(flags, str) else list(flags)
     asked: list[tuple[str, str]] = []

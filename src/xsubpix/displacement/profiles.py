@@ -75,6 +75,17 @@ def profile(
         The field is on no usable grid; the line cannot be read.
     ModelError
         A parameter is out of its bounds.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(40), "x": 30.0 * np.arange(60)}
+    >>> x = np.broadcast_to(pixel["x"], (40, 60))
+    >>> step = np.where(x < 900, -1.0, 1.0)  # 2 m across a fault at x = 885
+    >>> disp = xr.Dataset({"east": (("y", "x"), 0 * step), "north": (("y", "x"), step)}, pixel)
+    >>> line = xsubpix.profile(disp, [(0.0, -600.0), (1770.0, -600.0)], width=300.0)
+    >>> float(line.north[3]), float(line.north[-3])
+    (-1.0, 1.0)
     """
     field = Field.of(disp).loaded()
     pixel = field.plane.pixel

@@ -67,6 +67,18 @@ def series(
     x(reference)``, as for the small baselines of radar interferometry (Berardino
     et al. 2002, doi:10.1109/TGRS.2002.803792) and for optical images (Bontemps et
     al. 2018, doi:10.1016/j.rse.2018.02.023).
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> when = np.array(["2020-01-01", "2020-02-01", "2020-03-01"], "datetime64[ns]")
+    >>> moved = np.array([1.0, 2.0, 3.0]).reshape(3, 1, 1)  # of pairs 0-1, 1-2, 0-2
+    >>> disp = xr.Dataset({name: (("pair", "y", "x"), moved) for name in ("east", "north")})
+    >>> disp["reference_time"] = ("pair", when[[0, 1, 0]])
+    >>> disp["secondary_time"] = ("pair", when[[1, 2, 2]])
+    >>> disp = disp.set_coords(["reference_time", "secondary_time"])
+    >>> xsubpix.series(disp).east[:, 0, 0].values
+    array([0., 1., 3.], dtype=float32)
     """
     if weights not in ("sigma", "none"):
         raise ModelError(f"weights={weights!r}: give 'sigma' or 'none'.")

@@ -176,6 +176,16 @@ def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
         The file cannot be read.
     SubpixError
         geopandas is needed and not there.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(64), "x": 30.0 * np.arange(64)}
+    >>> from xsubpix.grid import Grid
+    >>> image = xr.DataArray(np.random.default_rng(0).random((64, 64)), pixel, ("y", "x"))
+    >>> trace = xsubpix.read_trace([(0.0, 0.0), (300.0, -400.0)], Grid.from_dataarray(image))
+    >>> float(trace.length)
+    500.0
     """
     plane = Plane.of(grid)
     if isinstance(trace, Trace):

@@ -28,7 +28,14 @@ _REGISTRY: dict[str, tuple[str, str]] = {
 
 
 def available_models() -> list[str]:
-    """Names that ``model=`` takes, sorted: correlators, and networks with their weights."""
+    """Names that ``model=`` takes, sorted: correlators, and networks with their weights.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> "phase" in xsubpix.available_models()
+    True
+    """
     return sorted({*_REGISTRY, *shipped_models()})
 
 

@@ -77,6 +77,15 @@ def synthetic_rupture(
     ----------
     Nikkhoo, M. & Walter, T. R. (2015). Triangular dislocation: an analytical,
     artefact-free solution. Geophysical Journal International 201, 1119-1141.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(64), "x": 30.0 * np.arange(64)}
+    >>> image = xr.DataArray(np.random.default_rng(0).random((64, 64)), pixel, ("y", "x"))
+    >>> truth = xsubpix.synthetic_rupture(image, seed=7)
+    >>> list(truth.data_vars), truth.east.shape
+    (['east', 'north', 'up'], (64, 64))
     """
     source = Image.from_dataarray(image, "image")
     grid = source.grid
