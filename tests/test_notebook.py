@@ -126,7 +126,7 @@ def test_tab_completes(outputs: dict[str, list[Any]]) -> None:
         return {match.rpartition(".")[2] for match in matches[code]}
 
     assert ends("ds.pre.subpix.") == {
-        "correlate", "synthetic_rupture", "training_samples", "warp_quintic"
+        "align", "correlate", "regrid", "synthetic_rupture", "training_samples", "warp_quintic"
     }  # fmt: skip
     assert {"detrend", "offsets", "rotate", "plot", "to_cog", "summary"} <= ends("disp.subpix.")
     assert "subpix" in ends("disp.sub")

@@ -193,6 +193,10 @@ class TrainConfig:
             return False
         return bool(np.random.default_rng([self.seed, step, 1]).random() < self.wide_share)
 
+    def crop_of(self, number: int) -> int:
+        """Side of the sample of a number, pixels."""
+        return self.wide_crop if self.is_wide(number // self.batch) else self.crop
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as a table for JSON."""
         return dataclasses.asdict(self)

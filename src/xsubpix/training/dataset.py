@@ -161,9 +161,7 @@ def batch_loader(
         sources,
         shares,
         seed=config.seed,
-        crop=lambda number: (
-            config.wide_crop if config.is_wide(number // config.batch) else config.crop
-        ),
+        crop=config.crop_of,
         augmentation=config.augmentation,
         reuse=config.reuse,
     )
