@@ -47,6 +47,7 @@ PARAMETERS = {
     "flownet-c": 39_168_048,
     "window-cnn": 1_388_722,
     "unet": 928_404,
+    "unet-smooth": 916_876,
 }
 SCALES = {
     "geoflownet": [16, 8, 4, 2, 1],
@@ -55,6 +56,7 @@ SCALES = {
     "flownet-c": [64, 32, 16, 8, 4, 1],
     "window-cnn": [1],
     "unet": [16, 8, 4, 2, 1, 1],
+    "unet-smooth": [4, 2, 1, 1],
     "microflow": [1, 1, 1],
 }
 
@@ -86,7 +88,7 @@ def test_scales_of_the_predictions(name):
     assert [f.scale for f in found] == SCALES[name]
     for prediction in found:
         assert prediction.flow.shape == (2, 2, 64 // prediction.scale, 128 // prediction.scale)
-    assert (found[-1].log_spread is not None) == (name == "unet")
+    assert (found[-1].log_spread is not None) == name.startswith("unet")
 
 
 @pytest.mark.parametrize("name", available_networks())

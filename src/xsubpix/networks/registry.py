@@ -14,6 +14,7 @@ __all__ = ["available_networks", "build_network", "network_class"]
 
 _REGISTRY: dict[str, tuple[str, str]] = {
     "unet": ("unet", "PyramidUNet"),
+    "unet-smooth": ("unet_smooth", "SmoothUNet"),
     "geoflownet": ("geoflownet", "GeoFlowNet"),
     "flownet-sd": ("flownet_sd", "FlowNetSD"),
     "flownet-s": ("flownet_s", "FlowNetS"),

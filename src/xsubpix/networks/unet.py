@@ -15,7 +15,7 @@ from .box import Box
 from .normalise import REACH, gradient_direction, normalise, standardise
 from .warping import double, spline_coefficients, spline_filters, warp_back, warp_spline
 
-__all__ = ["PyramidUNet"]
+__all__ = ["PyramidUNet", "Workspace", "convolutions"]
 
 # Pixels of the input around what is asked for that each level sees, by its reduction. What
 # lies beyond changes the result by less than 0.001 px rms on changed ground
@@ -80,12 +80,13 @@ class PyramidUNet(FlowNetwork):
         super().__init__(width=width, levels=list(levels))
         self.levels = tuple(levels)
         c1, c2, c3, c4 = (scaled(c, width) for c in (32, 64, 96, 128))
-        self.enter = _block(4 * 16, c1)
+        self.enter = convolutions(4 * 16, c1)
         self.enter[0] = _BlockConv(4 * 16, c1, 3, padding=1)
-        self.down = nn.ModuleList([_block(a, b, 2) for a, b in ((c1, c2), (c2, c3), (c3, c4))])
-        self.up = nn.ModuleList([_block(a + b, b) for a, b in ((c4, c3), (c3, c2), (c2, c1))])
+        pairs = ((c1, c2), (c2, c3), (c3, c4))
+        self.down = nn.ModuleList([convolutions(a, b, 2) for a, b in pairs])
+        self.up = nn.ModuleList([convolutions(b + a, a) for a, b in reversed(pairs)])
         self.leave = nn.Conv2d(c1, 4 * 5, 3, padding=1)
-        self._workspace = _Workspace()
+        self._workspace = Workspace()
         self.spline_filters: torch.Tensor
         self.register_buffer("spline_filters", spline_filters(), persistent=False)
         for module in self.modules():
@@ -315,7 +316,7 @@ def _smoothed(flow: torch.Tensor) -> torch.Tensor:
     return fine[..., :height, :width]
 
 
-class _Workspace(threading.local):
+class Workspace(threading.local):
     """Memory for the largest array of a step, a thread's own, taken once.
 
     The C library gives what is larger than 32 MB back to the system each time, and the
@@ -360,7 +361,8 @@ class _BlockConv(nn.Conv2d):
         return F.conv2d(images, weight, self.bias, stride=2, padding=2)
 
 
-def _block(channels: int, out: int, stride: int = 1) -> nn.Sequential:
+def convolutions(channels: int, out: int, stride: int = 1) -> nn.Sequential:
+    """Two 3 x 3 convolutions, the first of which may take every second pixel."""
     return nn.Sequential(
         nn.Conv2d(channels, out, 3, stride, 1),
         nn.LeakyReLU(0.1, inplace=True),
