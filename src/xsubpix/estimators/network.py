@@ -32,7 +32,7 @@ _SQUARE = 9
 _SIGMA_PER_SPREAD = math.sqrt(3.0)
 # Beyond this, pixels, a search that is asked for begins with windows of correlation.
 _OWN_SEARCH = 12
-# Within this of the border errors are up to twice those farther in, pixels.
+# Within this of the border errors grow, pixels.
 _RIM = 16
 # A sigma above this says that nothing was matched, pixels: changed ground has tenths.
 _UNKNOWN = 0.5
@@ -77,8 +77,8 @@ class Network(Estimator):
         at once, without the margin around it.
     ensemble : int
         Views that are averaged, 1, 2 or 4: as it is, turned by half a turn,
-        transposed, mirrored. What a network gets wrong differs between views: two
-        take some hundredths off the error on real second dates, at twice the cost.
+        transposed, mirrored. What a network gets wrong differs between views: the
+        mean of two errs less, at twice the cost.
     digest : str
         SHA-256 of the weights; found when it is not given, and compared when it is.
 

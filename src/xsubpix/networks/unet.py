@@ -17,9 +17,9 @@ from .warping import double, spline_coefficients, spline_filters, warp_back, war
 
 __all__ = ["PyramidUNet", "Workspace", "convolutions"]
 
-# Pixels of the input around what is asked for that each level sees, by its reduction. What
-# lies beyond changes the result by less than 0.001 px rms on changed ground
-# (``benchmarks/bench_networks.py``). The last visit of a level needs less than the first.
+# Pixels of the input around what is asked for that each level sees, by its reduction; seams
+# with them are printed by ``benchmarks/bench_networks.py --only seams``. The last visit of a
+# level needs less than the first.
 _CONTEXTS = {16: 512, 8: 448, 4: 320, 2: 224, 1: 160}
 _SECOND_CONTEXT = 96
 # Pixels of a level that the U-Net halves to its deepest layer.

@@ -27,7 +27,7 @@ class SmoothUNet(FlowNetwork):
 
     It learned from elastic ruptures of up to 4 px alone. Where the ground is elastic and
     moved by less, its field is smoother than that of ``unet``, and its error on real
-    second dates half as large; what is rough is blurred, and larger motion is wrong.
+    second dates two thirds as large; what is rough is blurred, and larger motion is wrong.
 
     At each level `post` is brought back by the flow so far (bicubic) and the U-Net sees
     `pre`, `post`, the directions of their gradients and the flow.

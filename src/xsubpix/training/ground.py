@@ -17,6 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import DataError, FileError
+from ..kernels.nearest import nearest_valid
 from ..second_date import SecondDate
 from .motion import Flow, draw_motion
 from .samples import Frame
@@ -205,8 +206,7 @@ def _filled(field: np.ndarray) -> np.ndarray:
     missing = ~np.isfinite(field[0])
     if missing.all():
         return np.zeros_like(field)
-    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
-    return field[:, nearest[0], nearest[1]]
+    return field[:, *nearest_valid(missing)]
 
 
 def _seen(
