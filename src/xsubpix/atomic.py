@@ -7,10 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["put_in_place"]
+__all__ = ["replace_file"]
 
 
-def put_in_place(part: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+def replace_file(part: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Rename a finished file to its name, once its bytes are on the disk.
 
     The name never holds less than a whole file, whenever the power goes. An earlier file's
@@ -32,7 +32,7 @@ def put_in_place(part: str | os.PathLike[str], target: str | os.PathLike[str]) -
     --------
     >>> Path("a.partial").write_text("whole")
     5
-    >>> put_in_place("a.partial", "a.txt")
+    >>> replace_file("a.partial", "a.txt")
     >>> Path("a.txt").read_text()
     'whole'
     """

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from .atomic import put_in_place
+from .atomic import replace_file
 from .checks import whole_number
 from .displacement.field import Field
 from .displacement.traces import read_trace
@@ -96,7 +96,7 @@ class Explorer:
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
         with writing_errors_named(target), removed_at_exit(part):
             part.write_text(self.page, encoding="utf-8")
-            put_in_place(part, target)
+            replace_file(part, target)
 
     def __repr__(self) -> str:
         return f"Explorer of {len(self.page) / 1e6:.1f} MB; save it: .save('field.html')"

@@ -113,12 +113,12 @@ def procedural_scene(
     from scipy.spatial import cKDTree
 
     # Warped places give parcels that bend with the relief.
-    place = np.indices(fine).astype(float)
-    place += 12.0 * np.stack([field(1.6), field(1.6)])
-    parcel = cKDTree(seeds).query(place.reshape(2, -1).T, workers=1)[1].reshape(fine)
+    position = np.indices(fine).astype(float)
+    position += 12.0 * np.stack([field(1.6), field(1.6)])
+    parcel = cKDTree(seeds).query(position.reshape(2, -1).T, workers=1)[1].reshape(fine)
     level = rng.normal(0.0, 1.0, count)[parcel]
     angle = rng.uniform(0, np.pi, count)[parcel]
-    rows_of_crop = np.sin((place[0] * np.sin(angle) + place[1] * np.cos(angle)) * 0.9)
+    rows_of_crop = np.sin((position[0] * np.sin(angle) + position[1] * np.cos(angle)) * 0.9)
     crop = rows_of_crop * (rng.random(count) < 0.5)[parcel] * 0.25
     ground = 0.9 * level + crop + 0.5 * field(0.9) + 0.8 * shade / shade.std()
     ground = scipy.ndimage.gaussian_filter(ground, 1.0)[::2, ::2][:rows, :cols]

@@ -222,9 +222,9 @@ def _stable(
     if mask is not None:
         parts.append(_Mask.of(mask, grid))
     if (trace is None) != (buffer is None):
-        given, lacks = ("buffer", "trace") if trace is None else ("trace", "buffer")
+        given, missing = ("buffer", "trace") if trace is None else ("trace", "buffer")
         raise ModelError(
-            f"{given} was given and {lacks} not: ground nearer to the trace than the buffer "
+            f"{given} was given and {missing} not: ground nearer to the trace than the buffer "
             "(metres) is left out, so both are needed."
         )
     if trace is not None and buffer is not None:

@@ -90,9 +90,9 @@ class GridMap:
             return self.points(rows[:, None], cols[None, :])
         down, across = (_lagrange(n, i) for n, i in zip(nodes, (rows, cols), strict=True))
         # Where the polynomial is farthest from the nodes.
-        middle = [(n[1:] + n[:-1]) / 2 for n in nodes]
-        exact = self.points(middle[0][:, None], middle[1][None, :])
-        between = [_lagrange(n, i) for n, i in zip(nodes, middle, strict=True)]
+        midpoints = [(n[1:] + n[:-1]) / 2 for n in nodes]
+        exact = self.points(midpoints[0][:, None], midpoints[1][None, :])
+        between = [_lagrange(n, i) for n, i in zip(nodes, midpoints, strict=True)]
         error = [
             np.abs(between[0] @ k @ between[1].T - e) for k, e in zip(known, exact, strict=True)
         ]

@@ -328,8 +328,8 @@ def footprints_overlap(one: Grid, two: Grid) -> bool:
             x, y = transformer.transform(x, y)
             if one.crs.is_geographic:
                 # Across the date line, on the branch of the first image's longitudes.
-                middle = one.transform.c + one.transform.a * one.shape[1] / 2
-                x = x - 360.0 * np.rint((x - middle) / 360.0)
+                centre = one.transform.c + one.transform.a * one.shape[1] / 2
+                x = x - 360.0 * np.rint((x - centre) / 360.0)
             if not np.isfinite([x, y]).all():
                 return False  # the other side of the Earth
         outlines.append(np.stack(one.index(x, y), axis=1))

@@ -145,7 +145,7 @@ def rotate(disp: xr.Dataset, strike: Any, *, smoothing: float = 0.0) -> xr.Datas
     """
     field = Field.of(disp)
     smoothing = real_number("smoothing", smoothing, 0.0)
-    keep = ("up", "sigma", "quality", "flags", *field.further)
+    unchanged = ("up", "sigma", "quality", "flags", *field.further)
     variables: dict[str, tuple[Any, dict[str, Any]]] = {}
     parts: Sequence[Any]
     if isinstance(strike, (int, float, np.integer, np.floating)):
@@ -177,7 +177,7 @@ def rotate(disp: xr.Dataset, strike: Any, *, smoothing: float = 0.0) -> xr.Datas
         for (name, sign), array in zip(named.items(), parts, strict=True)
     }
     attrs = {"title": "Displacement along and across a fault", "strike": text}
-    return field.new({**rotated, **variables}, attrs, keep=keep)
+    return field.new({**rotated, **variables}, attrs, unchanged=unchanged)
 
 
 def to_pixels(disp: xr.Dataset) -> xr.Dataset:
@@ -224,8 +224,8 @@ def to_pixels(disp: xr.Dataset) -> xr.Dataset:
         for name, axis, array in zip(("dx", "dy"), ("columns", "rows"), arrays, strict=True)
     }
     scaled = field.lengths
-    keep = ("quality", "flags", *(name for name in field.further if name not in scaled))
-    return field.new(variables, {"title": "Displacement in pixels"}, keep=keep)
+    unchanged = ("quality", "flags", *(name for name in field.further if name not in scaled))
+    return field.new(variables, {"title": "Displacement in pixels"}, unchanged=unchanged)
 
 
 def true_north(disp: xr.Dataset) -> xr.Dataset:
@@ -278,8 +278,8 @@ def true_north(disp: xr.Dataset) -> xr.Dataset:
         "long_name": "meridian convergence", "units": "degree",
         "comment": "clockwise from true to grid north",
     }  # fmt: skip
-    keep = ("up", "sigma", "quality", "flags", *field.further)
-    return field.new(variables, {"title": "Displacement, true directions"}, keep=keep)
+    unchanged = ("up", "sigma", "quality", "flags", *field.further)
+    return field.new(variables, {"title": "Displacement, true directions"}, unchanged=unchanged)
 
 
 def line_of_sight(disp: xr.Dataset, *, incidence: float, azimuth: float) -> xr.DataArray:

@@ -126,9 +126,9 @@ class _Strips:
         """Fractional strip of every pixel, from 0 on, and the strips' numbers."""
         rows, cols = self.shape
         x, y = self.plane.at(np.arange(rows)[:, None], np.arange(cols)[None, :])
-        place = (x * self.across[0] + y * self.across[1]) / self._width()
-        place = place - place.min()
-        return place, np.arange(int(np.rint(place.max())) + 1)
+        position = (x * self.across[0] + y * self.across[1]) / self._width()
+        position = position - position.min()
+        return position, np.arange(int(np.rint(position.max())) + 1)
 
     def _width(self) -> float:
         """Distance between neighbouring pixels across the strips, metres, at least."""
@@ -139,9 +139,9 @@ def _cleaned(
     strips: _Strips, wavelength: float | None, values: np.ndarray, stable: np.ndarray | None = None
 ) -> np.ndarray:
     """One component without its stripes."""
-    place, numbers = strips.index()
-    good = np.isfinite(values) if stable is None else np.isfinite(values) & stable
-    medians = _medians(np.rint(place[good]).astype(int), values[good], numbers.size)
+    position, numbers = strips.index()
+    valid = np.isfinite(values) if stable is None else np.isfinite(values) & stable
+    medians = _medians(np.rint(position[valid]).astype(int), values[valid], numbers.size)
     known = np.isfinite(medians)
     if known.sum() < 2:
         raise DataError(
@@ -157,7 +157,7 @@ def _cleaned(
         # A Gaussian that halves the amplitude of waves of this length.
         deviation = wavelength / strips._width() * math.sqrt(2 * math.log(2)) / (2 * math.pi)
         profile = profile - gaussian_filter1d(profile, deviation, mode="nearest")
-    return (values - np.interp(place, numbers, profile)).astype(np.float32)
+    return (values - np.interp(position, numbers, profile)).astype(np.float32)
 
 
 def _medians(strip: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:

@@ -23,7 +23,7 @@ __all__ = ["detect_trace"]
 
 # A step sideways costs this share of the typical strength of the ridge per pixel.
 _BEND = 0.15
-# The ridge ends where it falls below this many robust deviations above the middle of the field.
+# The ridge ends where it falls below this many robust deviations above the median of the field.
 _ABOVE = 4.0
 
 
@@ -93,9 +93,9 @@ def detect_trace(
     known = np.isfinite(strength)
     if known.sum() < 100:
         raise DataError("disp has fewer than a hundred values with a gradient: no trace in that.")
-    middle = float(np.median(strength[known]))
+    median = float(np.median(strength[known]))
     spread = nmad(strength[known])
-    strength = np.where(known, strength, middle)
+    strength = np.where(known, strength, median)
     centre, direction = _direction(strength, plane)
     normal = np.array([direction[1], -direction[0]])
     rows, cols = field.grid.shape
@@ -106,15 +106,15 @@ def detect_trace(
         np.arange((corners @ axis).min(), (corners @ axis).max() + step, step)
         for axis in (direction, normal)
     )
-    place = centre + s[:, None, None] * direction + d[None, :, None] * normal
-    index = np.stack(plane.index(place[..., 0], place[..., 1]))
-    turned = map_coordinates(strength, index, order=1, mode="constant", cval=middle)
-    path = _best_path(turned - middle)
+    points = centre + s[:, None, None] * direction + d[None, :, None] * normal
+    index = np.stack(plane.index(points[..., 0], points[..., 1]))
+    turned = map_coordinates(strength, index, order=1, mode="constant", cval=median)
+    path = _best_path(turned - median)
     height = turned[np.arange(len(s)), path]
     across = d[0] + step * _onto_ridge(turned, path)
     # Ends: the longest stretch above the noise, small dips bridged.
     smooth = gaussian_filter1d(height, max(1.0, scale / step))
-    floor = max(middle + _ABOVE * spread, 0.15 * float(np.quantile(smooth, 0.98)))
+    floor = max(median + _ABOVE * spread, 0.15 * float(np.quantile(smooth, 0.98)))
     row, col = index[:, np.arange(len(s)), path]
     inside = (np.abs(row - (rows - 1) / 2) < rows / 2) & (np.abs(col - (cols - 1) / 2) < cols / 2)
     first, last = _longest(inside & (smooth > floor))

@@ -175,11 +175,13 @@ class Field:
         variables: Mapping[str, tuple[Any, Mapping[str, Any]]],
         attrs: Mapping[str, Any],
         *,
-        keep: Sequence[str] = (),
+        unchanged: Sequence[str] = (),
     ) -> xr.Dataset:
         """A new Dataset on the same grid, with some variables of the old one as they are."""
         kept = {
-            name: (self.array(name), self.disp[name].attrs) for name in keep if name in self.disp
+            name: (self.array(name), self.disp[name].attrs)
+            for name in unchanged
+            if name in self.disp
         }
         times: dict[Hashable, Any] = {
             name: self.disp[name].variable for name in _TIMES if name in self.disp.coords

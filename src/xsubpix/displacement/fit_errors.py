@@ -92,7 +92,7 @@ class Noise:
         """Covariance of two linear forms of unit noise at the pixels of a sample."""
         return float((sample.lagged(one, two, self.lag) * self.correlation).sum())
 
-    def taken(self, sample: Sample, lag: int) -> np.ndarray:
+    def absorbed(self, sample: Sample, lag: int) -> np.ndarray:
         """Sums of products, by lag, that the residuals of a fit lack: (2 lag + 1, 2 lag + 1).
 
         With R the correlation of the noise and H the fit's projection, residuals have
@@ -118,15 +118,15 @@ class Noise:
         out = fftconvolve(grid, self.correlation, mode="same") if self.lag else grid
         return out[sample.rows - sample.rows.min(), sample.cols - sample.cols.min()]
 
-    def lost(self, sample: Sample) -> float:
+    def absorbed_share(self, sample: Sample) -> float:
         """Share of the noise's variance that the fit takes up, so residuals lack it."""
-        taken = float((sample.design.T * self._missing(sample)).sum())
-        return min(taken / len(sample.residuals), 0.9)
+        absorbed = float((sample.design.T * self._missing(sample)).sum())
+        return min(absorbed / len(sample.residuals), 0.9)
 
     def scale(self, sample: Sample) -> float:
         """Standard deviation of the noise, from the residuals of a fit."""
         variance = float(np.mean(sample.residuals**2))
-        return float(np.sqrt(variance / (1.0 - self.lost(sample))))
+        return float(np.sqrt(variance / (1.0 - self.absorbed_share(sample))))
 
 
 def estimate_noise(samples: Sequence[Sample]) -> Noise:
@@ -165,9 +165,9 @@ def estimate_noise(samples: Sequence[Sample]) -> Noise:
     seen = count > 0.5
     noise = Noise(np.ones((1, 1)))
     for _ in range(_ROUNDS):
-        taken = share * np.sum([rings(noise.taken(s, lag)) for s in few], axis=0)
-        scale = (count[0] - taken[0]) / (total[0] or 1.0)
-        profile = np.divide(scale * total + taken, count, out=np.zeros(lag + 1), where=seen)
+        absorbed = share * np.sum([rings(noise.absorbed(s, lag)) for s in few], axis=0)
+        scale = (count[0] - absorbed[0]) / (total[0] or 1.0)
+        profile = np.divide(scale * total + absorbed, count, out=np.zeros(lag + 1), where=seen)
         below = np.flatnonzero(profile < _FLOOR)
         radius = max(1, int(below[0]) if below.size else lag)
         profile[radius:], profile[0] = 0.0, 1.0

@@ -166,7 +166,7 @@ def offsets(
 class _Station:
     """Values around one station, and the fit of each component."""
 
-    place: np.ndarray  # signed distance to the right, all values, gap included
+    distance: np.ndarray  # signed distance to the right, all values, gap included
     values: dict[str, np.ndarray]
     outside: np.ndarray
     samples: dict[str, Sample]
@@ -194,8 +194,8 @@ class _Swaths:
         at = at[np.isfinite(arrays["east"].flat[at]) & np.isfinite(arrays["north"].flat[at])]
         x, y = field.plane.at(*np.unravel_index(at, field.grid.shape))
         along, right, _ = line.locate(x, y)
-        keep = (np.abs(right) <= reach) & (along >= 0) & (along <= line.length)
-        at, along, right = at[keep], along[keep], right[keep]
+        inside = (np.abs(right) <= reach) & (along >= 0) & (along <= line.length)
+        at, along, right = at[inside], along[inside], right[inside]
         order = np.argsort(along, kind="stable")
         at = at[order]
         sigma = np.asarray(field.array("sigma")).flat[at].astype(float)
@@ -279,7 +279,7 @@ def _measure(
             out[f"{name}_high"][i] = sign * offset + spread
             if name == "parallel" and abs(offset) > 3 * error:
                 share = _transition(station, name)
-                zone = fit_zone(station.place, share, reach, near)
+                zone = fit_zone(station.distance, share, reach, near)
                 out["zone_width"][i], out["off_fault_share"][i] = zone
     return out
 
@@ -300,15 +300,15 @@ def _transition(station: _Station, name: str) -> np.ndarray:
     """Position of each value between the left side's fit (0) and the right side's (1)."""
     coefficients = station.coefficients[name]
     terms = len(coefficients) // 2
-    place = station.place / np.abs(station.place).max()
+    distance = station.distance / np.abs(station.distance).max()
     beside = 2 * station.beside / max(2 * np.abs(station.beside).max(), 1e-300)
-    powers = [place**k for k in range(terms - 1)] + [beside]
+    powers = [distance**k for k in range(terms - 1)] + [beside]
     right, left = (
         sum(c * p for c, p in zip(part, powers, strict=True))
         for part in (coefficients[:terms], coefficients[terms:])
     )
     step = np.asarray(coefficients[0] - coefficients[terms])
-    return (station.values[name] - np.where(place > 0, right, left)) / step + (place > 0)
+    return (station.values[name] - np.where(distance > 0, right, left)) / step + (distance > 0)
 
 
 def _dataset(

@@ -107,7 +107,7 @@ def filter_outliers(
         # Missing where there is none: it has no say then.
         arrays.append(disp[name].transpose(*grid.dims).data if name in disp else np.nan * like)
     (good,) = map_blocks(
-        _Keep(grid, quality, deviation, radius, noise),
+        _OutlierTest(grid, quality, deviation, radius, noise),
         arrays,
         Lattice(grid.shape, step=1, halo=radius, tile=256),
         [np.bool_],
@@ -135,7 +135,7 @@ def filter_outliers(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Keep:
+class _OutlierTest:
     """A block of east, north, sigma, quality to what stays."""
 
     grid: Grid
@@ -154,12 +154,12 @@ class _Keep:
             missing |= ~(quality > self.quality)
         east, north = (np.where(missing, np.nan, field) for field in (east, north))
         inner = np.s_[self.radius : self.radius + rows, self.radius : self.radius + cols]
-        keep = ~missing
+        valid = ~missing
         if self.deviation is not None:
             noise = self._noise(np.where(missing, np.nan, sigma), row, col)
             far = normalised_deviation(east, north, self.radius, noise) > self.deviation
-            keep &= ~far
-        return (keep[inner],)
+            valid &= ~far
+        return (valid[inner],)
 
     def _noise(self, sigma: np.ndarray, row: int, col: int) -> np.ndarray | float:
         if self.noise is not None:

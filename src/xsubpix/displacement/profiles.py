@@ -121,8 +121,8 @@ def profile(
     bins = [order[i:j] for i, j in itertools.pairwise(bounds)]
     # Values of one error: a square of them, cut to the bin where it is shorter.
     values_per_error = error_length_pixels * min(error_length_pixels, max(1.0, step / pixel))
-    middle = (np.arange(count) + 0.5) * step
-    point, _ = axis.at(middle)
+    centres = (np.arange(count) + 0.5) * step
+    point, _ = axis.at(centres)
     px, py = field.plane.to_crs(point[:, 0], point[:, 1])
     unit = field.grid.units
     signs = {
@@ -146,7 +146,7 @@ def profile(
         variables,
         coords={
             "distance": (
-                "distance", middle, {"long_name": "distance along the line", "units": unit}
+                "distance", centres, {"long_name": "distance along the line", "units": unit}
             ),
             "x": ("distance", px, {"long_name": "x in the CRS of the field"}),
             "y": ("distance", py, {"long_name": "y in the CRS of the field"}),

@@ -14,8 +14,8 @@ __all__ = ["series"]
 # A network's largest number of dates in a batch of pixels: memory of n^2 a pixel.
 _BATCH_NUMBERS = 4_000_000
 # Dates whose variance comes out larger than this many times the largest weight's are
-# tied to no other.
-_LOOSE = 1e6
+# connected to no other.
+_LARGEST_VARIANCE = 1e6
 # Rounds of reweighting, and where Huber's loss turns linear, in robust deviations.
 _ROUNDS, _HUBER = 8, 1.5
 
@@ -173,8 +173,8 @@ def _invert(
     out = [np.full((len(flat[0]), dates), np.nan, np.float32) for _ in range(3)]
     closure, quality = (np.full(len(flat[0]), np.nan, np.float32) for _ in range(2))
     size = max(1, _BATCH_NUMBERS // (dates * dates))
-    for begin in range(0, len(flat[0]), size):
-        part = slice(begin, begin + size)
+    for start in range(0, len(flat[0]), size):
+        part = slice(start, start + size)
         x, y, s = (v[part] for v in flat)
         found = _solve(x, y, s, first, second, dates, origin, robust)
         for target, values in zip((*out, closure, quality), found, strict=True):
@@ -199,12 +199,14 @@ def _solve(
     known = np.isfinite(east) & np.isfinite(north)
     data = np.where(known, np.stack((east, north)), 0.0).astype(np.float64)
     base = known.astype(np.float64)
-    told = known & np.isfinite(sigma) & (sigma > 0)
-    # Weights of mean 1, so that what is loose can be told from what is tied.
-    inverse = np.where(told, 1.0 / np.where(told, sigma, 1.0).astype(np.float64) ** 2, 0.0)
-    mean = inverse.sum(1) / np.maximum(told.sum(1), 1)
-    any_told = told.any(1)
-    base = np.where(any_told[:, None], inverse / np.where(any_told, mean, 1.0)[:, None], base)
+    has_sigma = known & np.isfinite(sigma) & (sigma > 0)
+    # Weights of mean 1, so that dates without a pair stand out by their variance.
+    inverse = np.where(
+        has_sigma, 1.0 / np.where(has_sigma, sigma, 1.0).astype(np.float64) ** 2, 0.0
+    )
+    mean = inverse.sum(1) / np.maximum(has_sigma.sum(1), 1)
+    any_sigma = has_sigma.any(1)
+    base = np.where(any_sigma[:, None], inverse / np.where(any_sigma, mean, 1.0)[:, None], base)
     free = np.delete(np.arange(dates), origin)
     index = np.full(dates, -1)
     index[free] = np.arange(dates - 1)
@@ -231,9 +233,9 @@ def _solve(
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     freedom = np.maximum(used.sum(1) - (dates - 1), 1)
     power = (weight * length**2).sum(1) / 2 / freedom
-    loose = variance > _LOOSE
-    values = np.where(loose[None], np.nan, np.moveaxis(solution, 2, 0))
-    deviation = np.where(loose, np.nan, np.sqrt(variance * power[:, None]))
+    unconnected = variance > _LARGEST_VARIANCE
+    values = np.where(unconnected[None], np.nan, np.moveaxis(solution, 2, 0))
+    deviation = np.where(unconnected, np.nan, np.sqrt(variance * power[:, None]))
     still = np.where(used.any(1), 0.0, np.nan)
 
     def with_origin(field: np.ndarray) -> np.ndarray:
@@ -255,5 +257,5 @@ def _median(values: np.ndarray) -> np.ndarray:
     """Median of each row's numbers, 0 where there is none."""
     filled = np.sort(np.where(np.isfinite(values), values, np.inf), axis=1)
     count = np.isfinite(values).sum(1)
-    middle = np.take_along_axis(filled, np.maximum(count - 1, 0)[:, None] // 2, axis=1)[:, 0]
-    return np.where(count > 0, middle, 0.0)
+    median = np.take_along_axis(filled, np.maximum(count - 1, 0)[:, None] // 2, axis=1)[:, 0]
+    return np.where(count > 0, median, 0.0)

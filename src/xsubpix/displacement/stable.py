@@ -48,9 +48,11 @@ def stable_ground(
             )
         stable = mask.transpose(*grid.dims).data.astype(bool)
     if (trace is None) != (buffer is None):
-        given, lacks = ("buffer", "trace") if trace is None else ("trace", "buffer")
-        raise ModelError(f"{given} was given and {lacks} not: ground nearer to the trace than the "
-                         "buffer (metres) is left out, so both are needed.")  # fmt: skip
+        given, missing = ("buffer", "trace") if trace is None else ("trace", "buffer")
+        raise ModelError(
+            f"{given} was given and {missing} not: ground nearer to the trace than the "
+            "buffer (metres) is left out, so both are needed."
+        )
     if trace is not None:
         line = read_trace(trace, field.grid)
         metres = real_number("buffer", buffer, 0.0)

@@ -97,8 +97,8 @@ def summary(disp: xr.Dataset) -> Summary:
     field = Field.of(disp)
     rows, cols = field.grid.shape
     crs = field.grid.crs
-    place = "no CRS" if crs is None else ":".join(crs.to_authority() or (crs.name,))
-    facts = {"grid": f"{rows} x {cols} pixels of {field.plane.pixel:.6g} {field.unit}, {place}"}
+    crs_name = "no CRS" if crs is None else ":".join(crs.to_authority() or (crs.name,))
+    facts = {"grid": f"{rows} x {cols} pixels of {field.plane.pixel:.6g} {field.unit}, {crs_name}"}
     for name in ("model", "model_parameters"):
         if name in disp.attrs:
             # Of a digest as much as tells files apart.
@@ -119,9 +119,9 @@ def summary(disp: xr.Dataset) -> Summary:
     for name in field.components:
         values = np.asarray(field.array(name), float)
         finite = values[np.isfinite(values)]
-        low, middle, high = np.percentile(finite, [2, 50, 98]) if finite.size else (np.nan,) * 3
+        low, median, high = np.percentile(finite, [2, 50, 98]) if finite.size else (np.nan,) * 3
         statistics[name] = {
-            "valid": finite.size / max(values.size, 1), "median": float(middle),
+            "valid": finite.size / max(values.size, 1), "median": float(median),
             "nmad": nmad(finite), "p2": float(low), "p98": float(high), "sigma": stated,
         }  # fmt: skip
     return Summary(facts, statistics, _flag_shares(disp))

@@ -55,12 +55,12 @@ class Trace:
             step = np.hypot(*np.diff(segment, axis=0).T)
             own = np.concatenate([[0.0], np.cumsum(step)])
             count = max(2, int(np.ceil(own[-1] / self.spacing)) + 1)
-            place = np.unique(np.concatenate([np.linspace(0.0, own[-1], count), own]))
-            line = np.column_stack([np.interp(place, own, segment[:, k]) for k in (0, 1)])
+            distance = np.unique(np.concatenate([np.linspace(0.0, own[-1], count), own]))
+            line = np.column_stack([np.interp(distance, own, segment[:, k]) for k in (0, 1)])
             points.append(line)
-            along.append(start + place)
-            tangent.append(_tangents(line, place, self.smoothing))
-            edge.append(_tangents(line, place, 0.0))
+            along.append(start + distance)
+            tangent.append(_tangents(line, distance, self.smoothing))
+            edge.append(_tangents(line, distance, 0.0))
             start += own[-1]
         object.__setattr__(self, "points", np.concatenate(points))
         object.__setattr__(self, "along", np.concatenate(along))
@@ -138,13 +138,13 @@ class Trace:
         return self.along[nearest] + ahead, right, self.tangent[nearest]
 
 
-def _tangents(line: np.ndarray, place: np.ndarray, smoothing: float) -> np.ndarray:
+def _tangents(line: np.ndarray, distance: np.ndarray, smoothing: float) -> np.ndarray:
     """Unit directions at the points of one line, over a stretch of `smoothing` metres."""
-    half = max(smoothing / 2, 1e-6 * place[-1])
+    half = max(smoothing / 2, 1e-6 * distance[-1])
     # A chord whose ends stay on the line: at tips it is shorter, not turned back.
-    before, after = np.clip(place - half, 0, place[-1]), np.clip(place + half, 0, place[-1])
+    before, after = (np.clip(distance + d, 0, distance[-1]) for d in (-half, half))
     chord = np.column_stack(
-        [np.interp(after, place, line[:, k]) - np.interp(before, place, line[:, k]) for k in (0, 1)]
+        [np.interp(after, distance, x) - np.interp(before, distance, x) for x in line.T]
     )
     return chord / np.maximum(np.hypot(*chord.T), 1e-300)[:, None]
 

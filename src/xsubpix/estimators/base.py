@@ -137,7 +137,7 @@ OUTPUTS: tuple[Output, ...] = (
 )
 _STANDARD = tuple(output.name for output in OUTPUTS)
 # Names that a further output cannot have: the Dataset has them already.
-_TAKEN = {*_STANDARD, *(output.label for output in OUTPUTS), "up", "x", "y", "spatial_ref"}
+_RESERVED = {*_STANDARD, *(output.label for output in OUTPUTS), "up", "x", "y", "spatial_ref"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -347,7 +347,7 @@ class Estimator(ABC):
 
 def _check_further(outputs: Sequence[Output]) -> None:
     """Refuse further outputs whose name or kind belongs to the standard ones."""
-    seen = set(_TAKEN)
+    seen = set(_RESERVED)
     for output in outputs:
         names = {output.name, output.label}
         if names & seen or output.kind == "displacement":

@@ -405,8 +405,8 @@ def _measure(
     from ..networks.warping import warp_back
 
     height, width = pre.shape[1:]
-    lack = (0, -width % network.multiple, 0, -height % network.multiple)
-    one, two = (F.pad(to_device(i, device), lack, value=torch.nan) for i in (pre, post))
+    padding = (0, -width % network.multiple, 0, -height % network.multiple)
+    one, two = (F.pad(to_device(i, device), padding, value=torch.nan) for i in (pre, post))
     half = has_bfloat16(device) or (device.type == "cpu" and _fast_bfloat16())
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
         flow, log_spread, one, two = mean_of_views(network, one, two, asked, ensemble)

@@ -313,8 +313,8 @@ class TVL1(OpticalFlow):
 def _at_least(positions: np.ndarray, size: int) -> slice:
     """The extent of `positions`, made wide enough for an image pyramid, within `size`."""
     start, stop = int(positions[0]), int(positions[-1]) + 1
-    lack = max(0, min(_SMALLEST, size) - (stop - start))
-    start = max(0, min(start - lack // 2, size - (stop - start) - lack))
+    padding = max(0, min(_SMALLEST, size) - (stop - start))
+    start = max(0, min(start - padding // 2, size - (stop - start) - padding))
     return slice(start, max(stop, start + min(_SMALLEST, size)))
 
 

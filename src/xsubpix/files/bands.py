@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import rasterio.io
 
 __all__ = [
-    "Raster", "field_from_bands", "open_raster", "raster_profile", "without_place_warnings",
+    "Raster", "field_from_bands", "open_raster", "raster_profile", "without_georeference_warnings",
     "write_bands",
 ]  # fmt: skip
 
@@ -36,7 +36,7 @@ _BAND_TAGS = ("long_name", "comment", "flag_meanings")
 
 
 @contextlib.contextmanager
-def without_place_warnings() -> Iterator[None]:
+def without_georeference_warnings() -> Iterator[None]:
     """Silence rasterio about rasters without a place: fields without coordinates have none."""
     import rasterio.errors
 
@@ -131,7 +131,7 @@ def open_raster(path: Path) -> Raster:
     import rioxarray
 
     try:
-        with without_place_warnings():
+        with without_georeference_warnings():
             with rasterio.open(path) as source:
                 names = tuple(name or "" for name in source.descriptions)
                 units = tuple(unit or "" for unit in source.units)

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from .._version import __version__
-from ..atomic import put_in_place
+from ..atomic import replace_file
 from ..errors import SubpixError
 from ..grid import Grid, find_crs
 from .sources import files_read_by
@@ -63,7 +63,7 @@ def write_dataset(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: 
                 raise
             raise OSError(errno.EIO, f"{error}; is the disk full?") from error
         _check_written(part, out)
-        put_in_place(part, target)
+        replace_file(part, target)
 
 
 def _netcdf_engine() -> Literal["netcdf4", "h5netcdf"]:

@@ -40,7 +40,7 @@ def check_tiles(path: str, band: int, rows: range, cols: range) -> None:
             return
         high, wide = raster.block_shapes[band - 1]
         tiles = [
-            (i, j, *_place(raster, band, i, j))
+            (i, j, *_byte_range(raster, band, i, j))
             for i in range(rows.start // high, (rows.stop - 1) // high + 1)
             for j in range(cols.start // wide, (cols.stop - 1) // wide + 1)
         ]
@@ -60,7 +60,7 @@ def check_tiles(path: str, band: int, rows: range, cols: range) -> None:
                 ) from error
 
 
-def _place(raster: object, band: int, i: int, j: int) -> tuple[int, int]:
+def _byte_range(raster: object, band: int, i: int, j: int) -> tuple[int, int]:
     """First byte and number of bytes of a tile; none of a tile that was left out."""
     offset, size = (
         raster.get_tag_item(f"BLOCK_{what}_{j}_{i}", "TIFF", bidx=band)  # type: ignore[attr-defined]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ..atomic import put_in_place
+from ..atomic import replace_file
 from ..displacement.field import Field
-from .bands import field_from_bands, raster_profile, without_place_warnings, write_bands
+from .bands import field_from_bands, raster_profile, without_georeference_warnings, write_bands
 from .base import Format, Source
 from .sources import files_read_by
 from .verifying import check_written
@@ -79,7 +79,7 @@ def to_cosi_corr(
     header = part.with_suffix(".hdr")
     aside = Path(f"{part}.aux.xml")
     with writing_errors_named(target), removed_at_exit(part, header, aside):
-        with without_place_warnings(), rasterio.open(part, "w", **profile) as out:
+        with without_georeference_warnings(), rasterio.open(part, "w", **profile) as out:
             for k, name in enumerate(("East/West", "North/South", "SNR"), 1):
                 out.set_band_description(k, name)
                 if tiff:
@@ -87,8 +87,8 @@ def to_cosi_corr(
             write_bands(out, arrays, target)
         check_written(part, 3, field.grid.shape)
         if header.exists():
-            put_in_place(header, target.with_suffix(".hdr"))
-        put_in_place(part, target)
+            replace_file(header, target.with_suffix(".hdr"))
+        replace_file(part, target)
 
 
 def _recognises(source: Source) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from .._version import __version__
-from ..atomic import put_in_place
+from ..atomic import replace_file
 from ..blocks import compute_blocks
 from ..errors import DataError
 from ..grid import Grid
@@ -20,7 +20,7 @@ from .bands import (
     CACHE_BYTES,
     field_from_bands,
     raster_profile,
-    without_place_warnings,
+    without_georeference_warnings,
     write_bands,
 )
 from .base import Format, Source
@@ -43,7 +43,7 @@ __all__ = ["FORMAT", "to_cog"]
 #: Endings of names.
 SUFFIXES = (".tif", ".tiff")
 
-_KEPT = " What is finished is kept beside it; the same call goes on from there."
+_RESUMABLE = " What is finished is kept beside it; the same call goes on from there."
 
 
 def to_cog(
@@ -114,7 +114,7 @@ def to_cog(
         writing_errors_named(target),
         removed_at_exit(raw, cog, Path(f"{raw}.aux.xml"), Path(f"{cog}.aux.xml")),
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
-        without_place_warnings(),
+        without_georeference_warnings(),
     ):
         with rasterio.open(raw, "w", **profile) as out:
             _tag(out, disp, names)
@@ -122,7 +122,7 @@ def to_cog(
         check_written(raw, len(names), grid.shape)
         _optimise(raw, cog)
         check_written(cog, len(names), grid.shape)
-        put_in_place(cog, target)
+        replace_file(cog, target)
 
 
 def _write_resumable(
@@ -152,23 +152,23 @@ def _write_resumable(
     cog = target.parent / f".{target.name}.cog"
 
     def put(key: tuple[int, int], row: int, col: int, blocks: Sequence[np.ndarray]) -> None:
-        with writing_errors_named(target, _KEPT):
+        with writing_errors_named(target, _RESUMABLE):
             file.put(key, row, col, blocks)
 
     with (
-        writing_errors_named(target, _KEPT),
+        writing_errors_named(target, _RESUMABLE),
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
-        without_place_warnings(),
+        without_georeference_warnings(),
         file.opened(profile, lambda out: _tag(out, disp, names)),
     ):
-        with reading_errors_named(_KEPT):
+        with reading_errors_named(_RESUMABLE):
             compute_blocks(arrays, put, done=file.done)
         cog.unlink(missing_ok=True)  # what a kill left, or a link that leads elsewhere
         with removed_at_exit(cog, Path(f"{cog}.aux.xml")):
             _optimise(file.path, cog)
             check_written(cog, len(names), grid.shape)
             file.note_copy(cog)
-            put_in_place(cog, target)
+            replace_file(cog, target)
         file.remove()
 
 
@@ -218,12 +218,12 @@ def _tag(out: rasterio.io.DatasetWriter, disp: xr.Dataset, names: list[Hashable]
         attrs = disp[name].attrs
         out.set_band_description(k, str(name))
         out.set_band_unit(k, str(attrs.get("units", "")))
-        kept = {
+        tags = {
             key: attrs[key] for key in ("long_name", "comment", "flag_meanings") if key in attrs
         }
         if "flag_masks" in attrs:
-            kept["flag_masks"] = " ".join(map(str, np.ravel(attrs["flag_masks"])))
-        out.update_tags(k, **kept)
+            tags["flag_masks"] = " ".join(map(str, np.ravel(attrs["flag_masks"])))
+        out.update_tags(k, **tags)
 
 
 def _recognises(source: Source) -> bool:

@@ -26,9 +26,9 @@ _TIMES = ("reference_time", "secondary_time")
 def velocities(disp: xr.Dataset) -> xr.Dataset:
     """Field under the names, and in the units, of an ITS_LIVE granule: metres a year."""
     field = Field.of(disp)
-    lacking = [t for t in _TIMES if t not in disp.coords]
-    if lacking or field.grid.crs is None:
-        what = "CRS" if field.grid.crs is None else " and no ".join(lacking)
+    missing = [t for t in _TIMES if t not in disp.coords]
+    if missing or field.grid.crs is None:
+        what = "CRS" if field.grid.crs is None else " and no ".join(missing)
         raise DataError(
             f"disp has no {what}: velocities need both times and a CRS. Add them, e.g. "
             "disp.assign_coords(reference_time=np.datetime64('2020-01-31'))."

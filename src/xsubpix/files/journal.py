@@ -91,7 +91,7 @@ class BlockFile:
                 self._create(profile, describe)
                 log.write(f"{_HEADER}\n{self.token}\n")
                 log.flush()
-            self._find_places()
+            self._find_offsets()
             self._log = log
             self._raster = os.open(self.path, os.O_RDWR)
             try:
@@ -171,7 +171,7 @@ class BlockFile:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, self.path.stat().st_size)
 
-    def _find_places(self) -> None:
+    def _find_offsets(self) -> None:
         """Offset of the first row; all rows of all bands follow each other."""
         import rasterio
 

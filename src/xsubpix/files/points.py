@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ..atomic import put_in_place
+from ..atomic import replace_file
 from ..errors import DataError, FileError, SubpixError
 from .base import Format
 from .cf import crs_of
@@ -99,7 +99,7 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
                 if piece.name != target.name:
                     new_target(target.parent / piece.name, overwrite)
             for piece in pieces:
-                put_in_place(piece, target.parent / piece.name)
+                replace_file(piece, target.parent / piece.name)
     except OSError as error:
         raise FileError(f"cannot write {target}: {error}") from error
 

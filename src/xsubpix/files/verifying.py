@@ -7,7 +7,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .bands import without_place_warnings
+from .bands import without_georeference_warnings
 
 if TYPE_CHECKING:
     import rasterio.io
@@ -40,7 +40,7 @@ def check_written(path: Path, count: int, shape: tuple[int, int]) -> None:
     import rasterio
 
     size = path.stat().st_size
-    with without_place_warnings(), rasterio.open(path) as file:
+    with without_georeference_warnings(), rasterio.open(path) as file:
         if (file.count, *file.shape) != (count, *shape):
             raise _incomplete(path, size)
         tiff = file.driver in ("GTiff", "COG")
@@ -59,7 +59,7 @@ def _check_level(
     from rasterio.windows import Window
 
     options = {} if level is None else {"overview_level": level}
-    with without_place_warnings(), rasterio.open(path, **options) as opened:
+    with without_georeference_warnings(), rasterio.open(path, **options) as opened:
         rows, cols = opened.shape
         for band, (high, wide) in zip(opened.indexes, opened.block_shapes, strict=True):
             down, across = -(-rows // high), -(-cols // wide)

@@ -79,18 +79,18 @@ def local_gradients(
         det = determinant_2x2(sxx, sxy, sxy, syy)
         # A line of values has no slope across itself.
         full = (scale[0] * scale[1]) ** 2
-        good = there & (m[0, 0] >= LEAST_SHARE) & (det > 1e-2 * full * m[0, 0] ** 2)
-        det = np.where(good, det, np.nan)
+        valid = there & (m[0, 0] >= LEAST_SHARE) & (det > 1e-2 * full * m[0, 0] ** 2)
+        det = np.where(valid, det, np.nan)
         x, y = [], []
         for field in fields:
             # About the median: large constants would cost digits.
-            middle = np.median(field[there]) if there.any() else 0.0
-            values = np.where(there, field - middle, 0.0)
+            median = np.median(field[there]) if there.any() else 0.0
+            values = np.where(there, field - median, 0.0)
             b0, b1, b2 = (_pass(values, kernels, powers, 1) for powers in ((0, 0), (1, 0), (0, 1)))
             sxu, syu = b1 - mean_x * b0, b2 - mean_y * b0
             slope_x, slope_y = solve_2x2(sxx, sxy, sxy, syy, sxu, syu)
-            x.append(np.where(good, slope_x, np.nan))
-            y.append(np.where(good, slope_y, np.nan))
+            x.append(np.where(valid, slope_x, np.nan))
+            y.append(np.where(valid, slope_y, np.nan))
         # Errors: the same weights squared, and the variances of the values.
         variance = np.where(there, np.square(sigma, dtype=float), 0.0)
         unknown = there & ~np.isfinite(variance)

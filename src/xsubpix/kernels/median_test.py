@@ -41,12 +41,12 @@ def normalised_deviation(
     """
     around = [_neighbours(field, radius) for field in (dx, dy)]
     missing = ~(np.isfinite(around[0]) & np.isfinite(around[1]))
-    middle = []
+    medians = []
     for neighbours in around:
         neighbours[missing] = np.nan
-        middle.append(_median(neighbours))
-    scatter = _median(np.hypot(*(n - m[..., None] for n, m in zip(around, middle, strict=True))))
-    own = np.hypot(dx - middle[0], dy - middle[1])
+        medians.append(_median(neighbours))
+    scatter = _median(np.hypot(*(n - m[..., None] for n, m in zip(around, medians, strict=True))))
+    own = np.hypot(dx - medians[0], dy - medians[1])
     return (own / (scatter + noise)).astype(np.float32)
 
 

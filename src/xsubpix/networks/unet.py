@@ -282,8 +282,8 @@ def neighbouring_flows(flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] 
 
     def full(values: torch.Tensor) -> torch.Tensor:
         fine = F.interpolate(values, scale_factor=_NEIGHBOURS, mode="nearest")
-        lack = (0, max(0, width - fine.shape[-1]), 0, max(0, height - fine.shape[-2]))
-        return F.pad(fine, lack, mode="replicate")[..., :height, :width]
+        padding = (0, max(0, width - fine.shape[-1]), 0, max(0, height - fine.shape[-2]))
+        return F.pad(fine, padding, mode="replicate")[..., :height, :width]
 
     near = full(different.to(flow.dtype)) > 0
     out = []

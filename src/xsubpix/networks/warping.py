@@ -32,7 +32,7 @@ def warp_back(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
         Shape ``(n, c, h, w)``: what lay at each place of ``pre``, if it moved by `flow`.
     """
     height, width = images.shape[-2:]
-    x, y = _places(flow)
+    x, y = _positions(flow)
     return _sample(images, x, y, height, width, "bicubic")
 
 
@@ -90,7 +90,7 @@ def warp_spline(coefficients: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     2005, *Fast third-order texture filtering*, GPU Gems 2).
     """
     height, width = coefficients.shape[-2:]
-    x, y = (2 * place for place in _places(flow))
+    x, y = (2 * position for position in _positions(flow))
     left, right, share_x = _pairs(x)
     above, below, share_y = _pairs(y)
 
@@ -108,7 +108,7 @@ def double(flow: torch.Tensor) -> torch.Tensor:
     return 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def _places(flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _positions(flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Columns and rows to sample at, shape ``(n, h, w)``."""
     height, width = flow.shape[-2:]
     rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[None, :, None]
@@ -123,10 +123,10 @@ def _sample(
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
-def _pairs(place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _pairs(position: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Two places whose linear samples, mixed by a share, are a cubic B-spline."""
-    whole = place.floor()
-    t = place - whole
+    whole = position.floor()
+    t = position - whole
     first = (1 - t) ** 3 / 6
     second = 2 / 3 - 0.5 * t * t * (2 - t)
     last = t**3 / 6

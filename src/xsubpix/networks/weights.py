@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ..atomic import put_in_place
+from ..atomic import replace_file
 from ..errors import ModelError
 from .base import FlowNetwork
 from .cards import KEY, Card, read_card
@@ -62,7 +62,7 @@ def save_network(
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         save_file(tensors, part, metadata={KEY: json.dumps(whole, sort_keys=True)})
-        put_in_place(part, path)
+        replace_file(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -15,7 +15,7 @@ from ..grid import Grid, Plane
 from .style import (
     DIVERGING,
     SEQUENTIAL,
-    Place,
+    MapAxes,
     draw_trace,
     letter,
     limit_of,
@@ -195,8 +195,8 @@ def plot_error(
     ax = axes[3]
     if finite.size:
         ax.plot(finite, np.linspace(0, 100, finite.size), color="black")
-        middle, mean = float(np.median(finite)), float(finite.mean())
-        ax.axvline(middle, color="0.5", ls="--", lw=1, label=f"median {middle:.3g} {unit}")
+        median, mean = float(np.median(finite)), float(finite.mean())
+        ax.axvline(median, color="0.5", ls="--", lw=1, label=f"median {median:.3g} {unit}")
         ax.axvline(mean, color="0.5", ls=":", lw=1, label=f"mean {mean:.3g} {unit}")
         ax.legend(frameon=False, loc="lower right")
         ax.set_xlim(0, max(2.5 * bound, mean))
@@ -239,7 +239,7 @@ def _unit(disp: xr.Dataset, name: str, grid: Grid) -> str:
 def _size(grid: Grid, panels: int) -> tuple[float, float]:
     """Figure size in inches for maps side by side, 3.4 inches high or 4.2 wide each."""
     low, high = grid.corners().min(0), grid.corners().max(0)
-    aspect = float((high[0] - low[0]) / max(high[1] - low[1], 1e-300)) / Place(grid).aspect
+    aspect = float((high[0] - low[0]) / max(high[1] - low[1], 1e-300)) / MapAxes(grid).aspect
     height = float(np.clip(4.0 / aspect, 2.0, 3.6))
     return panels * float(np.clip(height * aspect, 1.6, 6.0)) + 1.9, height + 0.9
 
@@ -253,7 +253,7 @@ def _arrows(figure: Figure, ax: Any, disp: xr.Dataset, grid: Grid, unit: str, ac
     step = max(1, -(-max(grid.shape) // across))
     rows, cols = (np.arange(0, n - step // 2, step) for n in grid.shape)
     u, v, x, y = [], [], [], []
-    place, plane = Place(grid), Plane.of(grid)
+    map_axes, plane = MapAxes(grid), Plane.of(grid)
     for row in rows:
         for col in cols:
             block = [p[row : row + step, col : col + step] for p in parts]
@@ -261,7 +261,7 @@ def _arrows(figure: Figure, ax: Any, disp: xr.Dataset, grid: Grid, unit: str, ac
             if both.sum() * 3 < both.size:
                 continue
             at = (row + (block[0].shape[0] - 1) / 2, col + (block[0].shape[1] - 1) / 2)
-            px, py = place.from_crs(*plane.to_crs(*plane.at(*map(np.asarray, at))))
+            px, py = map_axes.from_crs(*plane.to_crs(*plane.at(*map(np.asarray, at))))
             x.append(float(px))
             y.append(float(py))
             u.append(float(np.median(block[0][both])))
@@ -269,14 +269,14 @@ def _arrows(figure: Figure, ax: Any, disp: xr.Dataset, grid: Grid, unit: str, ac
     ax.set_title("vectors")
     if not u:
         return
-    side = step * plane.pixel * (1e-3 if place.kilometres else 1.0)
-    if grid.crs is not None and not place.kilometres:
+    side = step * plane.pixel * (1e-3 if map_axes.kilometres else 1.0)
+    if grid.crs is not None and not map_axes.kilometres:
         side = step * abs(grid.transform.e or grid.transform.a)
     typical = float(np.percentile(np.hypot(u, v), 95)) or 1.0
     # "xy": arrows point where the ground went on this map, whichever way its axes run.
     # A metre east is more degrees of longitude than a metre north is of latitude.
     quiver = ax.quiver(
-        x, y, np.multiply(u, place.aspect), v, angles="xy", scale_units="xy",
+        x, y, np.multiply(u, map_axes.aspect), v, angles="xy", scale_units="xy",
         scale=typical / (0.8 * side), color="#b2182b", width=0.004, zorder=5,
     )  # fmt: skip
     unit_length = 10.0 ** np.floor(np.log10(typical))
@@ -287,7 +287,7 @@ def _arrows(figure: Figure, ax: Any, disp: xr.Dataset, grid: Grid, unit: str, ac
         quiver,
         0.80,
         1.03,
-        key * place.aspect,
+        key * map_axes.aspect,
         f"{key:g} {unit}",
         labelpos="E",
         coordinates="axes",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DIVERGING",
     "SEQUENTIAL",
-    "Place",
+    "MapAxes",
     "draw_trace",
     "letter",
     "limit_of",
@@ -67,7 +67,7 @@ def new_figure(size: tuple[float, float], figure: Any = None, dpi: int = 110) ->
     return figure
 
 
-class Place:
+class MapAxes:
     """Position of a grid in a picture: kilometres from its corner, where it is in metres.
 
     Parameters
@@ -86,10 +86,10 @@ class Place:
         #: How much longer a unit of y is drawn than one of x: degrees of latitude.
         self.aspect = 1.0
         if grid.crs is not None and not self.kilometres:
-            middle = (
+            latitude = (
                 float(grid.corners()[:, 1].mean()) * grid.crs.axis_info[0].unit_conversion_factor
             )
-            self.aspect = 1.0 / max(float(np.cos(middle)), 0.01)
+            self.aspect = 1.0 / max(float(np.cos(latitude)), 0.01)
         self.low, self.high = corners.min(0) - self.origin, corners.max(0) - self.origin
 
     def from_crs(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -114,33 +114,33 @@ def show_field(ax: Any, field: xr.DataArray, **style: Any) -> Any:
     from matplotlib.ticker import MaxNLocator
 
     grid = Grid.from_dataarray(field, "field")
-    place = Place(grid)
+    map_axes = MapAxes(grid)
     # Ground without a value is grey; what is off a rotated grid stays white.
     style["cmap"] = matplotlib.colormaps[style.pop("cmap")].with_extremes(bad=MISSING)
     values = field.transpose(*grid.dims).values
     rows, cols = grid.shape
     if grid.is_rotated:
         col, row = np.meshgrid(np.arange(cols + 1), np.arange(rows + 1))
-        x, y = place.from_crs(*grid.at(row - 0.5, col - 0.5))
+        x, y = map_axes.from_crs(*grid.at(row - 0.5, col - 0.5))
         mesh = ax.pcolormesh(x, y, np.ma.masked_invalid(values), rasterized=True, **style)
     else:
         x, y = grid.at(np.array([-0.5, rows - 0.5]), np.array([-0.5, cols - 0.5]))
-        (left, right), (top, bottom) = place.from_crs(x, y)
+        (left, right), (top, bottom) = map_axes.from_crs(x, y)
         extent = (left, right, bottom, top)
         mesh = ax.imshow(values, extent=extent, interpolation="none", **style)
-        ax.set_xlim(place.low[0], place.high[0])
-        ends = place.low[1], place.high[1]
+        ax.set_xlim(map_axes.low[0], map_axes.high[0])
+        ends = map_axes.low[1], map_axes.high[1]
         # Without a CRS rows count downward, as in an image.
         ax.set_ylim(*(ends[::-1] if grid.crs is None and grid.transform.e > 0 else ends))
-    ax.set_aspect(place.aspect)
-    if not place.kilometres:
+    ax.set_aspect(map_axes.aspect)
+    if not map_axes.kilometres:
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(4))
         ax.ticklabel_format(useOffset=False, style="plain")
-    ax.set_xlabel(place.label(0))
+    ax.set_xlabel(map_axes.label(0))
     spec = ax.get_subplotspec()
     if spec is not None and spec.is_first_col():
-        ax.set_ylabel(place.label(1))
+        ax.set_ylabel(map_axes.label(1))
     return mesh
 
 
@@ -163,11 +163,11 @@ def draw_trace(ax: Any, trace: Trace | None, grid: Grid, **style: Any) -> None:
 
     from ..grid import Plane
 
-    plane, place = Plane.of(grid), Place(grid)
+    plane, map_axes = Plane.of(grid), MapAxes(grid)
     bounds = ax.get_xlim(), ax.get_ylim()
     halo = [effects.Stroke(linewidth=2.6, foreground="white"), effects.Normal()]
     for segment in trace.segments:
-        x, y = place.from_crs(*plane.to_crs(segment[:, 0], segment[:, 1]))
+        x, y = map_axes.from_crs(*plane.to_crs(segment[:, 0], segment[:, 1]))
         ax.plot(x, y, **{"color": "black", "lw": 1.0, "path_effects": halo, **style})
     ax.set_xlim(bounds[0])
     ax.set_ylim(bounds[1])

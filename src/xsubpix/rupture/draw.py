@@ -20,7 +20,7 @@ from .slip import correlation_lengths, cosine_ramp, depth_taper, von_karman_fiel
 from .trace import (
     arc_length,
     graded_positions,
-    place_on_chord,
+    points_on_chord,
     self_affine_profile,
     unit_vectors,
 )
@@ -172,30 +172,30 @@ def draw_fault(
 
     # Everything is drawn, whether it is replaced or not, and what takes a
     # varying number of draws has its own stream.
-    trace_rng, slip_rng, place_rng = rng.spawn(3)
-    strike = _given(strike, rng.uniform(0, 360))
-    sense = _given(sense, _SENSES[int(rng.integers(2))])
-    dip = _given(dip, _draw_dip(mechanism, rng))
-    rake = _given(rake, _draw_rake(mechanism, sense, rng))
-    length = _given(length, _log_uniform(rng, max(0.5 * side, 8e3), max(6 * side, 150e3)))
+    trace_rng, slip_rng, position_rng = rng.spawn(3)
+    strike = _given_or_drawn(strike, rng.uniform(0, 360))
+    sense = _given_or_drawn(sense, _SENSES[int(rng.integers(2))])
+    dip = _given_or_drawn(dip, _draw_dip(mechanism, rng))
+    rake = _given_or_drawn(rake, _draw_rake(mechanism, sense, rng))
+    length = _given_or_drawn(length, _log_uniform(rng, max(0.5 * side, 8e3), max(6 * side, 150e3)))
     lateral = abs(math.cos(math.radians(rake))) > math.sqrt(0.5)
-    width = _given(
+    width = _given_or_drawn(
         width,
         width_from_length(length, strike_slip=lateral)
         * 10 ** (LOG10_WIDTH_SCATTER * float(np.clip(rng.normal(), -2, 2))),
     )
-    slip = _given(
+    slip = _given_or_drawn(
         slip,
         mean_slip_from_area(length * width, strike_slip=lateral)
         * 10 ** (LOG10_SLIP_SCATTER * float(np.clip(rng.normal(), -2, 2))),
     )
     blind, share = rng.random() < 0.2, _log_uniform(rng, 0.02, 0.2)
-    top_depth = _given(top_depth, share * width if blind else 0.0)
-    curvature = _given(curvature, rng.normal(0, 0.03))
-    roughness = _given(roughness, _log_uniform(rng, 1e-3, 1e-2))
-    hurst = _given(hurst, float(np.clip(rng.normal(0.75, 0.08), 0.5, 0.95)))
-    step_overs = _given(step_overs, int(rng.choice(3, p=[0.6, 0.3, 0.1])))
-    heterogeneity = _given(heterogeneity, rng.uniform(0.2, 0.6))
+    top_depth = _given_or_drawn(top_depth, share * width if blind else 0.0)
+    curvature = _given_or_drawn(curvature, rng.normal(0, 0.03))
+    roughness = _given_or_drawn(roughness, _log_uniform(rng, 1e-3, 1e-2))
+    hurst = _given_or_drawn(hurst, float(np.clip(rng.normal(0.75, 0.08), 0.5, 0.95)))
+    step_overs = _given_or_drawn(step_overs, int(rng.choice(3, p=[0.6, 0.3, 0.1])))
+    heterogeneity = _given_or_drawn(heterogeneity, rng.uniform(0.2, 0.6))
     surface = rng.uniform(0.5, 1.0) if top_depth == 0 else 0.0
 
     strands = _draw_strands(length, step_overs, pixel, trace_rng)
@@ -205,11 +205,11 @@ def draw_fault(
     for _ in range(50):
         anchor = np.array(
             [
-                xmin + (xmax - xmin) * place_rng.uniform(0.15, 0.85),
-                ymin + (ymax - ymin) * place_rng.uniform(0.15, 0.85),
+                xmin + (xmax - xmin) * position_rng.uniform(0.15, 0.85),
+                ymin + (ymax - ymin) * position_rng.uniform(0.15, 0.85),
             ]
         )
-        share = place_rng.uniform(0.02, 0.98)
+        share = position_rng.uniform(0.02, 0.98)
         traces = _trace(
             strands, anchor, share, length, strike, extent, pixel, curvature, roughness, hurst,
             np.random.default_rng(trace_seed),
@@ -226,7 +226,7 @@ def draw_fault(
     return DrawnFault(segments, dip, rake, width, top_depth, _ELEMENT_SIZE * pixel)
 
 
-def _given(value: Any, drawn: Any) -> Any:
+def _given_or_drawn(value: Any, drawn: Any) -> Any:
     """Return what was given, or what was drawn."""
     return drawn if value is None else value
 
@@ -306,8 +306,8 @@ def _trace(
     pieces = []
     for (start, end, _, offset), (before, after) in zip(strands, overlaps, strict=True):
         start, end = start - before, end + after
-        middle = anchor + (0.5 * (start + end) - at) * along
-        position = graded_positions(end - start, middle, along, extent, spacing)
+        midpoint = anchor + (0.5 * (start + end) - at) * along
+        position = graded_positions(end - start, midpoint, along, extent, spacing)
         pieces.append((position + 0.5 * (start + end), offset))
     # One profile for all strands and for the anchor, evaluated at once: the
     # strands of a rupture wind together.
@@ -323,7 +323,7 @@ def _trace(
     for position, offset in pieces:
         bent = profile[first : first + len(position)] + offset
         first += len(position)
-        traces.append(np.round(place_on_chord(position, bent, centre, strike), digits))
+        traces.append(np.round(points_on_chord(position, bent, centre, strike), digits))
     return traces
 
 
@@ -339,8 +339,8 @@ def _overlaps(strands: list[tuple[float, float, float, float]]) -> list[tuple[fl
 
 def _length_inside(trace: np.ndarray, extent: tuple[float, float, float, float]) -> float:
     """Return the length of the edges whose midpoints lie in an extent, metres."""
-    middle = 0.5 * (trace[1:] + trace[:-1])
-    inside = np.all((middle > extent[:2]) & (middle < extent[2:]), axis=1)
+    midpoints = 0.5 * (trace[1:] + trace[:-1])
+    inside = np.all((midpoints > extent[:2]) & (midpoints < extent[2:]), axis=1)
     return float(np.hypot(*np.diff(trace, axis=0)[inside].T).sum())
 
 
@@ -370,15 +370,15 @@ def _slip_on(
         # Slip is told as finely as matters in view, at every few vertices.
         view = max(extent[2] - extent[0], extent[3] - extent[1])
         knots = _thin(along, trace, extent, view / 32, (before, after))
-        place = (start - before) + (end + after - start + before) * along[knots] / along[-1]
-        profile = cosine_ramp(place, -0.5 * length, (tips[0] - 0.5) * length)
-        profile *= cosine_ramp(place, 0.5 * length, (0.5 - tips[1]) * length)
+        position = (start - before) + (end + after - start + before) * along[knots] / along[-1]
+        profile = cosine_ramp(position, -0.5 * length, (tips[0] - 0.5) * length)
+        profile *= cosine_ramp(position, 0.5 * length, (0.5 - tips[1]) * length)
         if before:
-            profile *= cosine_ramp(place, start - before, start + before)
+            profile *= cosine_ramp(position, start - before, start + before)
         if after:
-            profile *= cosine_ramp(place, end + after, end - after)
+            profile *= cosine_ramp(position, end + after, end - after)
         field = von_karman_field(
-            place,
+            position,
             down[:, None] * width,
             correlation=correlation_lengths(length, width),
             hurst=hurst,
@@ -388,7 +388,7 @@ def _slip_on(
         shape *= np.maximum(0, 1 + heterogeneity * field)
         positions = along[knots] / along[-1]
         # Strands overlap, yet the rupture's area is that of its chord.
-        total += float(np.trapezoid(np.trapezoid(shape, place), down))
+        total += float(np.trapezoid(np.trapezoid(shape, position), down))
         area += end - start
         shapes.append((trace, positions, shape))
     factor = mean_slip * area / total if total > 0 else 0.0

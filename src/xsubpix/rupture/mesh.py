@@ -77,8 +77,8 @@ def fault_mesh(fault: Fault) -> Mesh:
     origin = np.round(0.5 * (everything.min(axis=0) + everything.max(axis=0)))
     pieces = [_segment_mesh(fault, segment, origin) for segment in fault.segments]
     triangles, burgers, edges = (np.concatenate(part) for part in zip(*pieces, strict=True))
-    keep = np.linalg.norm(burgers, axis=1) > 1e-9 * fault.max_slip
-    triangles, burgers, edges = triangles[keep], burgers[keep], edges[keep]
+    slipping = np.linalg.norm(burgers, axis=1) > 1e-9 * fault.max_slip
+    triangles, burgers, edges = triangles[slipping], burgers[slipping], edges[slipping]
     return Mesh(triangles, slip_components(triangles, burgers), edges, origin)
 
 
@@ -115,10 +115,10 @@ def _segment_mesh(
         surface = (row == 0).sum(axis=1) == 2
         edges[surface] = trace[vertex[surface, :2]]
 
-    place = along[vertex].mean(axis=1)
-    slip = segment.slip_at(place / along[-1], down.mean(axis=1) / fault.width)
+    distance = along[vertex].mean(axis=1)
+    slip = segment.slip_at(distance / along[-1], down.mean(axis=1) / fault.width)
     rake = math.radians(fault.rake)
-    tangent = _smooth_tangent(trace, along, place)
+    tangent = _smooth_tangent(trace, along, distance)
     direction = -math.sin(rake) * down_dip + math.cos(rake) * np.pad(tangent, ((0, 0), (0, 1)))
     return triangles, slip[:, None] * direction, edges
 
@@ -140,14 +140,14 @@ def _row_vertices(along: np.ndarray, depths: np.ndarray) -> list[np.ndarray]:
     heights = np.diff(depths)
     rows = [np.arange(len(along))]
     for k in range(1, len(depths)):
-        apart = heights[k - 1] if k == len(heights) else 0.5 * (heights[k - 1] + heights[k])
-        kept = [0]
+        spacing = heights[k - 1] if k == len(heights) else 0.5 * (heights[k - 1] + heights[k])
+        chosen = [0]
         for candidate in rows[-1][1:-1]:
-            if along[candidate] - along[kept[-1]] >= apart:
-                kept.append(int(candidate))
-        if len(kept) > 1 and along[-1] - along[kept[-1]] < 0.5 * apart:
-            kept.pop()
-        rows.append(np.array([*kept, len(along) - 1]))
+            if along[candidate] - along[chosen[-1]] >= spacing:
+                chosen.append(int(candidate))
+        if len(chosen) > 1 and along[-1] - along[chosen[-1]] < 0.5 * spacing:
+            chosen.pop()
+        rows.append(np.array([*chosen, len(along) - 1]))
     return rows
 
 
@@ -175,11 +175,11 @@ def _strip(
     return triangles
 
 
-def _smooth_tangent(trace: np.ndarray, along: np.ndarray, place: np.ndarray) -> np.ndarray:
+def _smooth_tangent(trace: np.ndarray, along: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Return unit tangents of the trace seen over a window, shape ``(n, 2)``."""
     half = 0.5 * _DIRECTION_WINDOW * along[-1]
-    before = np.clip(place - half, 0, None)
-    after = np.clip(place + half, None, along[-1])
+    before = np.clip(distance - half, 0, None)
+    after = np.clip(distance + half, None, along[-1])
     chord = np.column_stack(
         [np.interp(after, along, axis) - np.interp(before, along, axis) for axis in trace.T]
     )

@@ -132,7 +132,7 @@ def displacement_on_grid(
 class _Cells(NamedTuple):
     """Cells of one level: lattice indices, polynomials, and what is near them."""
 
-    place: np.ndarray  # (n, 2), row and column of the cell on its level's lattice
+    position: np.ndarray  # (n, 2), row and column of the cell on its level's lattice
     nodes: np.ndarray  # (n, 3, order, order), values at the Chebyshev nodes
     near_cell: np.ndarray  # (k,), sorted
     near_triangle: np.ndarray  # (k,)
@@ -211,7 +211,7 @@ class GridSampler:
         size = _ROOT
         while True:
             cells = self._add_far(cells, size)
-            done = np.full(len(cells.place), size <= _FLAT)
+            done = np.full(len(cells.position), size <= _FLAT)
             if size > _LEAF:
                 done[cells.near_cell] = False
             if done.any():
@@ -223,14 +223,14 @@ class GridSampler:
 
     def _add_far(self, cells: _Cells, size: int) -> _Cells:
         """Add what is far from each cell to its polynomial; keep the rest as near."""
-        middle = self._ground((cells.place + 0.5) * size)
-        distance = _distance(middle[cells.near_cell], self.mesh.triangles[cells.near_triangle])
+        centres = self._ground((cells.position + 0.5) * size)
+        distance = _distance(centres[cells.near_cell], self.mesh.triangles[cells.near_triangle])
         far = distance >= _FAR * 0.5 * size * self._pixel
         if not far.any():
             return cells
         offset = 0.5 * (1 + _chebyshev_nodes(_ORDER[size])) * size
         values = self._evaluate(
-            self._ground(_places(cells.place, size, offset)),
+            self._ground(_positions(cells.position, size, offset)),
             cells.near_cell[far],
             cells.near_triangle[far],
         )
@@ -250,7 +250,7 @@ class GridSampler:
     ) -> None:
         """Turn the cells that are done into pixels of `out`."""
         to_pixels = _interpolation(_ORDER[size], (2 * np.arange(size) + 1) / size - 1)
-        index = cells.place[done]
+        index = cells.position[done]
         values = to_pixels @ cells.nodes[done] @ to_pixels.T
         if size == _LEAF and len(cells.near_cell):
             values += self._direct(cells, size)
@@ -264,8 +264,8 @@ class GridSampler:
 
     def _direct(self, cells: _Cells, size: int) -> np.ndarray:
         """Return what is near the smallest cells, at each of their pixels."""
-        places = _places(cells.place, size, np.arange(size) + 0.5)
-        points = self._ground(places)
+        positions = _positions(cells.position, size, np.arange(size) + 0.5)
+        points = self._ground(positions)
         points = self._off_trace(points, cells, 1.0)
         values = self._evaluate(points, cells.near_cell, cells.near_triangle)
         reach = 2.0
@@ -303,11 +303,11 @@ class GridSampler:
             flat[cell[pair], pixel] += (side * limit - left[pair, pixel]) * to_left
         return flat.reshape(points.shape)
 
-    def _ground(self, place: np.ndarray) -> np.ndarray:
-        """Return where places (row, column) of the grid lie, metres from the mesh's origin."""
+    def _ground(self, position: np.ndarray) -> np.ndarray:
+        """Return positions (row, column) of the grid in metres from the mesh's origin."""
         a, b, c, d, e, f = self.affine
         x, y = self.mesh.origin
-        row, column = place[..., 0], place[..., 1]
+        row, column = position[..., 0], position[..., 1]
         return np.stack([a * column + b * row + (c - x), d * column + e * row + (f - y)], axis=-1)
 
     def _evaluate(self, points: np.ndarray, cell: np.ndarray, triangle: np.ndarray) -> np.ndarray:
@@ -354,13 +354,13 @@ def _lattice(window: tuple[int, int, int, int], size: int) -> np.ndarray:
     return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _places(index: np.ndarray, size: int, offset: np.ndarray) -> np.ndarray:
+def _positions(index: np.ndarray, size: int, offset: np.ndarray) -> np.ndarray:
     """Return (row, column) of a square of points in each cell, ``(cells, m, m, 2)``."""
     m = len(offset)
-    places = np.empty((len(index), m, m, 2))
-    places[..., 0] = (index[:, 0, None] * size + offset)[:, :, None]
-    places[..., 1] = (index[:, 1, None] * size + offset)[:, None, :]
-    return places
+    positions = np.empty((len(index), m, m, 2))
+    positions[..., 0] = (index[:, 0, None] * size + offset)[:, :, None]
+    positions[..., 1] = (index[:, 1, None] * size + offset)[:, None, :]
+    return positions
 
 
 def _halve(
@@ -374,7 +374,7 @@ def _halve(
     )
     parent = np.flatnonzero(chosen)
     quarter = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    index = (2 * cells.place[parent, None] + quarter).reshape(-1, 2)
+    index = (2 * cells.position[parent, None] + quarter).reshape(-1, 2)
     parent, which = np.repeat(parent, 4), np.tile(quarter, (len(parent), 1))
     row_start, row_stop, column_start, column_stop = window
     low = index * half
@@ -388,7 +388,7 @@ def _halve(
         @ to_child[which[:, 1], None].swapaxes(-1, -2)
     )
     # The lists of near triangles are cut out of one array sorted by cell.
-    count = np.bincount(cells.near_cell, minlength=len(cells.place))
+    count = np.bincount(cells.near_cell, minlength=len(cells.position))
     first = np.cumsum(count) - count
     length = count[parent]
     child = np.repeat(np.arange(len(parent)), length)
@@ -402,14 +402,14 @@ def _chebyshev_nodes(order: int) -> np.ndarray:
     return -np.cos(np.pi * (2 * np.arange(order) + 1) / (2 * order))
 
 
-def _interpolation(order: int, place: np.ndarray) -> np.ndarray:
-    """Return the matrix from values at the Chebyshev nodes to values at places in [-1, 1]."""
+def _interpolation(order: int, position: np.ndarray) -> np.ndarray:
+    """Return the matrix from values at the Chebyshev nodes to values at positions in [-1, 1]."""
     vander = np.polynomial.chebyshev.chebvander
     basis = vander(_chebyshev_nodes(order), order - 1)
     # The basis is orthogonal over these nodes: its inverse is its scaled transpose.
     inverse = basis.T * (2 / order)
     inverse[0] *= 0.5
-    return vander(place, order - 1) @ inverse
+    return vander(position, order - 1) @ inverse
 
 
 def _distance(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -86,9 +86,9 @@ class Segment:
         knots = np.array(self.positions)
         column = np.clip(np.searchsorted(knots, along, side="right") - 1, 0, len(knots) - 2)
         u = (np.clip(along, 0, 1) - knots[column]) / (knots[column + 1] - knots[column])
-        place = np.clip(down, 0, 1) * (len(grid) - 1)
-        row = np.minimum(place.astype(int), len(grid) - 2)
-        v = place - row
+        position = np.clip(down, 0, 1) * (len(grid) - 1)
+        row = np.minimum(position.astype(int), len(grid) - 2)
+        v = position - row
         top = grid[row, column] * (1 - u) + grid[row, column + 1] * u
         bottom = grid[row + 1, column] * (1 - u) + grid[row + 1, column + 1] * u
         return top * (1 - v) + bottom * v

@@ -16,7 +16,7 @@ from ..errors import FaultError
 __all__ = [
     "arc_length",
     "graded_positions",
-    "place_on_chord",
+    "points_on_chord",
     "resample",
     "self_affine_profile",
     "unit_vectors",
@@ -186,7 +186,7 @@ def graded_positions(
     return np.array([*positions, length / 2])
 
 
-def place_on_chord(
+def points_on_chord(
     position: np.ndarray, offset: np.ndarray, centre: np.ndarray, strike: float
 ) -> np.ndarray:
     """Return the vertices of the graph of an offset over a chord.

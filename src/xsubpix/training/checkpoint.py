@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..atomic import put_in_place
+from ..atomic import replace_file
 from ..errors import DataError, FileError
 from .run import CHECKPOINT, Run
 
@@ -24,7 +24,7 @@ def save_checkpoint(run: Run) -> None:
         },
         part,
     )
-    put_in_place(part, run.path(CHECKPOINT))
+    replace_file(part, run.path(CHECKPOINT))
 
 
 def load_checkpoint(run: Run) -> None:

@@ -118,9 +118,9 @@ class StepSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         """Numbers of the samples, step by step."""
         for step in self.steps:
-            begin = step * self.batch + self.rank * self.size
+            start = step * self.batch + self.rank * self.size
             size = max(1, self.size // 2) if self.wide(step) else self.size
-            yield list(range(begin, begin + size))
+            yield list(range(start, start + size))
 
 
 def training_frames(config: TrainConfig, workers: int = 0) -> list[Frames]:

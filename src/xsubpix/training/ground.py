@@ -193,11 +193,11 @@ class GroundFrames:
         origin = [int(rng.integers(n - zoom * side + 1)) for n in one.shape]
         for image, field in ((one, None), (two, moved)):
             corner = [min(a, n - zoom * side) for a, n in zip(origin, image.shape, strict=True)]
-            images.append(_seen(image, corner, side, zoom, field, phase))
+            images.append(_resampled(image, corner, side, zoom, field, phase))
         pre, post = images
         if date is not None:
-            seen = dataclasses.replace(date, seed=int(rng.integers(2**62))).without("jitter")
-            post = seen.acquire(post)
+            changed = dataclasses.replace(date, seed=int(rng.integers(2**62))).without("jitter")
+            post = changed.acquire(post)
         pre, post = _noisy(pre, rng), _noisy(post, rng)
         return Frame(pre, post, forth), Frame(post, pre, back)
 
@@ -209,7 +209,7 @@ def _filled(field: np.ndarray) -> np.ndarray:
     return field[:, *nearest_valid(missing)]
 
 
-def _seen(
+def _resampled(
     image: np.ndarray,
     corner: list[int],
     side: int,

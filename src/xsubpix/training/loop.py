@@ -97,7 +97,7 @@ def train(
     >>> path = train(TrainConfig.from_file("unet.toml"), "run")  # doctest: +SKIP
     """
     rank, world = _join_group()
-    run = Run.begin(config, Path(folder), _own_device(device), start)
+    run = Run.create(config, Path(folder), _own_device(device), start)
     run.folder.mkdir(parents=True, exist_ok=True)
     load_checkpoint(run)
     frames = sources or training_frames(config, workers)

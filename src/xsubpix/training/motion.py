@@ -214,8 +214,10 @@ class Lines:
 
     def at(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`Motion.at`."""
-        place = y if self.rows else x
-        index = (np.rint(place) - self.origin).astype(np.int32).clip(0, self.offsets.shape[1] - 1)
+        position = y if self.rows else x
+        index = (
+            (np.rint(position) - self.origin).astype(np.int32).clip(0, self.offsets.shape[1] - 1)
+        )
         return self.offsets[0, index], self.offsets[1, index]
 
 

@@ -54,7 +54,7 @@ class Run:
     step: int = 0
 
     @classmethod
-    def begin(
+    def create(
         cls,
         config: TrainConfig,
         folder: Path,

@@ -90,8 +90,8 @@ class DatabaseFrames:
         self._factors = np.asarray(database_table(path, split)["factor"].values, np.float32)
         odds = self._factors.astype(float) ** large_odds
         self._odds = odds / odds.sum()
-        self._left = memory * 2**30
-        self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._free_bytes = memory * 2**30
+        self._cache: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -107,18 +107,18 @@ class DatabaseFrames:
     def _codes(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         from ..database.store import open_array
 
-        kept = self._kept.get(index)
-        if kept is None:
+        cached = self._cache.get(index)
+        if cached is None:
             pre, post, displacement = (
                 np.asarray(open_array(self.path, self.split, name)[index])
                 for name in ("pre", "post", "displacement")
             )
-            kept = (pre, post, displacement)
-            size = sum(a.nbytes for a in kept)
-            if size <= self._left:
-                self._left -= size
-                self._kept[index] = kept
-        return kept
+            cached = (pre, post, displacement)
+            size = sum(a.nbytes for a in cached)
+            if size <= self._free_bytes:
+                self._free_bytes -= size
+                self._cache[index] = cached
+        return cached
 
     def draw(self, index: int, rng: np.random.Generator) -> Frame:
         """One frame at one of its factors."""
