@@ -20,7 +20,7 @@ LAYERS = (
     {"kernels", "devices", "lattice", "blocks"},
     {"networks", "second_date"},
     {"estimators"},
-    {"grid", "image", "stack"},
+    {"grid", "missing", "field_input", "image", "stack"},
     {"correlate", "align", "warp", "rupture", "displacement", "files"},
     {"database", "plot"},
     {"training", "explore", "tutorial"},

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from .errors import DataError
 from .grid import Grid, image_dims
+from .missing import Missing, declared_missing, is_missing
 
 if TYPE_CHECKING:
     from .lattice import Array
 
-__all__ = ["Image", "condition", "condition_linear"]
+__all__ = ["Image", "condition", "condition_linear", "time_of"]
 
 
 # Numbers above the first, where there are some below the second, are fill values.
@@ -34,8 +35,9 @@ class Image:
         Pixels (rows, columns), in the data type they came in.
     grid : Grid
         Where they are.
-    nodata : float or None
-        Declared value of missing pixels. NaN and infinity are missing anyway.
+    nodata : float, Missing or None
+        Declared value of missing pixels, or several, or a valid range. NaN and infinity are
+        missing anyway.
     time : numpy.datetime64 or None
         When it was taken.
 
@@ -49,7 +51,7 @@ class Image:
 
     data: Array
     grid: Grid
-    nodata: float | None
+    nodata: float | Missing | None
     time: np.datetime64 | None
 
     @classmethod
@@ -90,7 +92,7 @@ class Image:
                 f"{what} holds a {type(data).__module__}.{type(data).__name__}; NumPy or dask "
                 f"arrays are needed. Try {what}.as_numpy()."
             )
-        return cls(data, grid, _declared_nodata(image, what), _time(image))
+        return cls(data, grid, declared_missing(image, what), time_of(image))
 
     @property
     def lazy(self) -> bool:
@@ -98,28 +100,7 @@ class Image:
         return hasattr(self.data, "dask")
 
 
-def _declared_nodata(image: xr.DataArray, what: str) -> float | None:
-    """Nodata value that the file or the user declared; None if it is NaN or absent."""
-    for source in (image.attrs, image.encoding):
-        for key in ("_FillValue", "missing_value", "nodata"):
-            value: Any = source.get(key)
-            # A decoded (masked) array keeps the old value in its encoding: its
-            # pixels are NaN already, and a true value equal to it is data.
-            if value is None or (source is image.encoding and image.dtype.kind == "f"):
-                continue
-            try:
-                value = float(np.ravel(value)[0])
-            except (TypeError, ValueError, IndexError) as error:
-                raise DataError(
-                    f"{what} declares {key}={value!r} as nodata, which is no number. Remove or "
-                    f"replace it: {what} = {what}.rio.write_nodata(NUMBER)."
-                ) from error
-            if not math.isnan(value):
-                return value
-    return None
-
-
-def _time(image: xr.DataArray) -> np.datetime64 | None:
+def time_of(image: xr.DataArray) -> np.datetime64 | None:
     """Scalar datetime coordinate, ``time`` before any other; None if there is none."""
     found = {
         name: c.values.reshape(())[()]
@@ -132,10 +113,10 @@ def _time(image: xr.DataArray) -> np.datetime64 | None:
     return None if np.isnat(time) else time
 
 
-def condition_linear(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
+def condition_linear(pixels: np.ndarray, nodata: float | Missing | None) -> np.ndarray:
     """Turn a tile of any real data type into float64 with NaN for missing pixels.
 
-    Missing are NaN, infinity, the declared nodata value, and real numbers beyond
+    Missing are NaN, infinity, the declared nodata values, and real numbers beyond
     1e19 among others of the usual size: the fill values of NetCDF, GDAL and climate
     models that nobody declared.
 
@@ -145,24 +126,18 @@ def condition_linear(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
     array([[nan,  7.]])
     """
     x = pixels.astype(np.float64)
-    missing = ~np.isfinite(x)
+    missing = is_missing(pixels, nodata)
     if pixels.dtype.kind == "f":
+        missing |= ~np.isfinite(x)
         size = np.abs(x)
         large = size > LARGEST
         if large.any() and ((size > 0) & (size < USUAL)).any():
             missing |= large
-    if nodata is not None:
-        missing |= x == nodata
-        if pixels.dtype.kind == "f":
-            # Compared in the tile's own type too: float32's -3.4028235e38 is
-            # not the double of the same name.
-            with np.errstate(over="ignore"):
-                missing |= pixels == np.asarray(nodata).astype(pixels.dtype)
     x[missing] = np.nan
     return x
 
 
-def condition(pixels: np.ndarray, nodata: float | None) -> np.ndarray:
+def condition(pixels: np.ndarray, nodata: float | Missing | None) -> np.ndarray:
     """Turn a tile of any real data type into float32 with NaN for missing pixels.
 
     Values whose size float32 sums would not bear, or that hide a small signal

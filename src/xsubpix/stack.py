@@ -7,7 +7,8 @@ from collections.abc import Callable, Hashable
 import numpy as np
 import xarray as xr
 
-from .errors import DimensionError
+from .errors import DataError, DimensionError
+from .image import time_of
 
 __all__ = ["correlate_stack", "is_stack"]
 
@@ -53,6 +54,8 @@ def correlate_stack(
     ------
     DimensionError
         The stacks have different lengths, or an image has both dimensions.
+    DataError
+        Two images of a pair have one time.
 
     Examples
     --------
@@ -75,6 +78,7 @@ def correlate_stack(
             image if dim is None else image.isel({dim: k})
             for image, dim in zip((pre, post), dims, strict=True)
         )
+        _check_times(one, two, k)
         fields.append(correlate(one, two))
     coords = {
         name: ("pair", np.array([f[name].values for f in fields]), fields[0][name].attrs)
@@ -94,12 +98,24 @@ def correlate_stack(
     return out.assign_coords(coords)
 
 
+def _check_times(pre: xr.DataArray, post: xr.DataArray, number: int) -> None:
+    """Refuse a pair of a stack whose images have one time: an image with itself."""
+    one, two = time_of(pre), time_of(post)
+    if one is not None and one == two:
+        raise DataError(
+            f"pair {number} of the stack has one time, {str(one)[:19]}, for pre and post: an image "
+            "with itself has not moved. Pair other dates, correlate(dates[:-1], dates[1:]), or "
+            "drop the times, .drop_vars('time'), if these are two images."
+        )
+
+
 def _stack_dim(image: xr.DataArray) -> Hashable | None:
     """Dimension along which images are stacked; None for one image."""
     found = [dim for dim in STACKED if image.sizes.get(dim, 1) > 1]
     if len(found) == 2:
         raise DimensionError(
-            f"an image has both dimensions, {image.sizes}: stack them to one, "
-            "image.stack(pair=('pair', 'time')), or choose."
+            f"an image has both dimensions, {dict(image.sizes)}: choose one of a kind, "
+            "image.isel(time=0), or make them one, image.stack(both=('pair', 'time'))"
+            ".reset_index('both', drop=True).rename(both='pair')."
         )
     return found[0] if found else None

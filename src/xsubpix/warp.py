@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from .errors import DataError, GridError
+from .field_input import checked_field
 from .grid import Grid, labelled
 from .image import Image, condition_linear
 from .kernels.spline import HALFWAY_REACH, PREFILTER_REACH, SUPPORT, sample_quintic
@@ -282,8 +283,7 @@ def _components(
 ) -> tuple[list[Array], bool]:
     """The two components on the image's grid, and whether they are in pixels."""
     if isinstance(disp, xr.Dataset):
-        if not {"east", "north"} <= set(disp.data_vars):
-            raise DataError(f"disp has {list(disp.data_vars)}; it needs 'east' and 'north'.")
+        disp = checked_field(disp, "east", "north")
         there = Grid.from_dataarray(disp["east"], "disp")
         if there.shape == grid.shape and there.offset_from(grid) < 1e-3:
             grid.check_same(there, ("image", "disp"))

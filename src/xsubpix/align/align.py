@@ -15,6 +15,7 @@ from ..errors import DataError, GridError, ModelError
 from ..grid import Grid, Plane, labelled
 from ..image import Image
 from ..kernels.motion import Motion
+from ..missing import is_missing
 from .registration import Registration, Stable, measure_registration
 from .resample import GridMap, Resampling, resample
 
@@ -259,8 +260,7 @@ class _Mask:
         if (own.grid.crs is None) != (grid.crs is None):
             grid.check_same_crs(own.grid, ("reference", "mask"))
         true = np.asarray(own.data)
-        if own.nodata is not None:
-            true = np.where(true == own.nodata, 0, true)
+        true = np.where(is_missing(true, own.nodata), 0, true)
         found = cls(GridMap(grid, own.grid, Motion.none(grid.shape)), true.astype(bool))
         rows, cols = (np.linspace(0, n - 1, min(n, 200)) for n in grid.shape)
         if not found(rows, cols).any():

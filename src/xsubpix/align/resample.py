@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..grid import Grid
     from ..image import Image
     from ..lattice import Array
+    from ..missing import Missing
 
 __all__ = ["GridMap", "Resampling", "read_windows", "resample"]
 
@@ -174,7 +175,7 @@ class Resampling:
     map : GridMap
     size : (float, float)
         Height and width of a target pixel in source pixels; above 1, averaged over.
-    nodata : float or None
+    nodata : float, Missing or None
         Declared value of missing pixels.
     oversample : {1, 2}
         See :func:`xsubpix.warp_quintic`.
@@ -182,7 +183,7 @@ class Resampling:
 
     map: GridMap
     size: tuple[float, float]
-    nodata: float | None
+    nodata: float | Missing | None
     oversample: int = 1
 
     @classmethod

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import DataError, GridError
+from ..field_input import checked_field
 from ..grid import SAME_GRID_TOLERANCE, Grid
 
 __all__ = ["epe"]
@@ -57,13 +58,14 @@ def epe(disp: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
 
 def error_of(disp: xr.Dataset, truth: xr.Dataset, name: str) -> xr.DataArray:
     """Measured minus true value of one component, (rows, columns), as in `epe`."""
-    for what, ds in (("disp", disp), ("truth", truth)):
-        if not isinstance(ds, xr.Dataset) or not {"east", "north"} <= set(ds.data_vars):
-            have = list(ds.data_vars) if isinstance(ds, xr.Dataset) else type(ds).__name__
-            raise DataError(f"{what} has {have}; a Dataset with 'east' and 'north' is needed.")
+    disp, truth = (
+        checked_field(ds, "east", "north", what=what)
+        for what, ds in (("disp", disp), ("truth", truth))
+    )
     here = Grid.from_dataarray(disp["east"], "disp")
     there = Grid.from_dataarray(truth["east"], "truth")
     here.check_same_crs(there, ("disp", "truth"))
+    _check_units(disp[name], truth[name])
     same = here.shape == there.shape and here.offset_from(there) < SAME_GRID_TOLERANCE
     true = truth[name].transpose(*there.dims)
     if not same:
@@ -73,6 +75,16 @@ def error_of(disp: xr.Dataset, truth: xr.Dataset, name: str) -> xr.DataArray:
     out = measured.copy(data=measured.data - true.data)
     out.attrs = {"long_name": f"error of {name}", "units": here.units}
     return out
+
+
+def _check_units(measured: xr.DataArray, true: xr.DataArray) -> None:
+    """Refuse fields that say that they have different units."""
+    units = [array.attrs.get("units") for array in (measured, true)]
+    if None not in units and units[0] != units[1]:
+        raise DataError(
+            f"disp.{measured.name} is in {units[0]!r} and truth.{true.name} in {units[1]!r}: bring "
+            "them to one unit, and say so in attrs['units']."
+        )
 
 
 def _at_centres(field: xr.DataArray, there: Grid, here: Grid) -> xr.DataArray:
@@ -86,6 +98,7 @@ def _at_centres(field: xr.DataArray, there: Grid, here: Grid) -> xr.DataArray:
             f"the axes of disp and truth are not parallel: transforms {here.transform[:6]} and "
             f"{there.transform[:6]}. Bring them to one grid: truth.rio.reproject_match(disp)."
         )
+    here.check_shared_ground(there, ("disp", "truth"))
     col = linear[0, 0] * (np.arange(cols) + 0.5) + origin[0] - 0.5
     row = linear[1, 1] * (np.arange(rows) + 0.5) + origin[1] - 0.5
     plain = xr.DataArray(

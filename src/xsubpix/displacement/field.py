@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ..errors import DataError
+from ..field_input import checked_field
 from ..grid import Grid, Plane, labelled
 from ..kernels.robust import nmad
 from ..lattice import Lattice, map_blocks
@@ -47,11 +47,7 @@ class Field:
         DimensionError, GridError
             The field is on no usable grid.
         """
-        needed = {"east", "north", *also}
-        if not isinstance(disp, xr.Dataset) or not needed <= set(disp.data_vars):
-            have = list(disp.data_vars) if isinstance(disp, xr.Dataset) else type(disp).__name__
-            names = ", ".join(repr(name) for name in sorted(needed))
-            raise DataError(f"{what} has {have}; a Dataset with {names} is needed.")
+        disp = checked_field(disp, "east", "north", *also, what=what)
         return cls(disp, Grid.from_dataarray(disp["east"], what))
 
     @property

@@ -79,7 +79,7 @@ def mask(
     if sigma is not None:
         good = good & (field.array("sigma") < sigma)
     if names:
-        good = good & ((field.array("flags") & _bits(disp["flags"], names)) == 0)
+        good = good & ((field.array("flags") & _bits(field.disp["flags"], names)) == 0)
     parts = field.lengths
     before = {name: field.array(name) for name in parts}
     where = _where(field)

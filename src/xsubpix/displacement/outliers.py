@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..checks import real_number, whole_number
-from ..errors import DataError
+from ..field_input import checked_field
 from ..grid import Grid
 from ..kernels.median_test import local_median, normalised_deviation
 from ..lattice import Lattice, map_blocks
@@ -89,10 +89,7 @@ def filter_outliers(
     >>> int(xsubpix.filter_outliers(disp).east.isnull().sum())
     1
     """
-    needed = {"east", "north"} | ({"quality"} if quality is not None else set())
-    if not isinstance(disp, xr.Dataset) or not needed <= set(disp.data_vars):
-        have = list(disp.data_vars) if isinstance(disp, xr.Dataset) else type(disp).__name__
-        raise DataError(f"disp has {have}; a Dataset with {', '.join(sorted(needed))} is needed.")
+    disp = checked_field(disp, "east", "north", *(() if quality is None else ("quality",)))
     if quality is not None:
         real_number("quality", quality, 0.0, 1.0)
     if deviation is not None:

@@ -8,6 +8,8 @@ import numpy as np
 import xarray as xr
 
 from ..errors import DataError, ModelError
+from ..field_input import checked_field
+from ..grid import find_crs
 
 __all__ = ["series"]
 
@@ -82,10 +84,11 @@ def series(
     """
     if weights not in ("sigma", "none"):
         raise ModelError(f"weights={weights!r}: give 'sigma' or 'none'.")
+    disp = checked_field(disp, "east", "north", squeeze=False)
     times, first, second = _network(disp)
     origin = 0
     if reference is not None:
-        found = np.flatnonzero(times == np.datetime64(reference).astype(times.dtype))
+        found = np.flatnonzero(times == _date(reference, times.dtype))
         if not len(found):
             raise DataError(
                 f"reference={reference!r} is none of the {len(times)} dates, {times[0]} to "
@@ -111,7 +114,7 @@ def series(
         keep_attrs=False,
     )  # fmt: skip
     units = disp["east"].attrs.get("units", "1")
-    grid_mapping = disp["east"].encoding.get("grid_mapping", disp["east"].attrs.get("grid_mapping"))
+    grid_mapping = find_crs(disp["east"], "disp")[1]
     described = {
         "east": (east, "displacement toward grid east since the reference date", units),
         "north": (north, "displacement toward grid north since the reference date", units),
@@ -131,7 +134,9 @@ def series(
         time=("time", times, {"long_name": "date of the images"}),
         reference_time=((), times[origin], {"long_name": "date of no displacement"}),
     )
-    kept = {k: v for k, v in disp.coords.items() if "pair" not in v.dims and k not in out.coords}
+    # All of them, with the attributes that apply_ufunc drops: the CRS is one.
+    names = ("time", "reference_time")
+    kept = {k: v for k, v in disp.coords.items() if "pair" not in v.dims and k not in names}
     return out.assign_coords(kept)
 
 
@@ -148,8 +153,28 @@ def _network(disp: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise DataError("reference_time and secondary_time need one value for each pair.")
     if np.isnat(one).any() or np.isnat(two).any():
         raise DataError("a pair has no time: fill reference_time and secondary_time.")
+    if (one == two).any():
+        k = int(np.flatnonzero(one == two)[0])
+        raise DataError(
+            f"pair {k} of disp has one date, {str(one[k])[:19]}, for both of its images, which "
+            "says nothing of other dates: leave it out, disp.isel(pair=...)."
+        )
     times = np.unique(np.concatenate((one, two)))
     return times, np.searchsorted(times, one), np.searchsorted(times, two)
+
+
+def _date(reference: Any, dtype: np.dtype) -> np.datetime64:
+    """A date as NumPy has it, from text, a datetime or a DataArray of one."""
+    try:
+        return (
+            np.datetime64(np.asarray(reference).reshape(()).item(), "ns").astype(dtype)
+            if (isinstance(reference, xr.DataArray | np.ndarray))
+            else np.datetime64(reference).astype(dtype)
+        )
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"reference={reference!r} is no date: give one such as '2020-01-31'."
+        ) from error
 
 
 def _one_chunk(field: xr.DataArray, dim: str) -> xr.DataArray:

@@ -124,7 +124,7 @@ def summary(disp: xr.Dataset) -> Summary:
             "valid": finite.size / max(values.size, 1), "median": float(median),
             "nmad": nmad(finite), "p2": float(low), "p98": float(high), "sigma": stated,
         }  # fmt: skip
-    return Summary(facts, statistics, _flag_shares(disp))
+    return Summary(facts, statistics, _flag_shares(field.disp))
 
 
 def _flag_shares(disp: xr.Dataset) -> dict[str, float]:

@@ -16,7 +16,7 @@ import xarray as xr
 from .._version import __version__
 from ..atomic import replace_file
 from ..errors import SubpixError
-from ..grid import Grid, find_crs
+from ..grid import Grid, find_crs, with_grid_mapping
 from .sources import files_read_by
 from .writing import new_target, removed_at_exit, writing_errors_named
 
@@ -53,7 +53,7 @@ def write_dataset(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: 
     """
     target = new_target(path, overwrite, SUFFIXES, sources=files_read_by(disp))
     engine = _netcdf_engine()
-    out = _with_conventions(disp)
+    out = _with_conventions(with_grid_mapping(disp))
     part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
     with writing_errors_named(target), removed_at_exit(part):
         try:
@@ -177,4 +177,4 @@ def mapping_of(disp: xr.Dataset) -> Hashable | None:
 
 def crs_of(disp: xr.Dataset) -> pyproj.CRS | None:
     """CRS of the grid mapping, None where there is none."""
-    return find_crs(disp, "disp")[0]
+    return find_crs(with_grid_mapping(disp), "disp")[0]

@@ -15,6 +15,7 @@ from .._version import __version__
 from ..atomic import replace_file
 from ..blocks import compute_blocks
 from ..errors import DataError
+from ..field_input import checked_field
 from ..grid import Grid
 from .bands import (
     CACHE_BYTES,
@@ -97,6 +98,7 @@ def to_cog(
     """
     import rasterio
 
+    disp = checked_field(disp) if isinstance(disp, xr.Dataset) else disp
     names = _writable(disp)
     grid = Grid.from_dataarray(disp[names[0]], "disp")
     profile = raster_profile(grid, len(names)) | {

@@ -8,9 +8,12 @@ output.
 """
 
 from .coordinates import image_dims
-from .crs import find_crs
+from .crs import find_crs, with_grid_mapping
 from .grid import SAME_GRID_TOLERANCE, Grid
 from .labelled import labelled
 from .plane import Plane
 
-__all__ = ["SAME_GRID_TOLERANCE", "Grid", "Plane", "find_crs", "image_dims", "labelled"]
+__all__ = [
+    "SAME_GRID_TOLERANCE", "Grid", "Plane", "find_crs", "image_dims", "labelled",
+    "with_grid_mapping",
+]  # fmt: skip

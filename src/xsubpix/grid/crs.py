@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyproj
     import xarray as xr
 
-__all__ = ["crs_name", "find_crs", "metres_in_unit", "same_crs"]
+__all__ = ["crs_name", "find_crs", "metres_in_unit", "same_crs", "with_grid_mapping"]
 
 _KILOMETRES = {"km", "kilometre", "kilometer", "kilometres", "kilometers"}
 
@@ -33,23 +33,68 @@ def find_crs(
     GridError
         The CRS cannot be read.
     """
-    declared = [image.encoding.get("grid_mapping"), image.attrs.get("grid_mapping"), "spatial_ref"]
+    named = _declared_mapping(image)
     scalars = [name for name, c in image.coords.items() if c.ndim == 0]
-    for name in [*declared, *scalars]:
-        if name is None or name not in image.coords:
+    for name in [*named, "spatial_ref", *scalars]:
+        if name not in image.coords:
             continue
         attrs = image.coords[name].attrs
         text = attrs.get("crs_wkt") or attrs.get("spatial_ref")
         if text or "grid_mapping_name" in attrs:
             return _parse_crs(text or attrs, what), name
-    first = next((name for name in declared if name is not None and name in image.coords), None)
+    first = next((name for name in [*named, "spatial_ref"] if name in image.coords), None)
     if isinstance(image.attrs.get("crs"), str | int):
         return _parse_crs(image.attrs["crs"], what), first
-    if "rioxarray" not in sys.modules:
-        return None, first
     # A CRS given by rio.set_crs, and not written, lives in rioxarray's accessor only.
-    hidden = getattr(image.rio, "_crs", None)
-    return (_parse_crs(hidden.to_wkt(), what) if hidden else None), first
+    hidden = getattr(image.rio, "_crs", None) if "rioxarray" in sys.modules else None
+    if hidden:
+        return _parse_crs(hidden.to_wkt(), what), first
+    # In the encoding only, the name is left over where the coordinate was dropped on purpose.
+    if "grid_mapping" in image.attrs and first is None:
+        raise GridError(
+            f"{what} says that its CRS is in {named[0]!r}, which is none of its coordinates "
+            f"{list(image.coords)}: it did not come along. Open the file with "
+            "xr.open_dataset(..., decode_coords='all'), or take the image from "
+            f"ds.set_coords({named[0]!r}); if it has no CRS, delete its attribute "
+            "'grid_mapping'."
+        )
+    return None, first
+
+
+def _declared_mapping(image: xr.DataArray | xr.Dataset) -> list[str]:
+    """Names of grid mappings that an array's encoding or attributes refer to."""
+    found = (source.get("grid_mapping") for source in (image.encoding, image.attrs))
+    # CF's extended form lists coordinates too: "crs: x y".
+    return [str(name).split(":")[0].split()[0] for name in found if name and str(name).strip()]
+
+
+def with_grid_mapping(data: xr.Dataset) -> xr.Dataset:
+    """Dataset whose grid mapping is a coordinate, so that it goes along with each variable.
+
+    A file opened without ``decode_coords="all"`` holds its grid mapping among the data
+    variables, and one variable taken out of it has no CRS any more.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> plain = xr.Dataset({"crs": ((), 0, {"crs_wkt": "EPSG:32611"})})
+    >>> list(with_grid_mapping(plain).coords)
+    ['crs']
+    """
+    names = [name for v in data.data_vars.values() for name in _declared_mapping(v)]
+    names += [
+        str(name)
+        for name, v in data.data_vars.items()
+        if v.size == 1 and {"crs_wkt", "spatial_ref", "grid_mapping_name"} & set(v.attrs)
+    ]
+    found = [name for name in dict.fromkeys(names) if name in data.data_vars]
+    if not found:
+        return data
+    out = data.set_coords(found)
+    for name in found:
+        if out[name].size == 1 and out[name].ndim:
+            out = out.assign_coords({name: out[name].variable.squeeze()})
+    return out
 
 
 def _parse_crs(source: str | int | Mapping[Any, Any], what: str) -> pyproj.CRS:

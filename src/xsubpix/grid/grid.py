@@ -201,6 +201,25 @@ class Grid:
                 f"{six_numbers(self.transform)} and {six_numbers(other.transform)}. {fix}"
             )
 
+    def check_shared_ground(self, other: Grid, names: tuple[str, str]) -> None:
+        """Raise GridError unless the outlines of two grids of one CRS overlap.
+
+        Outlines are compared in pixels of this grid, by their upright bounds.
+        """
+        corners = np.stack(self.index(*other.corners().T), axis=1) + 0.5
+        low, high = corners.min(0), corners.max(0)
+        if (low < self.shape).all() and (high > 0).all():
+            return
+        boxes = []
+        for grid in (self, other):
+            (x0, y0), (x1, y1) = grid.corners().min(0), grid.corners().max(0)
+            boxes.append(f"x {x0:.10g} to {x1:.10g}, y {y0:.10g} to {y1:.10g}")
+        mine, theirs = names
+        raise GridError(
+            f"{mine} and {theirs} share no ground: {mine} spans {boxes[0]}, {theirs} {boxes[1]} "
+            f"({crs_name(self.crs)}). Give one of the same ground."
+        )
+
     # ------------------------------------------------------- pixels and metres
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from ..field_input import checked_field
 from ..grid import Grid
 from .style import DIVERGING, SEQUENTIAL, new_figure, show_field
 
@@ -55,6 +56,7 @@ def plot_comparison(
     >>> post, truth = example_earthquake(pre)
     >>> figure = plot_comparison(pre, post, truth, truth)
     """
+    disp = checked_field(disp, "east", "north")
     grid = Grid.from_dataarray(disp["east"], "disp")
     unit = "m" if grid.units == "m" else "unit of the grid"
     figure = new_figure((17.5, 3.9))

@@ -11,6 +11,7 @@ from ..checks import real_number
 from ..displacement.field import Field
 from ..displacement.traces import read_trace
 from ..errors import DataError, ModelError
+from ..field_input import checked_field
 from ..grid import Grid, Plane
 from .style import (
     DIVERGING,
@@ -93,6 +94,7 @@ def plot_displacement(
     >>> figure = plot_displacement(truth)
     >>> figure.savefig("truth.png")
     """
+    disp = checked_field(disp)
     names = _components(disp, components)
     if limit is not None:
         real_number("limit", limit, 0.0, above=True)
@@ -169,8 +171,8 @@ def plot_error(
 
     from ..displacement.compare import epe, error_of
 
-    grid = Field.of(disp).grid
-    Field.of(truth, what="truth")
+    measured, known = Field.of(disp), Field.of(truth, what="truth")
+    disp, truth, grid = measured.disp, known.disp, measured.grid
     line = None if trace is None else read_trace(trace, grid)
     disp, truth = dask.compute(disp[["east", "north"]], truth[["east", "north"]])
     errors = [error_of(disp, truth, name).transpose(*grid.dims) for name in ("east", "north")]
