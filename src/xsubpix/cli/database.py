@@ -18,6 +18,12 @@ def add_parser(commands: Any) -> None:
     )
     verbs = database.add_subparsers(dest="verb", required=True, metavar="VERB")
 
+    _add_build(verbs)
+    _add_info(verbs)
+
+
+def _add_build(verbs: Any) -> None:
+    """Add ``database build``."""
     build = verbs.add_parser(
         "build",
         help="build a database, or go on with one that was stopped",
@@ -42,6 +48,30 @@ def add_parser(commands: Any) -> None:
         "--faults", type=_integers, required=True, metavar="N,N,N",
         help="faults, one a frame, of training, validation and test",
     )  # fmt: skip
+    _add_split_options(build)
+    _add_image_options(build)
+    _add_displacement_options(build)
+    build.add_argument("--workers", type=int, help="processes or threads (default: the cores)")
+    build.add_argument(
+        "--scheduler", choices=("processes", "threads", "synchronous"), default="processes",
+        help="of dask (default: processes)",
+    )  # fmt: skip
+    build.add_argument("--quiet", action="store_true", help="no progress bar")
+    build.set_defaults(run=_build)
+
+
+def _add_info(verbs: Any) -> None:
+    """Add ``database info``."""
+    info = verbs.add_parser("info", help="statistics of a database")
+    info.add_argument("database", type=Path, metavar="DB.zarr")
+    info.add_argument(
+        "--checksum", action="store_true", help="SHA-256 over the bytes of all arrays"
+    )
+    info.set_defaults(run=_info)
+
+
+def _add_split_options(build: argparse.ArgumentParser) -> None:
+    """Add the options that deal locations to training, validation and test."""
     split = build.add_argument_group("splits, by location")
     split.add_argument(
         "--location", metavar="REGEX",
@@ -54,6 +84,10 @@ def add_parser(commands: Any) -> None:
             help=f"locations or scenes for {name}"
             + (" (default: all that are in no other)" if name == "train" else ""),
         )  # fmt: skip
+
+
+def _add_image_options(build: argparse.ArgumentParser) -> None:
+    """Add the options of scenes and their second dates."""
     images = build.add_argument_group("images")
     images.add_argument(
         "--multispectral", type=_replacement, metavar="OLD:NEW",
@@ -76,6 +110,10 @@ def add_parser(commands: Any) -> None:
         "--dates", type=int, metavar="N",
         help="second dates a frame (default: one for each factor)",
     )  # fmt: skip
+
+
+def _add_displacement_options(build: argparse.ArgumentParser) -> None:
+    """Add the options of ruptures, frames and crops."""
     ground = build.add_argument_group("displacement")
     ground.add_argument(
         "--scalings", type=_floats, default=(0.06, 0.15, 0.4, 1.0), metavar="F,F,...",
@@ -94,20 +132,6 @@ def add_parser(commands: Any) -> None:
     ground.add_argument("--frame", type=int, default=1024, help="side of frames, px (1024)")
     ground.add_argument("--crop", type=int, default=512, help="side of crops, px (512)")
     ground.add_argument("--seed", type=int, default=0, help="of all that is random (0)")
-    build.add_argument("--workers", type=int, help="processes or threads (default: the cores)")
-    build.add_argument(
-        "--scheduler", choices=("processes", "threads", "synchronous"), default="processes",
-        help="of dask (default: processes)",
-    )  # fmt: skip
-    build.add_argument("--quiet", action="store_true", help="no progress bar")
-    build.set_defaults(run=_build)
-
-    info = verbs.add_parser("info", help="statistics of a database")
-    info.add_argument("database", type=Path, metavar="DB.zarr")
-    info.add_argument(
-        "--checksum", action="store_true", help="SHA-256 over the bytes of all arrays"
-    )
-    info.set_defaults(run=_info)
 
 
 def _build(options: argparse.Namespace) -> int:

@@ -26,6 +26,30 @@ def write_datasheet(path: Path, plan: dict[str, Any]) -> None:
     Communications of the ACM 64(12), 86-92, as far as they apply to images of
     the ground. Nothing in it depends on when or where it was written.
     """
+    lines = [*_contents(plan), *_method(plan["settings"]), *_sources(plan["scenes"])]
+    lines += ["", "## Distributions", ""]
+    faults = plan["settings"]["faults"]
+    for split, count in zip(SPLITS, faults, strict=True):
+        if count:
+            lines += [f"### {split}", "", "```", *describe(read_table(path, split)), "```", ""]
+    size = stored_bytes(path)
+    frames = sum(faults)
+    lines += [
+        "## Size",
+        f"{sum(size.values()) / 2**20:.1f} MiB, {sum(size.values()) / frames / 2**20:.3f} MiB a "
+        "frame: " + ", ".join(f"{name} {n / 2**20:.1f}" for name, n in size.items()) + " MiB.",
+        "",
+        "## Limits",
+        "Ground displacement is that of a homogeneous half-space: no off-fault cracks, landslides "
+        "or vertical parallax. Simulated second dates are calibrated on few real places. Pixels "
+        "whose ground came from outside of the scene are missing.",
+        "",
+    ]
+    (path / "README.md").write_text("\n".join(lines))
+
+
+def _contents(plan: dict[str, Any]) -> list[str]:
+    """Lines on the purpose and the contents of a database."""
     settings = plan["settings"]
     factors = ", ".join(f"{f:g}" for f in settings["scalings"])
     lines = [
@@ -60,6 +84,13 @@ def write_datasheet(path: Path, plan: dict[str, Any]) -> None:
         "the ground was moved by exactly f times that. `fault` holds the rupture as JSON, with the "
         "slip that was drawn, in metres to the right and up from the frame's lower left corner.",
         "",
+    ]
+    return lines
+
+
+def _method(settings: dict[str, Any]) -> list[str]:
+    """Lines on how a database was made."""
+    return [
         "## How it was made",
         f"1. A fault is drawn from published scaling laws ({', '.join(settings['mechanisms'])}; "
         "`xsubpix.rupture.random_fault`), and its displacement computed from triangular "
@@ -77,37 +108,26 @@ def write_datasheet(path: Path, plan: dict[str, Any]) -> None:
         "air and instrument, so that noise does not move with the ground. Where a rupture opens, "
         "the ground beside the crack is continued into it.",
         "",
+    ]
+
+
+def _sources(scenes: list[dict[str, Any]]) -> list[str]:
+    """Lines on the scenes of a database: a table."""
+    lines = [
         "## Where the images come from",
         "Locations never cross splits.",
         "",
         "| scene | split | location | kind | pixel (m) | source | licence | SHA-256 of its files |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for scene in plan["scenes"]:
+    for scene in scenes:
         digests = ", ".join(digest[:12] for digest in scene["sha256"])
         lines.append(
             f"| {scene['name']} | {scene['split']} | {scene['location']} | {scene['kind']} | "
             f"{scene['pixel_size']:g} | {scene['source'] or 'not stated'} | "
             f"{scene['licence'] or 'not stated'} | {digests} |"
         )
-    lines += ["", "## Distributions", ""]
-    for split, count in zip(SPLITS, settings["faults"], strict=True):
-        if count:
-            lines += [f"### {split}", "", "```", *describe(read_table(path, split)), "```", ""]
-    size = stored_bytes(path)
-    frames = sum(settings["faults"])
-    lines += [
-        "## Size",
-        f"{sum(size.values()) / 2**20:.1f} MiB, {sum(size.values()) / frames / 2**20:.3f} MiB a "
-        "frame: " + ", ".join(f"{name} {n / 2**20:.1f}" for name, n in size.items()) + " MiB.",
-        "",
-        "## Limits",
-        "Ground displacement is that of a homogeneous half-space: no off-fault cracks, landslides "
-        "or vertical parallax. Simulated second dates are calibrated on few real places. Pixels "
-        "whose ground came from outside of the scene are missing.",
-        "",
-    ]
-    (path / "README.md").write_text("\n".join(lines))
+    return lines
 
 
 def describe(table: xr.Dataset) -> list[str]:

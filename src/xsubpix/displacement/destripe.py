@@ -76,6 +76,15 @@ def destripe(
     precise orthorectification, coregistration, and subpixel correlation of
     satellite images. IEEE Transactions on Geoscience and Remote Sensing 45,
     1529-1558.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(40), "x": 30.0 * np.arange(60)}
+    >>> stripes = np.broadcast_to([0.0, 0.3, 0.0] * 20, (40, 60))
+    >>> disp = xr.Dataset({name: (("y", "x"), stripes) for name in ("east", "north")}, pixel)
+    >>> bool((abs(xsubpix.destripe(disp, "along").east) < 1e-6).all())
+    True
     """
     field = Field.of(disp)
     strips = _Strips.of(field.plane, field.grid.shape, angle)

@@ -126,6 +126,18 @@ def offsets(
     Milliner, C. W. D., Dolan, J. F., Hollingsworth, J., Leprince, S., Ayoub, F. & Sammis,
     C. G. (2015). Quantifying near-field and off-fault deformation patterns of the 1992
     Mw 7.3 Landers earthquake. Geochemistry, Geophysics, Geosystems 16, 1577-1598.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(40), "x": 30.0 * np.arange(60)}
+    >>> x = np.broadcast_to(pixel["x"], (40, 60))
+    >>> step = np.where(x < 900, -1.0, 1.0)  # 2 m across a fault at x = 885, right side north
+    >>> disp = xr.Dataset({"east": (("y", "x"), 0 * step), "north": (("y", "x"), step)}, pixel)
+    >>> trace = [(885.0, -1170.0), (885.0, 0.0)]
+    >>> slip = xsubpix.offsets(disp, trace, spacing=600.0, half_length=450.0)
+    >>> slip.parallel.values.round(3)  # left-lateral is negative
+    array([-2., -2.])
     """
     field = Field.of(disp).loaded()
     pixel = field.plane.pixel

@@ -12,12 +12,19 @@ from ..checks import real_number
 from ..errors import DataError, ModelError
 from ..kernels.robust import nmad
 from .field import Field
-from .traces import read_trace
+from .traces import Trace, read_trace
 
 __all__ = ["profile"]
 
 # The median of normal noise errs so much more than its mean.
 _MEDIAN_ERROR = 1.2533
+_SIGNS = {
+    "along": "positive toward the end of the line",
+    "right": "positive to the line's right",
+    "east": "positive along +x",
+    "north": "positive along +y",
+    "up": "positive upward",
+}
 
 
 def profile(
@@ -97,23 +104,7 @@ def profile(
     if error_length is not None:
         error_length_pixels = max(1.0, real_number("error_length", error_length, 0.0) / pixel)
     axis = read_trace(line, field.grid)
-    at = axis.pixels_within(field.plane, field.grid.shape, width / 2 + pixel)
-    x, y = field.plane.at(*np.unravel_index(at, field.grid.shape))
-    distance, beside, tangent = axis.locate(x, y)
-    inside = (np.abs(beside) <= width / 2) & (distance >= 0) & (distance <= axis.length)
-    at, distance, tangent = at[inside], distance[inside], tangent[inside]
-    values = {name: np.asarray(field.array(name)).flat[at] for name in field.components}
-    if not any(np.isfinite(v).any() for v in values.values()):
-        raise DataError(
-            f"disp has no value within {width / 2:g} {field.unit} of the line. Check that the "
-            "line's coordinates are in the CRS of the field, and widen the swath."
-        )
-    east, north = values["east"], values["north"]
-    values = {
-        "along": east * tangent[:, 0] + north * tangent[:, 1],
-        "right": east * tangent[:, 1] - north * tangent[:, 0],
-        **values,
-    }
+    distance, values = _swath(field, axis, width)
     count = max(1, int(np.ceil(axis.length / step - 1e-9)))
     index = np.minimum((distance / step).astype(int), count - 1)
     order = np.argsort(index, kind="stable")
@@ -121,35 +112,28 @@ def profile(
     bins = [order[i:j] for i, j in itertools.pairwise(bounds)]
     # Values of one error: a square of them, cut to the bin where it is shorter.
     values_per_error = error_length_pixels * min(error_length_pixels, max(1.0, step / pixel))
-    centres = (np.arange(count) + 0.5) * step
-    point, _ = axis.at(centres)
-    px, py = field.plane.to_crs(point[:, 0], point[:, 1])
     unit = field.grid.units
-    signs = {
-        "along": "positive toward the end of the line", "right": "positive to the line's right",
-        "east": "positive along +x", "north": "positive along +y", "up": "positive upward",
-    }  # fmt: skip
     variables: dict[str, Any] = {}
     for name, v in values.items():
         stacked = np.array([_stack(v[b], statistic, values_per_error) for b in bins]).T
         kinds = ("displacement", "one-sigma error", "scatter of single values")
         for suffix, kind, array in zip(("", "_sigma", "_scatter"), kinds, stacked, strict=True):
-            attrs = {"long_name": f"{name}, {kind}", "units": unit, "comment": signs[name]}
+            attrs = {"long_name": f"{name}, {kind}", "units": unit, "comment": _SIGNS[name]}
             variables[f"{name}{suffix}"] = ("distance", array, attrs)
-    number_of = [int(np.isfinite(east[b]).sum()) for b in bins]
-    variables["n_values"] = (
-        "distance",
-        number_of,
-        {"long_name": "values in the bin", "units": "1"},
-    )
+    number_of = [int(np.isfinite(values["east"][b]).sum()) for b in bins]
+    described = {"long_name": "values in the bin", "units": "1"}
+    variables["n_values"] = ("distance", number_of, described)
+    centres = (np.arange(count) + 0.5) * step
+    point, _ = axis.at(centres)
+    x, y = field.plane.to_crs(point[:, 0], point[:, 1])
     out = xr.Dataset(
         variables,
         coords={
             "distance": (
                 "distance", centres, {"long_name": "distance along the line", "units": unit}
             ),
-            "x": ("distance", px, {"long_name": "x in the CRS of the field"}),
-            "y": ("distance", py, {"long_name": "y in the CRS of the field"}),
+            "x": ("distance", x, {"long_name": "x in the CRS of the field"}),
+            "y": ("distance", y, {"long_name": "y in the CRS of the field"}),
         },
         attrs={
             "Conventions": "CF-1.11", "title": "Swath profile of displacement", "width": width,
@@ -161,6 +145,27 @@ def profile(
 
         out = out.rio.write_crs(field.grid.crs.to_wkt())
     return out
+
+
+def _swath(field: Field, axis: Trace, width: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Distances along an axis of all values in its swath, metres, and the values by name."""
+    at = axis.pixels_within(field.plane, field.grid.shape, width / 2 + field.plane.pixel)
+    x, y = field.plane.at(*np.unravel_index(at, field.grid.shape))
+    distance, beside, tangent = axis.locate(x, y)
+    inside = (np.abs(beside) <= width / 2) & (distance >= 0) & (distance <= axis.length)
+    at, distance, tangent = at[inside], distance[inside], tangent[inside]
+    values = {name: np.asarray(field.array(name)).flat[at] for name in field.components}
+    if not any(np.isfinite(v).any() for v in values.values()):
+        raise DataError(
+            f"disp has no value within {width / 2:g} {field.unit} of the line. Check that the "
+            "line's coordinates are in the CRS of the field, and widen the swath."
+        )
+    east, north = values["east"], values["north"]
+    return distance, {
+        "along": east * tangent[:, 0] + north * tangent[:, 1],
+        "right": east * tangent[:, 1] - north * tangent[:, 0],
+        **values,
+    }
 
 
 def _stack(

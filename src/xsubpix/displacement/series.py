@@ -221,29 +221,15 @@ def _solve(
     origin: int,
     robust: bool,
 ) -> tuple[np.ndarray, ...]:
+    """Pixels ``(n, pair)`` to dates ``(n, time)``, closure and share of pairs used, ``(n,)``."""
     known = np.isfinite(east) & np.isfinite(north)
     data = np.where(known, np.stack((east, north)), 0.0).astype(np.float64)
-    base = known.astype(np.float64)
-    has_sigma = known & np.isfinite(sigma) & (sigma > 0)
-    # Weights of mean 1, so that dates without a pair stand out by their variance.
-    inverse = np.where(
-        has_sigma, 1.0 / np.where(has_sigma, sigma, 1.0).astype(np.float64) ** 2, 0.0
-    )
-    mean = inverse.sum(1) / np.maximum(has_sigma.sum(1), 1)
-    any_sigma = has_sigma.any(1)
-    base = np.where(any_sigma[:, None], inverse / np.where(any_sigma, mean, 1.0)[:, None], base)
-    free = np.delete(np.arange(dates), origin)
-    index = np.full(dates, -1)
-    index[free] = np.arange(dates - 1)
-    design = np.zeros((len(first), dates - 1))
-    rows = np.arange(len(first))
-    for column, sign in ((second, 1.0), (first, -1.0)):
-        there = index[column] >= 0
-        np.add.at(design, (rows[there], index[column][there]), sign)
+    base = _base_weights(known, sigma)
+    design = _design(first, second, dates, origin)
     weight = base
     for _ in range(_ROUNDS if robust else 1):
         normal = np.einsum("pi,np,pj->nij", design, weight, design, optimize=True)
-        # A date that no pair ties gets a variance of 1e9, and no more numbers than that.
+        # A date without a pair gets a variance of 1e9, and no more numbers than that.
         normal += 1e-9 * np.eye(dates - 1)
         right = np.einsum("pi,np,cnp->nic", design, weight, data, optimize=True)
         solution = np.linalg.solve(normal, right)
@@ -261,21 +247,42 @@ def _solve(
     unconnected = variance > _LARGEST_VARIANCE
     values = np.where(unconnected[None], np.nan, np.moveaxis(solution, 2, 0))
     deviation = np.where(unconnected, np.nan, np.sqrt(variance * power[:, None]))
-    still = np.where(used.any(1), 0.0, np.nan)
-
-    def with_origin(field: np.ndarray) -> np.ndarray:
-        return np.insert(field, origin, still, axis=1)
-
-    total = np.where(used.any(1), weight.sum(1), 1.0)
+    any_used = used.any(1)
+    at_origin = np.where(any_used, 0.0, np.nan)
+    total = np.where(any_used, weight.sum(1), 1.0)
     closure = np.sqrt((weight * length**2 / 2).sum(1) / total)
-    closure = np.where(used.any(1), closure, np.nan)
     return (
-        with_origin(values[0]),
-        with_origin(values[1]),
-        with_origin(deviation),
-        closure,
+        *(np.insert(field, origin, at_origin, axis=1) for field in (*values, deviation)),
+        np.where(any_used, closure, np.nan),
         used.mean(1),
     )
+
+
+def _base_weights(known: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Weight of each pair before reweighting: ``1 / sigma**2``, or 1 where no sigma is known.
+
+    Of mean 1 in each pixel, so that dates without a pair stand out by their variance.
+    """
+    has_sigma = known & np.isfinite(sigma) & (sigma > 0)
+    inverse = np.where(
+        has_sigma, 1.0 / np.where(has_sigma, sigma, 1.0).astype(np.float64) ** 2, 0.0
+    )
+    mean = inverse.sum(1) / np.maximum(has_sigma.sum(1), 1)
+    any_sigma = has_sigma.any(1)
+    relative = inverse / np.where(any_sigma, mean, 1.0)[:, None]
+    return np.where(any_sigma[:, None], relative, known.astype(np.float64))
+
+
+def _design(first: np.ndarray, second: np.ndarray, dates: int, origin: int) -> np.ndarray:
+    """Matrix ``(pair, time)`` from dates, without the origin, to pairs: +1 second, -1 first."""
+    index = np.full(dates, -1)
+    index[np.delete(np.arange(dates), origin)] = np.arange(dates - 1)
+    design = np.zeros((len(first), dates - 1))
+    rows = np.arange(len(first))
+    for column, sign in ((second, 1.0), (first, -1.0)):
+        there = index[column] >= 0
+        np.add.at(design, (rows[there], index[column][there]), sign)
+    return design
 
 
 def _median(values: np.ndarray) -> np.ndarray:

@@ -93,6 +93,15 @@ def summary(disp: xr.Dataset) -> Summary:
     ------
     DataError, DimensionError, GridError
         This is no displacement field.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(40), "x": 30.0 * np.arange(60)}
+    >>> moved = (("y", "x"), np.full((40, 60), 1.5))
+    >>> disp = xr.Dataset({"east": moved, "north": moved}, pixel)
+    >>> xsubpix.summary(disp).statistics["east"]["median"]
+    1.5
     """
     field = Field.of(disp)
     rows, cols = field.grid.shape

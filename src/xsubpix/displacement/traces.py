@@ -37,6 +37,17 @@ class Trace:
     smoothing : float
         Length over which the direction is averaged, metres; 0 takes the line
         as it is drawn.
+
+    Examples
+    --------
+    >>> import numpy as np, xsubpix
+    >>> line = np.array([(0.0, 0.0), (0.0, 300.0), (400.0, 300.0)])
+    >>> trace = xsubpix.Trace((line,), spacing=15.0)
+    >>> trace.length
+    700.0
+    >>> along, right, tangent = trace.locate(np.array([10.0]), np.array([100.0]))
+    >>> float(along[0]), float(right[0])  # 100 m along the trace, 10 m to its right
+    (100.0, 10.0)
     """
 
     segments: tuple[np.ndarray, ...]

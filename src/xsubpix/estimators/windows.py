@@ -367,7 +367,8 @@ def _refine_once(
     steps: int,
     tolerance: float,
 ) -> Fit:
-    count, n = rows.numel(), pair.window
+    """Fit windows in at most `steps` Gauss-Newton steps from `start`, (n, 2) pixels."""
+    n = pair.window
     basis = _cosines(n, pair.device)
     inner = slice(n // RIM, n - n // RIM)
     whole = start.round().clamp(-search, search)
@@ -379,10 +380,7 @@ def _refine_once(
         weight = weight * valid[:, inner, inner]
     total = weight.sum((1, 2))
     pre = pair.cut(pair.pre, rows, cols)
-    own = torch.empty(count, 3, len(side), len(side), device=pair.device)  # pre, d/dy, d/dx
-    own[:, 0] = centred(pre[:, inner, inner], weight)
-    own[:, 1] = basis.derivative @ pre[:, :, inner]
-    own[:, 2] = pre[:, inner] @ basis.derivative.T
+    own = _with_gradients(pre, weight, inner, basis)
     weighted = own * weight[:, None]
     sums = weighted.sum((2, 3))
     gram = weighted.flatten(2) @ own.flatten(2).mT
@@ -413,15 +411,31 @@ def _refine_once(
     energy_two = (weight * two**2).sum((1, 2)) - mean**2 * total
     quality = products[:, 0] / (energy * energy_two.clamp_min(1e-30)).sqrt()
     residual = (energy_two / safe_gain**2 - energy).clamp_min(0.0) / total
-    spread = weighted[:, 1:].flatten(2) @ weighted[:, 1:].flatten(2).mT
-    variance = (inverse_gram @ spread @ inverse_gram.mT).diagonal(dim1=1, dim2=2).mean(1)
-    sigma = (residual * variance).sqrt() * SIGMA
+    sigma = (residual * _variance(weighted[:, 1:], inverse_gram)).sqrt() * SIGMA
     sigma /= _shared_gradient(weighted[:, 1:], own[:, 0], two, safe_gain)
     # Without any correlation nothing is known but the range.
     sigma = torch.where(matched, sigma, float(max(search, 1)))
     converged = (size < tolerance) & (sub.abs().amax(1) <= 0.75)
     textured &= torch.minimum(energy, energy_two) > FAINTEST * total
     return Fit(whole + sub, sigma, quality.clamp(0.0, 1.0), converged, textured)
+
+
+def _with_gradients(
+    pre: torch.Tensor, weight: torch.Tensor, inner: slice, basis: _Cosines
+) -> torch.Tensor:
+    """Windows without their mean, their slopes along y and along x: (n, 3, m, m)."""
+    side = weight.shape[-1]
+    own = torch.empty(len(pre), 3, side, side, device=pre.device)
+    own[:, 0] = centred(pre[:, inner, inner], weight)
+    own[:, 1] = basis.derivative @ pre[:, :, inner]
+    own[:, 2] = pre[:, inner] @ basis.derivative.T
+    return own
+
+
+def _variance(slopes: torch.Tensor, inverse_gram: torch.Tensor) -> torch.Tensor:
+    """Variance of the shift for unit noise of a pixel, mean of both components, shape (n,)."""
+    spread = slopes.flatten(2) @ slopes.flatten(2).mT
+    return (inverse_gram @ spread @ inverse_gram.mT).diagonal(dim1=1, dim2=2).mean(1)
 
 
 def _shared_gradient(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -200,30 +201,46 @@ def draw_fault(
 
     strands = _draw_strands(length, step_overs, pixel, trace_rng)
     trace_seed = int(trace_rng.integers(2**63))
+    traces = _best_seen(
+        extent, min(0.35 * side, 0.9 * length), position_rng,
+        lambda anchor, share: _trace(
+            strands, anchor, share, length, strike, extent, pixel, curvature, roughness, hurst,
+            np.random.default_rng(trace_seed),
+        ),
+    )  # fmt: skip
+    segments = _slip_on(
+        strands, traces, length, width, slip, extent, pixel, heterogeneity, surface, slip_rng
+    )
+    return DrawnFault(segments, dip, rake, width, top_depth, _ELEMENT_SIZE * pixel)
+
+
+def _best_seen(
+    extent: tuple[float, float, float, float],
+    enough: float,
+    rng: np.random.Generator,
+    traces_at: Callable[[np.ndarray, float], list[np.ndarray]],
+) -> list[np.ndarray]:
+    """Draw positions of a trace until `enough` of it, metres, lies inside; else the best of 50.
+
+    `traces_at` gives the trace of which a share of the length lies before a point.
+    """
+    xmin, ymin, xmax, ymax = extent
     best: tuple[float, list[np.ndarray]] | None = None
-    wanted = min(0.35 * side, 0.9 * length)
     for _ in range(50):
         anchor = np.array(
             [
-                xmin + (xmax - xmin) * position_rng.uniform(0.15, 0.85),
-                ymin + (ymax - ymin) * position_rng.uniform(0.15, 0.85),
+                xmin + (xmax - xmin) * rng.uniform(0.15, 0.85),
+                ymin + (ymax - ymin) * rng.uniform(0.15, 0.85),
             ]
         )
-        share = position_rng.uniform(0.02, 0.98)
-        traces = _trace(
-            strands, anchor, share, length, strike, extent, pixel, curvature, roughness, hurst,
-            np.random.default_rng(trace_seed),
-        )  # fmt: skip
+        traces = traces_at(anchor, rng.uniform(0.02, 0.98))
         inside = sum(_length_inside(trace, extent) for trace in traces)
         if best is None or inside > best[0]:
             best = inside, traces
-        if inside >= wanted:
+        if inside >= enough:
             break
     assert best is not None
-    segments = _slip_on(
-        strands, best[1], length, width, slip, extent, pixel, heterogeneity, surface, slip_rng
-    )
-    return DrawnFault(segments, dip, rake, width, top_depth, _ELEMENT_SIZE * pixel)
+    return best[1]
 
 
 def _given_or_drawn(value: Any, drawn: Any) -> Any:
