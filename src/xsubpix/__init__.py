@@ -38,7 +38,15 @@ from .errors import (
 )
 from .estimators import Estimate, Estimator, available_models
 from .explore import explore
-from .files import open_displacement, open_image, to_cog, to_cosi_corr, to_netcdf, to_points
+from .files import (
+    open_displacement,
+    open_image,
+    open_pair,
+    to_cog,
+    to_cosi_corr,
+    to_netcdf,
+    to_points,
+)
 from .grid import Grid
 from .rupture import Fault, synthetic_rupture
 from .warp import warp_quintic
@@ -76,6 +84,7 @@ __all__ = [
     "offsets",
     "open_displacement",
     "open_image",
+    "open_pair",
     "profile",
     "read_trace",
     "regrid",

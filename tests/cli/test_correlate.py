@@ -107,7 +107,7 @@ def test_different_grids_are_refused(files, capsys, tmp_path):
     message = capsys.readouterr().err
     assert "EPSG:32611" in message
     assert "EPSG:32612" in message
-    assert "reproject_match" in message
+    assert "share no ground" in message
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

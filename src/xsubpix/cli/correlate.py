@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SubpixError
+from .scenes import add_alignment, add_scenes, alignment, found, scenes
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -20,12 +22,12 @@ def add_parser(commands: Any) -> None:
     measure = commands.add_parser(
         "correlate",
         help="measure the displacement between two GeoTIFFs",
-        description="Measure the displacement of the ground between two images on the same grid "
-        "and write it as a Cloud Optimized GeoTIFF with the bands east, north, sigma, quality "
-        "and flags (float32, metres, nodata NaN).",
+        description="Measure the displacement of the ground between two images and write it as a "
+        "Cloud Optimized GeoTIFF with the bands east, north, sigma, quality and flags (float32, "
+        "metres, nodata NaN). POST is brought onto the pixels of PRE where it has others.",
+        epilog="example: xsubpix correlate before.tif after.tif disp.tif --align",
     )
-    measure.add_argument("pre", metavar="PRE", help="image before")
-    measure.add_argument("post", metavar="POST", help="image after")
+    add_scenes(measure)
     measure.add_argument("out", metavar="OUT", help="GeoTIFF to write")
     measure.add_argument("--band", type=int, help="band of both images, from 1")
     measure.add_argument("--model", default="unet", help="how to measure (default: unet)")
@@ -43,6 +45,11 @@ def add_parser(commands: Any) -> None:
         help="compute on a cluster of dask.distributed: tcp://host:8786, or the scheduler's "
         "file, *.json (default: threads of this process)",
     )  # fmt: skip
+    measure.add_argument(
+        "--align", action="store_true",
+        help="take the shift between the two away first, in the same resampling",
+    )  # fmt: skip
+    add_alignment(measure.add_argument_group("with --align"))
     measure.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
     measure.add_argument("--quiet", action="store_true", help="no progress bar")
     measure.set_defaults(run=_correlate)
@@ -60,9 +67,14 @@ def _search(text: str) -> float | str:
 def _correlate(options: argparse.Namespace) -> int:
     from ..correlate import correlate
     from ..demo import progress
-    from ..files import open_image, to_cog
+    from ..files import open_pair, to_cog
 
-    pre, post = (open_image(path, band=options.band) for path in (options.pre, options.post))
+    pre, post = open_pair(
+        scenes(options.pre), scenes(options.post), band=options.band,
+        align=alignment(options) if options.align else False,
+    )  # fmt: skip
+    if options.align and not options.quiet:
+        print(found(post), file=sys.stderr)
     disp = correlate(
         pre, post, model=options.model, window=options.window, step=options.step,
         search=options.search, device=options.device,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import SubpixError
-from . import correlate, database, products, train
+from . import align, correlate, database, products, train
 
 __all__ = ["main"]
 
@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     products.add_parser(commands)
+    align.add_parser(commands)
     correlate.add_parser(commands)
     database.add_parser(commands)
     train.add_parsers(commands)
