@@ -1,12 +1,14 @@
 """Examples in docstrings, run as tests: ``pytest --doctest-modules src``.
 
 Each runs in an empty folder of its own with ``np``, ``xr`` and ``xsubpix`` imported, as the
-documentation assumes; those of an extra that is not installed are skipped.
+documentation assumes; those that name ``scene.tif`` or ``db.zarr`` find a small image or a small
+database there. Those of an extra that is not installed are skipped.
 """
 
 import importlib.util
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ EXTRAS = {
     "netCDF4": r"\.nc\b",
     "numba": r"\bmicmac\b",
     "shapely": r"\bshapely\b",
-    "zarr": r"\.zarr\b|_database\(",
+    "zarr": r"\.zarr\b|scene\.tif|_database\(",
 }
 
 
@@ -53,10 +55,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"{name} is not installed"))
 
 
+@pytest.fixture(scope="session")
+def _example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with an image and a database of one frame for training and one for tests."""
+    from xsubpix.database import SceneSource, Settings, build_database
+    from xsubpix.tutorial import procedural_scene
+
+    folder = tmp_path_factory.mktemp("examples")
+    scenes = []
+    for seed, split in enumerate(("train", "test")):
+        name = folder / ("scene.tif" if split == "train" else "other.tif")
+        crs = f"EPSG:3261{8 + seed}"  # splits share no ground
+        procedural_scene((192, 192), seed=seed, crs=crs).rio.to_raster(name)
+        scenes.append(SceneSource(name, split=split, location=split))
+    settings = Settings((1, 0, 1), frame=128, crop=64, scalings=(0.5, 1.0), dates=1)
+    build_database(scenes, folder / "db.zarr", settings, scheduler="synchronous")
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def _example(
-    doctest_namespace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    doctest_namespace: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
+    dtest = getattr(request.node, "dtest", None)
+    code = "".join(example.source for example in dtest.examples) if dtest else ""
+    if "scene.tif" in code or '"db.zarr"' in code:
+        folder = request.getfixturevalue("_example_files")
+        shutil.copy(folder / "scene.tif", tmp_path)
+        shutil.copytree(folder / "db.zarr", tmp_path / "db.zarr")
     for name, value in PUBLIC.items():
         monkeypatch.setattr(xsubpix, name, value)
     doctest_namespace.update(np=np, xr=xr, xsubpix=xsubpix)

@@ -19,7 +19,17 @@ __all__ = ["DisplacementAccessor", "ImageAccessor"]
 
 @xr.register_dataarray_accessor("subpix")
 class ImageAccessor:
-    """Methods of an image, ``pre.subpix``: functions of the same names that take one first."""
+    """Methods of an image, ``pre.subpix``: functions of the same names that take one first.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> ground = np.random.default_rng(0).normal(size=(64, 64)).cumsum(0).cumsum(1)
+    >>> pre, post = (xr.DataArray(g, dims=("y", "x")) for g in (ground[:, 1:], ground[:, :-1]))
+    >>> disp = pre.subpix.correlate(post, model="phase", step=8)
+    >>> round(float(disp.east[3, 3]), 2)
+    1.0
+    """
 
     def __init__(self, image: xr.DataArray) -> None:
         self._object = image
@@ -34,7 +44,16 @@ class ImageAccessor:
 
 @xr.register_dataset_accessor("subpix")
 class DisplacementAccessor:
-    """Methods of a field, ``disp.subpix``: functions of the same names that take one first."""
+    """Methods of a field, ``disp.subpix``: functions of the same names that take one first.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> moved = xr.DataArray(np.ones((8, 8)), dims=("y", "x"))
+    >>> disp = xr.Dataset({"east": 3.0 * moved, "north": 4.0 * moved})
+    >>> float(disp.subpix.magnitude().max())  # xsubpix.magnitude(disp)
+    5.0
+    """
 
     def __init__(self, disp: xr.Dataset) -> None:
         self._object = disp
@@ -68,7 +87,15 @@ class DisplacementAccessor:
 
     @property
     def plot(self) -> plot.Plotter:
-        """Figures: ``plot()`` draws what this is, ``plot.error(truth)`` its error."""
+        """Figures: ``plot()`` draws what this is, ``plot.error(truth)`` its error.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr, xsubpix
+        >>> moved = xr.DataArray(np.ones((8, 8)), dims=("y", "x"))
+        >>> disp = xr.Dataset({"east": 3.0 * moved, "north": 4.0 * moved})
+        >>> disp.subpix.plot().savefig("disp.png")  # needs matplotlib
+        """
         return plot.Plotter(self._object)
 
     # Writing

@@ -71,6 +71,12 @@ class Explorer:
     ----------
     page : str
         HTML of the whole page.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> moved = xr.DataArray(np.ones((8, 8)), dims=("y", "x"))
+    >>> xsubpix.explore(xr.Dataset({"east": moved, "north": moved})).save("disp.html")
     """
 
     def __init__(self, page: str) -> None:

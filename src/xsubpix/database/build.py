@@ -51,6 +51,12 @@ class BuildReport:
         Time of making and storing the former, over all workers.
     seconds : float
         Time it took.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> BuildReport(Path("db.zarr"), made=10, found=2, cpu_seconds=9.1, seconds=5.0).made
+    10
     """
 
     path: Path
@@ -110,6 +116,15 @@ def build_database(
     The same seed, scenes and version give the same bytes on one worker or many
     (on one kind of machine: other processors or other versions of numpy and
     scipy may round differently).
+
+    Examples
+    --------
+    >>> from xsubpix.database import SceneSource, Settings, build_database
+    >>> settings = Settings(faults=(1, 0, 0), frame=128, crop=64, scalings=(1.0,), dates=1)
+    >>> scenes = [SceneSource("scene.tif", split="train")]
+    >>> report = build_database(scenes, "new.zarr", settings, scheduler="synchronous")
+    >>> report.made, report.found
+    (1, 0)
     """
     if scheduler not in ("processes", "threads", "synchronous", "distributed"):
         raise DataError(

@@ -44,6 +44,11 @@ class FaultDeformReader:
         Rows and columns.
     north_up : bool
         Whether positive ``float_array_2`` means toward the top of the image.
+
+    Examples
+    --------
+    >>> FaultDeformReader("train", ids=(1, 2), scalings=(0, 1, 2, 3), side=(512, 512)).shape
+    (2, 4, 512, 512)
     """
 
     folder: str
@@ -115,6 +120,17 @@ def open_faultdeform(
         The folder holds no such files, or samples lack one of the factors.
     DataError
         `north` or `split` is none of the above.
+
+    Examples
+    --------
+    >>> import os
+    >>> arrays = {"int_array_1": np.ones((8, 8)), "int_array_2": np.ones((8, 8))}
+    >>> arrays |= {"float_array_1": np.zeros((8, 8)), "float_array_2": np.zeros((8, 8))}
+    >>> os.makedirs("data/train")
+    >>> for scaling in range(4):
+    ...     np.savez(f"data/train/000001_{scaling}_sample.npy.npz", **arrays)
+    >>> open_faultdeform("data").pre.shape
+    (1, 4, 8, 8)
     """
     if north not in ("up", "down"):
         raise DataError(f"north={north!r}: give 'up' or 'down'.")

@@ -45,6 +45,15 @@ class Frame:
         in steps of :data:`QUANTUM` pixels.
     record : dict
         What the tables of the store hold about it (ready for JSON).
+
+    Examples
+    --------
+    >>> from xsubpix.database import SceneSource, Settings, make_frame, make_plan
+    >>> settings = Settings((1, 0, 0), frame=128, crop=64)
+    >>> plan = make_plan([SceneSource("scene.tif", split="train")], settings)
+    >>> frame = make_frame(plan, "train", 0)
+    >>> frame.pre.shape, frame.post.shape, frame.displacement.shape
+    ((128, 128), (4, 128, 128), (2, 128, 128))
     """
 
     pre: np.ndarray

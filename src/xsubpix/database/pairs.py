@@ -51,6 +51,15 @@ class StablePair:
         Mean local correlation of the two, after registration.
     misregistration : Misregistration
         The shift that was removed from `post`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> ground = rng.normal(size=(256, 256)).cumsum(0).cumsum(1)
+    >>> found = find_stable_pairs(ground, ground + 0.01 * rng.normal(size=ground.shape), 256)
+    >>> found.accepted[0].row, found.accepted[0].pre.shape
+    (0, (256, 256))
     """
 
     row: int
@@ -74,6 +83,15 @@ class Rejection:
         ``"low correlation"``.
     value, limit : float
         What was measured and what was asked for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> ground = rng.normal(size=(256, 256)).cumsum(0).cumsum(1)
+    >>> found = find_stable_pairs(ground, ground + 0.01 * rng.normal(size=ground.shape), 256)
+    >>> found.rejected
+    ()
     """
 
     row: int
@@ -91,6 +109,15 @@ class PairSearch:
     ----------
     accepted : tuple of StablePair
     rejected : tuple of Rejection
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> ground = rng.normal(size=(256, 256)).cumsum(0).cumsum(1)
+    >>> found = find_stable_pairs(ground, ground + 0.01 * rng.normal(size=ground.shape), 256)
+    >>> found.summary().split(" windows")[0]
+    '1 of 1'
     """
 
     accepted: tuple[StablePair, ...]
@@ -156,6 +183,15 @@ def find_stable_pairs(
         If the shapes differ or are not two-dimensional.
     DataError
         If `size` is larger than the scenes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> ground = rng.normal(size=(256, 256)).cumsum(0).cumsum(1)
+    >>> found = find_stable_pairs(ground, ground + 0.01 * rng.normal(size=ground.shape), 256)
+    >>> len(found.accepted), bool(found.accepted[0].correlation > 0.9)
+    (1, True)
     """
     check_same_grid(pre, post)
     if not 2 * window <= size <= min(pre.shape):

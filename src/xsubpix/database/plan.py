@@ -64,6 +64,12 @@ class Settings:
     pixels of 15 m (median 0.04; ``natural_amplitude`` in the tables). The
     defaults stretch that to jumps of 0.06 to 3 px: the range in which
     displacement is measured in practice, also with smaller pixels.
+
+    Examples
+    --------
+    >>> from xsubpix.database import Settings
+    >>> Settings(faults=(1000, 100, 100), seed=3).scalings
+    (0.06, 0.15, 0.4, 1.0)
     """
 
     faults: tuple[int, int, int]

@@ -44,6 +44,12 @@ class DatabaseReader:
     decode : bool
         Whether images are given in counts, float32 with NaN for missing, or as
         the codes that are stored (float32 too, 0 for missing).
+
+    Examples
+    --------
+    >>> reader = DatabaseReader("db.zarr", "train", crops=False)
+    >>> reader.shape, reader.read("post", sample=0, scaling=1).shape
+    ((1, 2, 128, 128), (128, 128))
     """
 
     path: str
@@ -136,6 +142,13 @@ def open_database(
     --------
     DatabaseReader : the same samples one by one, for training loops.
     database_table, read_fault, read_second_dates : what was drawn for each frame.
+
+    Examples
+    --------
+    >>> from xsubpix.database import open_database
+    >>> samples = open_database("db.zarr", "train")  # lazy: nine crops of each frame
+    >>> dict(samples.pre.sizes)
+    {'sample': 9, 'scaling': 2, 'y': 64, 'x': 64}
     """
     table = database_table(path, split)
     reader = DatabaseReader(os.fspath(path), split, crops, decode)
@@ -189,6 +202,12 @@ def database_table(path: str | os.PathLike[str], split: str = "train") -> xr.Dat
     ------
     FileError
         There is no database, it is not complete, or lacks the split.
+
+    Examples
+    --------
+    >>> from xsubpix.database import database_table
+    >>> database_table("db.zarr", "train").factor.values
+    array([0.5, 1. ], dtype=float32)
     """
     attributes = read_attributes(path)
     if not attributes.get("complete"):
@@ -228,6 +247,13 @@ def read_fault(path: str | os.PathLike[str], split: str, frame: int) -> Fault:
     Its coordinates are metres to the right and up from the frame's lower left
     corner. The displacement of the store is its field times ``amplitude /
     natural_amplitude`` and the sample's factor.
+
+    Examples
+    --------
+    >>> from xsubpix.database import read_fault
+    >>> fault = read_fault("db.zarr", "train", 0)  # metres from the frame's lower left corner
+    >>> 0 < fault.dip <= 90
+    True
     """
     return Fault.from_json(_text(path, split, "fault", frame))
 
@@ -236,6 +262,12 @@ def read_second_dates(path: str | os.PathLike[str], split: str, frame: int) -> l
     """Read the simulated second dates of a frame; factor k is seen at number k modulo theirs.
 
     Empty where the second date is a real one.
+
+    Examples
+    --------
+    >>> from xsubpix.database import read_second_dates
+    >>> [type(date).__name__ for date in read_second_dates("db.zarr", "train", 0)]
+    ['SecondDate']
     """
     return [
         SecondDate.from_dict(date) for date in json.loads(_text(path, split, "second_dates", frame))

@@ -100,6 +100,16 @@ def measure_misregistration(
     ------
     GridError
         If the shapes differ or are not two-dimensional.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> ground = rng.normal(size=(256, 256)).cumsum(0).cumsum(1)
+    >>> found = measure_misregistration(ground[:, 1:], ground[:, :-1])
+    >>> dx, dy = found.field()  # moved one pixel right
+    >>> round(float(dx.mean()), 1)
+    1.0
     """
     check_same_grid(pre, post)
     tile = min(tile, *pre.shape)

@@ -65,6 +65,12 @@ class SceneSource:
     DataError
         Both a second date and multispectral bands are given, or the split is
         not one of the three.
+
+    Examples
+    --------
+    >>> from xsubpix.database import SceneSource
+    >>> SceneSource("scene.tif", split="train").name
+    'scene'
     """
 
     path: Path
@@ -140,6 +146,12 @@ def scenes_from_names(
         A file is not there.
     DataError
         The pattern is no regular expression or does not occur in a name.
+
+    Examples
+    --------
+    >>> from xsubpix.database import scenes_from_names
+    >>> [scene.location for scene in scenes_from_names(["scene.tif"], location="sc[a-z]")]
+    ['sce']
     """
     scenes = []
     for name in names:
@@ -230,6 +242,13 @@ def split_scenes(
     DataError
         Two scenes have one name, a scene matches the patterns of two splits, a
         pattern matches nothing, or one location is in two splits.
+
+    Examples
+    --------
+    >>> from xsubpix.database import SceneSource, split_scenes
+    >>> scenes = [SceneSource(f"{name}.tif") for name in ("north", "south")]
+    >>> [scene.split for scene in split_scenes(scenes, {"test": ["south"]})]
+    ['train', 'test']
     """
     if unknown := sorted(set(patterns) - set(SPLITS)):
         raise DataError(f"split {unknown[0]!r} is none of {', '.join(SPLITS)}.")

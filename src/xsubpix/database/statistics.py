@@ -75,6 +75,15 @@ def residual_spectrum(
         If the shapes differ or are not two-dimensional.
     DataError
         If `window` does not fit, or no window is complete and textured.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> image = rng.normal(size=(128, 128))
+    >>> spectrum = residual_spectrum(image, image + 0.1 * rng.normal(size=image.shape))
+    >>> bool((spectrum.residual < 0.05 * spectrum.total).all())
+    True
     """
     _check_pair(a, b, window)
     tiles_a = _tiles(a, window)

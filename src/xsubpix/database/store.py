@@ -181,6 +181,12 @@ def checksum(path: str | os.PathLike[str]) -> str:
     Two stores have the same checksum if and only if they hold the same bytes
     under the same names. When they were written, and by how many workers, is of
     no consequence; nor are the datasheet and the attributes of the whole.
+
+    Examples
+    --------
+    >>> from xsubpix.database import checksum
+    >>> len(checksum("db.zarr"))  # SHA-256 in hexadecimal
+    64
     """
     digest = hashlib.sha256()
     for file in _array_files(Path(path)):

@@ -22,7 +22,16 @@ __all__ = ["OUTPUTS", "Estimate", "Estimator", "Flag", "Output"]
 
 
 class Flag:
-    """Bits of the ``flags`` variable (CF ``flag_masks``)."""
+    """Bits of the ``flags`` variable (CF ``flag_masks``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.estimators import Flag
+    >>> flags = np.array([0, 3], np.uint8)
+    >>> (flags & Flag.EDGE) != 0
+    array([False,  True])
+    """
 
     NODATA = np.uint8(1)
     EDGE = np.uint8(2)
@@ -247,6 +256,22 @@ class Estimator(ABC):
         Distance of neighbouring outputs, in input pixels. None: :attr:`default_step`.
     device : str
         ``"auto"`` (CUDA where there is one, else CPU) or a torch device.
+
+    Examples
+    --------
+    >>> import dataclasses, numpy as np, xarray as xr, xsubpix
+    >>> from xsubpix.estimators import Estimate, Estimator
+    >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+    ... class Still(Estimator):
+    ...     name = "still"
+    ...     halo = support = 0
+    ...     tile = 64
+    ...     def __call__(self, pre, post):
+    ...         still = np.where(np.isfinite(pre + post), np.float32(0), np.float32(np.nan))
+    ...         return Estimate(still, still, still, 1 + still, np.isnan(still).astype(np.uint8))
+    >>> image = xr.DataArray(np.random.default_rng(0).random((70, 90)), dims=("y", "x"))
+    >>> xsubpix.correlate(image, image, model=Still()).east.shape
+    (70, 90)
     """
 
     step: int = None  # type: ignore[assignment]  # a number from __post_init__ on

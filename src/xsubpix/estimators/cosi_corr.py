@@ -115,6 +115,16 @@ class CosiCorr(WindowEstimator):
     precise orthorectification, coregistration, and subpixel correlation of
     satellite images, application to ground deformation measurements. IEEE
     Transactions on Geoscience and Remote Sensing 45, 1529-1558.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> from xsubpix.estimators.cosi_corr import CosiCorr
+    >>> ground = np.random.default_rng(0).normal(size=(96, 96)).cumsum(0).cumsum(1)
+    >>> pre, post = (xr.DataArray(g, dims=("y", "x")) for g in (ground[:, 1:], ground[:, :-1]))
+    >>> disp = xsubpix.correlate(pre, post, model=CosiCorr(window=32, step=8))
+    >>> round(float(disp.east[5, 5]), 1)  # moved one pixel right
+    1.0
     """
 
     initial: int | None = None

@@ -56,6 +56,14 @@ def sample_blocks(
     -------
     Estimate
         Arrays of shape ``(len(fields), tile, tile)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.estimators import Estimate
+    >>> field = Estimate.missing((8, 8)).mapped(np.zeros_like)
+    >>> sample_blocks([field], border=2, step=2).dx.shape
+    (1, 2, 2)
     """
     low, high = (step - 1) // 2, step // 2
     corners = sorted({(i, j) for i in (low, high) for j in (low, high)})

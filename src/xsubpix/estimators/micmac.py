@@ -127,6 +127,16 @@ class MicMac(Estimator):
         Strike of a fault, degrees clockwise from the image's up (its first
         row): the regularisation becomes 1.5 times as strong along the strike
         and half as strong across it.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> from xsubpix.estimators.micmac import MicMac
+    >>> ground = np.random.default_rng(0).normal(size=(96, 96)).cumsum(0).cumsum(1)
+    >>> pre, post = (xr.DataArray(g, dims=("y", "x")) for g in (ground[:, 1:], ground[:, :-1]))
+    >>> disp = xsubpix.correlate(pre, post, model=MicMac(step=8))
+    >>> round(float(disp.east[5, 5]), 1)  # moved one pixel right
+    1.0
     """
 
     window: int = 5

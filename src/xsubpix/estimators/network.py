@@ -94,6 +94,16 @@ class Network(Estimator):
     instructions for it, otherwise in single precision; results differ by some
     0.003 px. A GPU gets as many tiles at once as its free memory holds, and half as
     many when that was too much; ``window=2048`` keeps it busier than the default.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> from xsubpix.estimators.network import Network
+    >>> ground = np.random.default_rng(0).normal(size=(64, 64)).cumsum(0).cumsum(1)
+    >>> pre, post = (xr.DataArray(g, dims=("y", "x")) for g in (ground[:, 1:], ground[:, :-1]))
+    >>> disp = xsubpix.correlate(pre, post, model=Network(weights="unet", ensemble=1))
+    >>> round(float(disp.east.median()), 1)  # moved one pixel right
+    1.0
     """
 
     weights: str

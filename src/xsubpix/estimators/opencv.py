@@ -81,6 +81,12 @@ class OpticalFlow(Estimator):
     There is no parameter `search`: OpenCV's pyramids reach some pixels. With
     ``correlate(search=...)`` above 4 px, the flow gets a first guess, see
     :class:`~xsubpix.estimators.pyramid.CoarseToFine`.
+
+    Examples
+    --------
+    >>> from xsubpix.estimators.opencv import DIS, OpticalFlow
+    >>> issubclass(DIS, OpticalFlow)
+    True
     """
 
     window: int = 9
@@ -243,6 +249,16 @@ class DeepFlow(OpticalFlow):
 
     One sigma covered 53 % and two sigma 97 % of the errors without noise, 79 % and 99 % at
     pair correlation 0.9, 70 % and 97 % at 0.6 (see :class:`OpticalFlow`).
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> from xsubpix.estimators.opencv import DeepFlow
+    >>> ground = np.random.default_rng(0).normal(size=(96, 96)).cumsum(0).cumsum(1)
+    >>> pre, post = (xr.DataArray(g, dims=("y", "x")) for g in (ground[:, 1:], ground[:, :-1]))
+    >>> disp = xsubpix.correlate(pre, post, model=DeepFlow(step=8))  # needs OpenCV: deepflow
+    >>> round(float(disp.east[5, 5]), 1)  # moved one pixel right
+    1.0
     """
 
     name: ClassVar[str] = "deepflow"
@@ -266,6 +282,16 @@ class DIS(OpticalFlow):
 
     One sigma covered 52 % and two sigma 100 % of the errors without noise, 81 % and 100 % at
     pair correlation 0.9, 60 % and 95 % at 0.6 (see :class:`OpticalFlow`).
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> from xsubpix.estimators.opencv import DIS
+    >>> ground = np.random.default_rng(0).normal(size=(96, 96)).cumsum(0).cumsum(1)
+    >>> pre, post = (xr.DataArray(g, dims=("y", "x")) for g in (ground[:, 1:], ground[:, :-1]))
+    >>> disp = xsubpix.correlate(pre, post, model=DIS(step=8))  # needs OpenCV: dis
+    >>> round(float(disp.east[5, 5]), 1)  # moved one pixel right
+    1.0
     """
 
     name: ClassVar[str] = "dis"
@@ -295,6 +321,16 @@ class TVL1(OpticalFlow):
 
     One sigma covered 70 % and two sigma 94 % of the errors without noise, 72 % and 96 % at
     pair correlation 0.9, 72 % and 95 % at 0.6 (see :class:`OpticalFlow`).
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> from xsubpix.estimators.opencv import TVL1
+    >>> ground = np.random.default_rng(0).normal(size=(96, 96)).cumsum(0).cumsum(1)
+    >>> pre, post = (xr.DataArray(g, dims=("y", "x")) for g in (ground[:, 1:], ground[:, :-1]))
+    >>> disp = xsubpix.correlate(pre, post, model=TVL1(step=8))  # needs OpenCV: tvl1
+    >>> round(float(disp.east[5, 5]), 1)  # moved one pixel right
+    1.0
     """
 
     name: ClassVar[str] = "tvl1"

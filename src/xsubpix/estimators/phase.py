@@ -112,6 +112,16 @@ class Phase(WindowEstimator):
 
     Robinson, D. & Milanfar, P. (2004). Fundamental performance limits in image
     registration. IEEE Transactions on Image Processing 13, 1185-1199.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> from xsubpix.estimators.phase import Phase
+    >>> ground = np.random.default_rng(0).normal(size=(96, 96)).cumsum(0).cumsum(1)
+    >>> pre, post = (xr.DataArray(g, dims=("y", "x")) for g in (ground[:, 1:], ground[:, :-1]))
+    >>> disp = xsubpix.correlate(pre, post, model=Phase(window=32, step=8))
+    >>> round(float(disp.east[5, 5]), 1)  # moved one pixel right
+    1.0
     """
 
     refine: bool = True

@@ -78,6 +78,15 @@ class CoarseToFine(Estimator):
     -----
     ``quality``, ``sigma`` and all other flags are those of `fine`. The result
     of a tile depends on nothing but the tile, halo included.
+
+    Examples
+    --------
+    >>> import xsubpix
+    >>> from xsubpix.estimators import create
+    >>> from xsubpix.estimators.pyramid import CoarseToFine
+    >>> model = CoarseToFine(fine=create("phase", window=32), search=100)
+    >>> model.name
+    'phase'
     """
 
     fine: Estimator

@@ -1,4 +1,4 @@
-"""What a format of files says of itself, and a file that is opened once for all of them."""
+"""A format of files, described, and a file that is opened once for all of them."""
 
 from __future__ import annotations
 

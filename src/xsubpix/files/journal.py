@@ -124,7 +124,7 @@ class BlockFile:
             self._log.flush()
 
     def has_become(self, target: Path) -> bool:
-        """Whether an earlier process made `target` of the same work, and had to clear up only."""
+        """Test if an earlier process made `target` of the same work, and had to clear up only."""
         try:
             lines = self.journal.read_text().split("\n")
             number = target.stat().st_ino

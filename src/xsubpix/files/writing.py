@@ -1,4 +1,4 @@
-"""What all writers share: the name of a file, all or nothing, and errors that say why."""
+"""Common parts of all writers: the name of a file, all or nothing, and errors that say why."""
 
 from __future__ import annotations
 

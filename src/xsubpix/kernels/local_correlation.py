@@ -137,6 +137,14 @@ def local_correlation(
     References
     ----------
     Lewis, J. P. (1995). Fast normalized cross-correlation. Vision Interface, 120-123.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> ground = rng.normal(size=(256, 256)).cumsum(0).cumsum(1)
+    >>> float(local_correlation(ground, ground).min()) > 0.999
+    True
     """
     moments = local_moments(a, b, window, valid_fraction=valid_fraction)
     flat_a = _FLAT * _variance(a)

@@ -28,6 +28,12 @@ class Flow(NamedTuple):
         be ``exp(-r / b) / (2 pi b^2)``.
     scale : int
         Input pixels a pixel of the prediction.
+
+    Examples
+    --------
+    >>> import torch
+    >>> Flow(torch.zeros(1, 2, 64, 64), None, 1).flow.shape
+    torch.Size([1, 2, 64, 64])
     """
 
     flow: torch.Tensor
@@ -52,6 +58,15 @@ class FlowNetwork(nn.Module):
     context : int
         Pixels beyond which other pixels change the result by less than 0.002 px,
         measured (``benchmarks/bench_networks.py``).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xsubpix.networks import build_network
+    >>> network = build_network("window-cnn", width=0.25).eval()
+    >>> pre, post = torch.rand(2, 1, 1, 32, 32)
+    >>> network(pre, post)[-1].flow.shape
+    torch.Size([1, 2, 32, 32])
     """
 
     name: ClassVar[str] = ""

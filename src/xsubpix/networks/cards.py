@@ -31,7 +31,14 @@ _LONGEST_HEADER = 16 * 2**20
 
 
 def shipped_models() -> dict[str, Path]:
-    """Weights that come with the package: model name -> file."""
+    """Weights that come with the package: model name -> file.
+
+    Examples
+    --------
+    >>> from xsubpix.networks import shipped_models
+    >>> "unet" in shipped_models()
+    True
+    """
     return {path.stem: path for path in sorted(_FOLDER.glob("*.safetensors"))}
 
 
@@ -56,6 +63,12 @@ def read_card(path: str | os.PathLike[str]) -> Card:
     ------
     ModelError
         The file is absent, is not safetensors, or has no card.
+
+    Examples
+    --------
+    >>> from xsubpix.networks import read_card, shipped_models
+    >>> read_card(shipped_models()["unet"])["architecture"]
+    'unet'
     """
     try:
         with Path(path).open("rb") as file:

@@ -31,6 +31,13 @@ def correlation_layer(
     ----------
     Dosovitskiy, Fischer, Ilg et al. (2015), *FlowNet: learning optical flow with
     convolutional networks*, doi:10.1109/ICCV.2015.316.
+
+    Examples
+    --------
+    >>> import torch
+    >>> features = torch.ones(1, 3, 8, 8)
+    >>> correlation_layer(features, features, reach=2, stride=1).shape
+    torch.Size([1, 25, 8, 8])
     """
     height, width = one.shape[-2:]
     padded = F.pad(two, (reach, reach, reach, reach))

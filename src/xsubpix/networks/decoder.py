@@ -40,6 +40,14 @@ class FlowDecoder(nn.Module):
     Dosovitskiy, Fischer, Ilg et al. (2015), *FlowNet: learning optical flow with
     convolutional networks*, doi:10.1109/ICCV.2015.316; with `smooth` Ilg, Mayer,
     Saikia et al. (2017), *FlowNet 2.0*, doi:10.1109/CVPR.2017.179.
+
+    Examples
+    --------
+    >>> import torch
+    >>> decoder = FlowDecoder(16, (8, 4), (8, 4), coarsest=8)
+    >>> features = [torch.zeros(1, c, n, n) for c, n in ((4, 32), (8, 16), (16, 8))]
+    >>> [flow.scale for flow in decoder(features)]
+    [8, 4, 2, 1]
     """
 
     def __init__(

@@ -31,6 +31,14 @@ class FlowNetC(DecoderNetwork):
     ----------
     Dosovitskiy, Fischer, Ilg et al. (2015), *FlowNet: learning optical flow with
     convolutional networks*, doi:10.1109/ICCV.2015.316.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = FlowNetC(width=0.1).eval()
+    >>> pre, post = torch.rand(2, 1, 1, 64, 64)
+    >>> network(pre, post)[-1].flow.shape
+    torch.Size([1, 2, 64, 64])
     """
 
     name: ClassVar[str] = "flownet-c"

@@ -27,6 +27,14 @@ class FlowNetSD(DecoderNetwork):
     References
     ----------
     Ilg, Mayer, Saikia et al. (2017), *FlowNet 2.0*, doi:10.1109/CVPR.2017.179.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = FlowNetSD(width=0.1).eval()
+    >>> pre, post = torch.rand(2, 1, 1, 64, 64)
+    >>> network(pre, post)[-1].flow.shape
+    torch.Size([1, 2, 64, 64])
     """
 
     name: ClassVar[str] = "flownet-sd"

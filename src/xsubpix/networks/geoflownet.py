@@ -31,6 +31,14 @@ class GeoFlowNet(DecoderNetwork):
     Montagnon, Hollingsworth, Pathier et al. (2024), *Sub-pixel displacement
     estimation with deep learning: application to optical satellite images
     containing sharp displacements*, doi:10.1029/2024JH000174.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = GeoFlowNet(width=0.1).eval()
+    >>> pre, post = torch.rand(2, 1, 1, 64, 64)
+    >>> network(pre, post)[-1].flow.shape
+    torch.Size([1, 2, 64, 64])
     """
 
     name: ClassVar[str] = "geoflownet"

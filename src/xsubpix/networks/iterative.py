@@ -35,6 +35,12 @@ class Iterative(FlowNetwork):
     Bertrand Montagnon, Giffard-Roisin et al. (2025), *MicroFlow: domain-specific
     optical flow for ground deformation estimation in seismic events*,
     arXiv:2504.13452. Written from the paper's description.
+
+    Examples
+    --------
+    >>> network = Iterative("geoflownet", iterations=2, width=0.1)
+    >>> len(network.networks)
+    2
     """
 
     name: ClassVar[str] = "microflow"

@@ -55,6 +55,14 @@ def normalise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     The mean of each image is subtracted, and its deviation divided out, before
     anything else, so that counts of 1e-6 and of 1e6 give the same and an offset of any
     size costs no digits. Both are sums in double precision, as running sums are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = 100.0 + torch.randn(1, 64, 64, generator=torch.Generator().manual_seed(0))
+    >>> normalised, valid = normalise(images)
+    >>> normalised.shape, bool(normalised.mean().abs() < 0.05)
+    (torch.Size([1, 1, 64, 64]), True)
     """
     image = images[:, None]
     known = torch.isfinite(image)

@@ -25,7 +25,14 @@ _REGISTRY: dict[str, tuple[str, str]] = {
 
 
 def available_networks() -> list[str]:
-    """Names that :func:`build_network` takes, sorted."""
+    """Names that :func:`build_network` takes, sorted.
+
+    Examples
+    --------
+    >>> from xsubpix.networks import available_networks
+    >>> "unet" in available_networks()
+    True
+    """
     return sorted(_REGISTRY)
 
 
@@ -60,6 +67,12 @@ def build_network(name: str, **config: Any) -> FlowNetwork:
     ------
     ModelError
         No such architecture, or it does not take a keyword.
+
+    Examples
+    --------
+    >>> from xsubpix.networks import build_network
+    >>> build_network("unet", width=0.25).config["width"]
+    0.25
     """
     try:
         return network_class(name)(**config)

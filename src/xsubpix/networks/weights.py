@@ -43,6 +43,13 @@ def save_network(
     ModelError
         The name has another ending, or a weight is not finite, or too large
         for half precision.
+
+    Examples
+    --------
+    >>> from xsubpix.networks import build_network
+    >>> save_network("mine.safetensors", build_network("window-cnn", width=0.25))
+    >>> load_network("mine.safetensors").config
+    {'width': 0.25}
     """
     from safetensors.torch import save_file
 
@@ -85,6 +92,12 @@ def load_network(path: str | os.PathLike[str]) -> FlowNetwork:
     ------
     ModelError
         See :func:`read_card`; or the tensors are not those of the architecture.
+
+    Examples
+    --------
+    >>> from xsubpix.networks import shipped_models
+    >>> load_network(shipped_models()["window-cnn"]).name
+    'window-cnn'
     """
     card = read_card(path)
     network = build_network(card["architecture"], **card["config"])

@@ -38,6 +38,14 @@ class WindowCNN(FlowNetwork):
     Montagnon, Giffard-Roisin, Dalla Mura, Marchandon, Pathier & Hollingsworth
     (2023), *Sub-pixel displacement estimation with deep learning*, IGARSS,
     doi:10.1109/IGARSS52108.2023.10282747.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = WindowCNN(width=0.1).eval()
+    >>> pre, post = torch.rand(2, 1, 1, 64, 64)
+    >>> network(pre, post)[-1].flow.shape
+    torch.Size([1, 2, 64, 64])
     """
 
     name: ClassVar[str] = "window-cnn"

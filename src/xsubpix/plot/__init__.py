@@ -31,6 +31,13 @@ class Plotter:
     ----------
     disp : xarray.Dataset
         A displacement field, a profile or offsets.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> moved = xr.DataArray(np.ones((8, 8)), dims=("y", "x"))
+    >>> disp = xr.Dataset({"east": 3.0 * moved, "north": 4.0 * moved})
+    >>> figure = disp.subpix.plot.error(disp)  # needs matplotlib
     """
 
     def __init__(self, disp: xr.Dataset) -> None:

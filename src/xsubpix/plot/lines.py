@@ -134,6 +134,18 @@ def plot_offsets(
         These are no offsets.
     SubpixError
         matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(40), "x": 30.0 * np.arange(60)}
+    >>> x = np.broadcast_to(pixel["x"], (40, 60))
+    >>> step = np.where(x < 900, -1.0, 1.0)
+    >>> disp = xr.Dataset({"east": (("y", "x"), 0 * step), "north": (("y", "x"), step)}, pixel)
+    >>> trace = [(885.0, -1170.0), (885.0, 0.0)]
+    >>> offsets = xsubpix.offsets(disp, trace, spacing=300.0, half_length=450.0)
+    >>> from xsubpix.plot import plot_offsets
+    >>> figure = plot_offsets(offsets)
     """
     for what, table in (("offsets", offsets), ("truth", truth)):
         if table is not None and (
@@ -212,6 +224,11 @@ def plot_training(
         There is no step, or nothing beside it.
     SubpixError
         matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from xsubpix.plot import plot_training
+    >>> figure = plot_training({"step": [500, 1000], "epe": [0.21, 0.14]})
     """
     columns = _read_columns(history)
     key = next((k for k in ("step", "epoch") if k in columns), None)

@@ -157,6 +157,12 @@ def draw_fault(
     Wesnousky, S. G. (2006). Predicting the endpoints of earthquake ruptures.
     Nature, 444, 358-360. See :mod:`xsubpix.rupture.scaling`,
     :mod:`xsubpix.rupture.slip` and :mod:`xsubpix.rupture.trace` for the others.
+
+    Examples
+    --------
+    >>> drawn = draw_fault(5, (0.0, 0.0, 20e3, 20e3), mechanism="reverse", dip=30.0)
+    >>> drawn.dip
+    30.0
     """
     rng = np.random.default_rng(rng)
     xmin, ymin, xmax, ymax = (float(value) for value in extent)

@@ -108,6 +108,17 @@ def surface_displacement(
     -------
     numpy.ndarray
         Displacement (east, north, up), metres, float64, shape ``(m, 3)``.
+
+    Examples
+    --------
+    >>> from xsubpix.rupture import Fault, fault_mesh, surface_displacement
+    >>> fault = Fault.straight(0.0, 0.0, strike=0.0, length=20e3, dip=90.0, rake=180.0,
+    ...                        width=12e3, slip=2.0)
+    >>> mesh = fault_mesh(fault)
+    >>> points = [[-100.0, 0.0]] - mesh.origin
+    >>> east, north, up = surface_displacement(points, mesh.triangles, mesh.slips)[0]
+    >>> bool(north > 0.5)
+    True
     """
     check_poisson(poisson)
     if len(triangles) == 0:

@@ -70,6 +70,14 @@ class Fault:
     Fault.from_lonlat : the same, from longitudes and latitudes.
     Fault.straight : a plane of given strike and length.
     Fault.random : drawn from observed distributions.
+
+    Examples
+    --------
+    >>> from xsubpix.rupture import Fault
+    >>> fault = Fault.straight(0.0, 0.0, strike=30.0, length=20e3, dip=90.0, rake=180.0,
+    ...                        width=12e3, slip=2.0)
+    >>> fault.is_blind, round(fault.length)
+    (False, 20000)
     """
 
     segments: tuple[Segment, ...]
@@ -295,7 +303,7 @@ class Fault:
 
     @property
     def is_blind(self) -> bool:
-        """Whether the rupture stops below the ground."""
+        """True where the rupture stops below the ground."""
         return self.top_depth > 0
 
     @property

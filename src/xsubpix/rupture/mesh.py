@@ -72,6 +72,15 @@ def fault_mesh(fault: Fault) -> Mesh:
     -------
     Mesh
         Triangles that slip by less than 1e-9 of the largest slip are left out.
+
+    Examples
+    --------
+    >>> from xsubpix.rupture import Fault, fault_mesh
+    >>> fault = Fault.straight(0.0, 0.0, strike=0.0, length=20e3, dip=90.0, rake=180.0,
+    ...                        width=12e3, slip=2.0)
+    >>> mesh = fault_mesh(fault)
+    >>> mesh.triangles.shape[1:], bool((mesh.triangles[..., 2] <= 0).all())
+    ((3, 3), True)
     """
     everything = np.concatenate(fault.traces)
     origin = np.round(0.5 * (everything.min(axis=0) + everything.max(axis=0)))

@@ -69,6 +69,15 @@ def displacement_at(
     east, north, up : numpy.ndarray
         Metres, float64, the shape of `x`. NaN exactly on a trace that breaks
         the surface.
+
+    Examples
+    --------
+    >>> from xsubpix.rupture import Fault, displacement_at
+    >>> fault = Fault.straight(0.0, 0.0, strike=0.0, length=20e3, dip=90.0, rake=180.0,
+    ...                        width=12e3, slip=2.0)
+    >>> east, north, up = displacement_at(fault, [-100.0, 100.0], [0.0, 0.0])
+    >>> bool(north[0] > 0.5), bool(north[1] < -0.5)  # right-lateral: the west goes north
+    (True, True)
     """
     mesh = fault_mesh(fault)
     x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
@@ -117,6 +126,16 @@ def displacement_on_grid(
     ------
     FaultError
         If the affine cannot be inverted, or the window leaves the grid.
+
+    Examples
+    --------
+    >>> from xsubpix.rupture import Fault, displacement_on_grid
+    >>> fault = Fault.straight(0.0, 0.0, strike=0.0, length=20e3, dip=90.0, rake=180.0,
+    ...                        width=12e3, slip=2.0)
+    >>> affine = (500.0, 0.0, -10e3, 0.0, -500.0, 10e3)
+    >>> east, north, up = displacement_on_grid(fault, affine, (40, 40))
+    >>> north.shape, bool(north[20, 19] > 0.5)
+    ((40, 40), True)
     """
     rows, columns = shape
     window = (0, rows, 0, columns) if window is None else window

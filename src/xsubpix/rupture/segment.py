@@ -28,6 +28,12 @@ class Segment:
     slip : tuple of tuple of float
         Slip, metres, not negative; one row per depth (evenly spaced from the
         top edge to the bottom edge), one column per position. Linear between.
+
+    Examples
+    --------
+    >>> slip = ((0.0, 2.0, 0.0), (0.0, 0.0, 0.0))  # metres: top edge, bottom edge
+    >>> Segment(((0.0, 0.0), (0.0, 5e3)), (0.0, 0.5, 1.0), slip).length
+    5000.0
     """
 
     trace: tuple[tuple[float, float], ...]

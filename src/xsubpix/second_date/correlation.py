@@ -34,6 +34,12 @@ def correlation_at_gap(days: float, rng: np.random.Generator) -> float:
     float
         From the quantiles of :data:`CORRELATION_AT_GAP`, interpolated in the
         logarithm of the days, and held at both ends.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> 0.18 <= correlation_at_gap(320.0, np.random.default_rng(0)) <= 0.79
+    True
     """
     gaps = np.log(list(CORRELATION_AT_GAP))
     table = np.array(list(CORRELATION_AT_GAP.values()))

@@ -68,6 +68,11 @@ class Conditions:
         Time between the dates; None where it is not known.
     cloudy : float
         Share of dates with clouds.
+
+    Examples
+    --------
+    >>> round(Conditions(correlation=0.78).change, 2)
+    0.5
     """
 
     correlation: float
@@ -102,6 +107,13 @@ class ImageStatistics:
     finest : float
         White noise that would explain the finest detail
         (:func:`xsubpix.second_date.sharpness.noise_level`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).normal(100.0, 5.0, (96, 96)).astype("f4")
+    >>> round(ImageStatistics.of(image).median)
+    100
     """
 
     low: float
@@ -126,6 +138,14 @@ class Effect(abc.ABC):
     ----------
     name : str
         Name in records, and of the random streams.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Conditions, Haze
+    >>> haze = Haze.draw(np.random.default_rng(0), Conditions(correlation=0.8))
+    >>> haze.to_dict()["effect"]
+    'haze'
     """
 
     name: ClassVar[str]
@@ -155,6 +175,12 @@ class Cause(Effect):
     shape : (float, float)
         Shape of the gamma distribution that weights are drawn from, for stable
         pairs and for pairs that have changed much.
+
+    Examples
+    --------
+    >>> from xsubpix.second_date import Cause, Growth
+    >>> issubclass(Growth, Cause)
+    True
     """
 
     shape: ClassVar[tuple[float, float]]
@@ -194,6 +220,12 @@ class GroundEffect(Effect):
     stage : {"common", "change", "ground"}
         Image that it is applied to: what the two dates have in common, the sum of
         all changes, or the ground that both make.
+
+    Examples
+    --------
+    >>> from xsubpix.second_date import EFFECTS, GroundEffect
+    >>> sorted({effect.stage for effect in EFFECTS if issubclass(effect, GroundEffect)})
+    ['change', 'common', 'ground']
     """
 
     stage: ClassVar[Literal["common", "change", "ground"]]
@@ -215,7 +247,17 @@ class GroundEffect(Effect):
 
 @dataclasses.dataclass(frozen=True)
 class AcquisitionEffect(Effect):
-    """Effect of air or instrument, after the ground has moved."""
+    """Effect of air or instrument, after the ground has moved.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Haze, ImageStatistics
+    >>> image = np.random.default_rng(0).normal(100.0, 5.0, (96, 96)).astype("f4")
+    >>> hazy = Haze(0.2).apply(image, ImageStatistics.of(image), np.random.default_rng(1))
+    >>> hazy.shape
+    (96, 96)
+    """
 
     @abc.abstractmethod
     def apply(

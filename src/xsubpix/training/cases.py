@@ -89,6 +89,15 @@ class Case:
         Size of the displacement: a scaling factor or a jump.
     trace : Trace or None
         None where there is no rupture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> image = rng.normal(size=(96, 96)).astype("f4")
+    >>> case = Case("still", "noise", image, image, np.zeros((2, 96, 96), "f4"), "0", None)
+    >>> bool((case.correlation() > 0.99).all())
+    True
     """
 
     group: str
@@ -132,6 +141,11 @@ def database_cases(
         Side of the central square of a frame that is used, pixels.
     seed : int
         Seed of the choice.
+
+    Examples
+    --------
+    >>> [case.pre.shape for case in database_cases("db.zarr", samples=1, side=128)]
+    [(128, 128)]
     """
     from ..database import database_table, read_fault
     from .samples import DatabaseFrames
@@ -287,6 +301,14 @@ def real_cases(
         Largest offset across the trace, pixels: twice the largest displacement.
     seed : int
         Seed of the ruptures.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).normal(size=(64, 64)).astype("f4")
+    >>> cases = real_cases([Pair("noise", image, image)], jumps=(1.0,))
+    >>> next(cases).label
+    'noise, offset 1 px'
     """
     import xarray as xr
 

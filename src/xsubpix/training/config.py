@@ -31,6 +31,11 @@ class Source:
     kind : str
         ``"database"``, or ``"scenes"``: samples are then made while training, see
         :mod:`xsubpix.training.ground`.
+
+    Examples
+    --------
+    >>> Source("db.zarr", share=2.0).kind
+    'database'
     """
 
     path: str
@@ -91,6 +96,12 @@ class TrainConfig:
     ------
     DataError
         A value is out of its bounds.
+
+    Examples
+    --------
+    >>> config = TrainConfig(data=(Source("db.zarr"),), steps=1000, network={"width": 0.5})
+    >>> config.architecture, config.steps
+    ('unet', 1000)
     """
 
     architecture: str = "unet"

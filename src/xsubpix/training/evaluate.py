@@ -56,6 +56,18 @@ def evaluate(
     ------
     DataError
         There is no case, or one that is smaller than its border.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.training.cases import Case
+    >>> from xsubpix.training.methods import model_method
+    >>> rng = np.random.default_rng(0)
+    >>> image = rng.normal(size=(96, 96)).astype("f4")
+    >>> case = Case("still", "noise", image, image, np.zeros((2, 96, 96), "f4"), "0", None)
+    >>> result = evaluate({"phase": model_method("phase:window=16,step=4")}, [case], border=16)
+    >>> result.scores["phase"]["still"].mean < 1e-3
+    True
     """
     methods = {**methods, "zero predictor": zero_predictor}
     tallies: dict[str, dict[str, Tally]] = {name: {} for name in methods}

@@ -51,6 +51,14 @@ def model_method(text: str) -> Method:
         Unknown model or parameter, or the file has no such function.
     DataError
         Parameters that cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> method = model_method("phase:window=16,step=4")
+    >>> image = np.random.default_rng(0).normal(size=(64, 64)).astype("f4")
+    >>> method(image, image).dx.shape
+    (16, 16)
     """
     from ..estimators import create
 

@@ -54,6 +54,17 @@ def write_page(
     ------
     FileError
         There is a page of that name.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from xsubpix.training.cases import Case
+    >>> from xsubpix.training.evaluate import evaluate
+    >>> image = np.zeros((96, 96), "f4")
+    >>> case = Case("still", "blank", image, image, np.zeros((2, 96, 96), "f4"), "0", None)
+    >>> write_page(evaluate({}, [case]), Path("page")).name
+    'networks.rst'
     """
     check_page(folder, overwrite, name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +204,8 @@ def _draw(result: Evaluation, path: Path) -> bool:
         axes.set(yscale="log", title=group, xlabel="distance from the trace")
         axes.set_ylabel("mean end-point error (px)")
         axes.grid(alpha=0.3, which="both")
-    panels[0].legend(frameon=False, fontsize=8)
+    if panels[0].get_legend_handles_labels()[0]:
+        panels[0].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
     return True
 

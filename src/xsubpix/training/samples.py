@@ -81,6 +81,12 @@ class DatabaseFrames:
         GiB that frames may take; what exceeds it is read again each time.
     large_odds : float
         Factors f are drawn with odds ``f ** large_odds``.
+
+    Examples
+    --------
+    >>> frames = DatabaseFrames("db.zarr", "train")
+    >>> len(frames), frames.get(0, scaling=1).flow.shape
+    (1, (2, 128, 128))
     """
 
     def __init__(self, path: str, split: str, memory: float = 8.0, large_odds: float = 0.0) -> None:
@@ -166,6 +172,11 @@ class Augmentation:
     unmatched : float
         Share of samples whose second image shows other ground of the frame, more
         than 8 px away: nothing to be found there, and the network learns to say so.
+
+    Examples
+    --------
+    >>> Augmentation(shift=0, noise=0.3).noise
+    0.3
     """
 
     shift: int = 3
@@ -310,6 +321,13 @@ def draw_batch(
     -------
     Sample
         ``pre``, ``post``: ``(n, crop, crop)``; ``flow``: ``(n, 2, crop, crop)``.
+
+    Examples
+    --------
+    >>> frames = DatabaseFrames("db.zarr", "train")
+    >>> batch = draw_batch([frames], [1.0], [0, 1], seed=0, crop=64, augmentation=Augmentation())
+    >>> batch.pre.shape, batch.flow.shape
+    ((2, 64, 64), (2, 2, 64, 64))
     """
     odds = np.asarray(shares, float) / np.sum(shares)
     samples = []

@@ -118,6 +118,12 @@ class Metric:
         Whether it is shown in per cent.
     note : str
         What a reader of the page must know of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Metric("p90", "90 %", lambda found: float(np.quantile(found.error, 0.9))).heading
+    '90 %'
     """
 
     name: str
@@ -210,6 +216,11 @@ class GroupScores:
     ----------
     values : dict
         Name of the metric to its score: a number, or a dict from class to number.
+
+    Examples
+    --------
+    >>> GroupScores({"mean": 0.1, "missing": 0.0}).mean
+    0.1
     """
 
     values: dict[str, Score]
@@ -256,6 +267,12 @@ class Evaluation:
         Rows and columns left out, pixels.
     counts : dict
         Set to its number of cases.
+
+    Examples
+    --------
+    >>> scores = {"unet": {"faults": GroupScores({"mean": 0.1})}}
+    >>> Evaluation(scores, {"unet": 40.0}, [], 32, {"faults": 9}).scores["unet"]["faults"].mean
+    0.1
     """
 
     scores: dict[str, dict[str, GroupScores]]
