@@ -14,6 +14,10 @@ from xsubpix import DisplacementAccessor, ImageAccessor
 
 ROOT = Path(__file__).parents[1]
 # "Of the store.", "Whether it is so.": neither a noun phrase nor a verb with its object.
+PACKAGES = (
+    "database", "displacement", "estimators", "files", "grid", "networks", "plot", "rupture",
+    "second_date",
+)  # fmt: skip
 REFUSED = {"Of", "What", "Where", "How", "Whether", "When", "Which", "Who", "Why", "That"}
 
 
@@ -49,7 +53,7 @@ def public() -> dict[str, Any]:
             module = line.split()[-1]
         elif module == "xsubpix" and re.fullmatch(r"   [\w.]+", line):
             found[line.strip()] = resolve(line.strip())
-    for package in ("database", "displacement", "estimators", "networks", "plot", "rupture"):
+    for package in PACKAGES:
         listed = importlib.import_module(f"xsubpix.{package}")
         found |= {f"{package}.{name}": getattr(listed, name) for name in listed.__all__}
     return {

@@ -36,7 +36,7 @@ class Missing:
 def declared_missing(
     array: xr.DataArray, what: str = "image", *, bounds: bool = True
 ) -> float | Missing | None:
-    """What an array declares as missing data, beyond NaN and infinity.
+    """Values that an array declares as missing data, beyond NaN and infinity.
 
     Read are ``_FillValue``, ``missing_value`` (one value or several) and ``nodata``, and CF's
     ``valid_min``, ``valid_max`` and ``valid_range``.

@@ -101,6 +101,14 @@ def make_frame(plan: Plan, split: str, number: int) -> Frame:
     DataError
         No part of a scene with enough data was found, or a displacement does not fit
         16 bits.
+
+    Examples
+    --------
+    >>> from xsubpix.database import SceneSource, Settings, make_frame, make_plan
+    >>> scenes = [SceneSource("scene.tif", split="train")]
+    >>> plan = make_plan(scenes, Settings((1, 0, 0), frame=128, crop=64))
+    >>> make_frame(plan, "train", 0).record["scene"]
+    'scene'
     """
     # One stream a purpose: what one draws does not move the others.
     key = (SPLITS.index(split), number)

@@ -140,6 +140,14 @@ class Plan:
     settings : Settings
     scenes : tuple of PlannedScene
         Sorted by name, each with its split.
+
+    Examples
+    --------
+    >>> from xsubpix.database import SceneSource, Settings, make_plan
+    >>> scenes = [SceneSource("scene.tif", split="train")]
+    >>> plan = make_plan(scenes, Settings((1, 0, 0), frame=128, crop=64))
+    >>> [scene.source.name for scene in plan.scenes]
+    ['scene']
     """
 
     settings: Settings
@@ -178,6 +186,14 @@ def make_plan(scenes: Sequence[SceneSource], settings: Settings) -> Plan:
     DataError
         A split has faults but no scenes, two splits share ground, or see
         :func:`xsubpix.database.reading.plan_scene`.
+
+    Examples
+    --------
+    >>> from xsubpix.database import SceneSource, Settings, make_plan
+    >>> scenes = [SceneSource("scene.tif", split="train")]
+    >>> plan = make_plan(scenes, Settings((1, 0, 0), frame=128, crop=64))
+    >>> plan.settings.faults
+    (1, 0, 0)
     """
     for split in SPLITS:
         if settings.count(split) and not any(s.split == split for s in scenes):

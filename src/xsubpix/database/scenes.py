@@ -196,6 +196,20 @@ def read_scene_list(path: str | Path) -> list[SceneSource]:
     ------
     FileError
         The file cannot be read or has another key.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from xsubpix.database import read_scene_list
+    >>> text = '''
+    ... [default]
+    ... source = "USGS"
+    ... [[scene]]
+    ... path = "before.tif"
+    ... split = "train"
+    ... '''
+    >>> Path("scenes.toml").write_text(text) and read_scene_list("scenes.toml")[0].source
+    'USGS'
     """
     path = Path(path)
     try:

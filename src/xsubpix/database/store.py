@@ -197,7 +197,14 @@ def checksum(path: str | os.PathLike[str]) -> str:
 
 
 def stored_bytes(path: str | os.PathLike[str]) -> dict[str, int]:
-    """Bytes on disk of each array, and ``table`` for the rest, over all splits."""
+    """Bytes on disk of each array, and ``table`` for the rest, over all splits.
+
+    Examples
+    --------
+    >>> from xsubpix.database import stored_bytes
+    >>> sorted(stored_bytes("db.zarr"))
+    ['displacement', 'post', 'pre', 'table']
+    """
     total = {"pre": 0, "post": 0, "displacement": 0, "table": 0}
     for file in _array_files(Path(path)):
         name = file.relative_to(path).parts[1]

@@ -102,8 +102,8 @@ class Network(Estimator):
     >>> ground = np.random.default_rng(0).normal(size=(64, 64)).cumsum(0).cumsum(1)
     >>> pre, post = (xr.DataArray(g, dims=("y", "x")) for g in (ground[:, 1:], ground[:, :-1]))
     >>> disp = xsubpix.correlate(pre, post, model=Network(weights="unet", ensemble=1))
-    >>> round(float(disp.east.median()), 1)  # moved one pixel right
-    1.0
+    >>> abs(float(disp.east.median()) - 1.0) < 0.2  # moved one pixel right
+    True
     """
 
     weights: str

@@ -55,6 +55,12 @@ def create(model: str | os.PathLike[str] | Estimator, **options: object) -> Esti
     ------
     ModelError
         Unknown model or parameter, or a parameter out of its bounds.
+
+    Examples
+    --------
+    >>> from xsubpix.estimators import create
+    >>> create("phase", window=64).default_step
+    16
     """
     given = {key: value for key, value in options.items() if value is not None}
     if isinstance(model, Estimator):

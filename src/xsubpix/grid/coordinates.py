@@ -39,6 +39,15 @@ def image_dims(image: xr.DataArray, what: str = "image") -> tuple[Hashable, Hash
     ------
     DimensionError
         They cannot be found, or another dimension is longer than 1.
+
+    Examples
+    --------
+    >>> import numpy as np, rioxarray, xarray as xr
+    >>> pixel = {"y": -30.0 * np.arange(4), "x": 30.0 * np.arange(4)}
+    >>> image = xr.DataArray(np.zeros((4, 4)), pixel, ("y", "x")).rio.write_crs("EPSG:32611")
+    >>> from xsubpix.grid import image_dims
+    >>> image_dims(image, "image")
+    ('y', 'x')
     """
     y_dim = _find_dim(image, _Y_NAMES, "Y", _Y_STANDARD)
     x_dim = _find_dim(image, _X_NAMES, "X", _X_STANDARD)

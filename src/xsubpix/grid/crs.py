@@ -32,6 +32,16 @@ def find_crs(
     ------
     GridError
         The CRS cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np, rioxarray, xarray as xr
+    >>> pixel = {"y": -30.0 * np.arange(4), "x": 30.0 * np.arange(4)}
+    >>> image = xr.DataArray(np.zeros((4, 4)), pixel, ("y", "x")).rio.write_crs("EPSG:32611")
+    >>> from xsubpix.grid import find_crs
+    >>> crs, name = find_crs(image, "image")
+    >>> crs.to_epsg(), name
+    (32611, 'spatial_ref')
     """
     named = _declared_mapping(image)
     scalars = [name for name, c in image.coords.items() if c.ndim == 0]

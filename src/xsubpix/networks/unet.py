@@ -69,6 +69,12 @@ class PyramidUNet(FlowNetwork):
     doi:10.1109/CVPR.2017.291) with the weights shared as by Hur & Roth (2019,
     doi:10.1109/CVPR.2019.00590); the U-Net is Ronneberger et al.'s (2015,
     doi:10.1007/978-3-319-24574-4_28).
+
+    Examples
+    --------
+    >>> network = PyramidUNet(width=0.25).eval()
+    >>> network.name, len(network.levels)
+    ('unet', 6)
     """
 
     name: ClassVar[str] = "unet"
@@ -182,7 +188,7 @@ class PyramidUNet(FlowNetwork):
     def _compare(
         self, pre: torch.Tensor, post: torch.Tensor, coefficients: torch.Tensor, flow: torch.Tensor
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-        """What the U-Net sees at one level, and what neighbours' flows differ by, if they do."""
+        """Input of the U-Net at one level, and differences of neighbours' flows, if any."""
         moved = warp_spline(coefficients, flow)
         moved_valid = warp_nearest(post[:, 1:], flow)
         moved = moved * moved_valid

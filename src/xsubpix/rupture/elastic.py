@@ -51,7 +51,14 @@ def _halfspace() -> ModuleType:
 
 
 def backend_name() -> str:
-    """Return what cutde runs on: ``"cpp"`` (the CPU), ``"cuda"`` or ``"opencl"``."""
+    """Return what cutde runs on: ``"cpp"`` (the CPU), ``"cuda"`` or ``"opencl"``.
+
+    Examples
+    --------
+    >>> from xsubpix.rupture import backend_name
+    >>> backend_name() in ("cpp", "cuda", "opencl")
+    True
+    """
     _halfspace()
     return str(sys.modules["cutde.backend"].which_backend)
 

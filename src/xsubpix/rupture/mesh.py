@@ -41,6 +41,14 @@ class Mesh(NamedTuple):
     origin : numpy.ndarray
         Midpoint of the fault's trace, shape ``(2,)``, metres: coordinates near
         0 keep the digits that a large northing would use up.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> triangle = np.array([[[0.0, 0.0, 0.0], [0.0, 1e3, 0.0], [0.0, 0.0, -1e3]]])
+    >>> mesh = Mesh(triangle, np.ones((1, 3)), np.full((1, 2, 2), np.nan), np.zeros(2))
+    >>> mesh.triangles.shape
+    (1, 3, 3)
     """
 
     triangles: np.ndarray

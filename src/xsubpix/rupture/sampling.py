@@ -176,6 +176,16 @@ class GridSampler:
         The triangles.
     evaluations : int
         Pairs of a triangle and a point evaluated so far, over all calls.
+
+    Examples
+    --------
+    >>> from xsubpix.rupture import Fault, GridSampler
+    >>> fault = Fault.straight(0.0, 0.0, strike=0.0, length=20e3, dip=90.0, rake=180.0,
+    ...                        width=12e3, slip=2.0)
+    >>> sampler = GridSampler(fault, (500.0, 0.0, -10e3, 0.0, -500.0, 10e3))
+    >>> east, north, up = sampler((0, 20, 0, 40))
+    >>> north.shape
+    (20, 40)
     """
 
     fault: Fault

@@ -25,6 +25,14 @@ class Haze(AcquisitionEffect):
     ----------
     strength : float
         Largest loss of contrast, 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Haze, Conditions
+    >>> drawn = Haze.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'haze'
     """
 
     name = "haze"
@@ -60,6 +68,14 @@ class Cloud(AcquisitionEffect):
         Share of the area under cloud, 0 to 1.
     shadow : (float, float)
         Offset of the shadow from its cloud, pixels to the right and down.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Cloud, Conditions
+    >>> drawn = Cloud.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'cloud'
     """
 
     name = "cloud"

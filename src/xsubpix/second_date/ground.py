@@ -25,6 +25,14 @@ class Staleness(GroundEffect):
     ----------
     sigma : float
         Standard deviation of the Gaussian low pass, pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Staleness, Conditions
+    >>> drawn = Staleness.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'staleness'
     """
 
     name = "staleness"
@@ -50,6 +58,14 @@ class Exposure(GroundEffect):
     ----------
     spread : float
         Standard deviation of the logarithm over land covers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Exposure, Conditions
+    >>> drawn = Exposure.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'exposure'
     """
 
     name = "exposure"
@@ -81,6 +97,14 @@ class Stretch(GroundEffect):
         Standard deviation of the ground, in that of the first date.
     offset : float
         Addition, in standard deviations of the first date.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Stretch, Conditions
+    >>> drawn = Stretch.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'stretch'
     """
 
     name = "stretch"

@@ -24,6 +24,14 @@ class Optics(AcquisitionEffect):
         Standard deviation of the Gaussian blur along rows, pixels; negative sharpens.
     aspect : float
         Ratio of the blur along columns to that along rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Optics, Conditions
+    >>> drawn = Optics.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'optics'
     """
 
     name = "optics"
@@ -151,6 +159,14 @@ class SensorNoise(AcquisitionEffect):
         Coloured noise, in standard deviations of the image.
     exponent : float
         Exponent of the grain's spectrum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import SensorNoise, Conditions
+    >>> drawn = SensorNoise.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'noise'
     """
 
     name = "noise"
@@ -207,6 +223,14 @@ class Stripes(AcquisitionEffect):
         Number of detectors.
     along_rows : bool
         Whether stripes run along rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Stripes, Conditions
+    >>> drawn = Stripes.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'stripes'
     """
 
     name = "stripes"
@@ -245,6 +269,14 @@ class Counts(AcquisitionEffect):
     ----------
     quantum : float
         Step of the counts, in standard deviations of the image; 0 rounds nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Counts, Conditions
+    >>> drawn = Counts.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'counts'
     """
 
     name = "counts"

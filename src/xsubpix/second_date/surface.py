@@ -38,6 +38,14 @@ class BandMixing(Cause):
     ----------
     after_mix : tuple of float
         Weights of the bands at the second date; empty for one band.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import BandMixing, Conditions
+    >>> drawn = BandMixing.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'mixing'
     """
 
     name = "mixing"
@@ -68,6 +76,14 @@ class LandCoverChange(Cause):
     ----------
     reversal : float
         Share of classes, 0 to 1, whose gain turns the contrast within them round.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import LandCoverChange, Conditions
+    >>> drawn = LandCoverChange.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'land cover'
     """
 
     name = "land cover"
@@ -107,6 +123,14 @@ class FieldChange(Cause):
         Direction of their rows, radians from the columns' axis.
     reversal : float
         Share of changed parcels, 0 to 1, whose inner contrast is turned round.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import FieldChange, Conditions
+    >>> drawn = FieldChange.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'fields'
     """
 
     name = "fields"
@@ -146,6 +170,14 @@ class ForeignGround(Cause):
 
     Nothing synthetic has the spectrum, the edges and the sparseness of ground;
     ground from another place has, and shares nothing with what it is laid over.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import ForeignGround, Conditions
+    >>> drawn = ForeignGround.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'foreign ground'
     """
 
     name = "foreign ground"
@@ -165,7 +197,16 @@ class ForeignGround(Cause):
 
 @dataclasses.dataclass(frozen=True)
 class Growth(Cause):
-    """Texture that comes and goes within land covers: coloured noise, stronger in some."""
+    """Texture that comes and goes within land covers: coloured noise, stronger in some.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import Growth, Conditions
+    >>> drawn = Growth.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'growth'
+    """
 
     name = "growth"
     shape = (0.4, 1.0)
@@ -183,7 +224,16 @@ class Growth(Cause):
 
 @dataclasses.dataclass(frozen=True)
 class BlobsAndLines(Cause):
-    """Ground that was built on, cleared or flooded: patches and straight tracks, sharp edges."""
+    """Ground that was built on, cleared or flooded: patches and straight tracks, sharp edges.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import BlobsAndLines, Conditions
+    >>> drawn = BlobsAndLines.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'blobs and lines'
+    """
 
     name = "blobs and lines"
     shape = (0.2, 0.6)
@@ -228,6 +278,14 @@ class NewSun(Cause):
     ----------
     azimuths : (float, float)
         Directions to the sun at both dates, radians from the columns' axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsubpix.second_date import NewSun, Conditions
+    >>> drawn = NewSun.draw(np.random.default_rng(0), Conditions(correlation=0.8, bands=3))
+    >>> drawn.to_dict()["effect"]
+    'sun'
     """
 
     name = "sun"
