@@ -8,6 +8,7 @@ ORDER = (
     "plot_first_field",
     "plot_which_correlator",
     "plot_synthetic_rupture",
+    "plot_rough_ruptures",
     "plot_near_fault_offsets",
     "plot_uncertainty",
     "plot_large_displacement",

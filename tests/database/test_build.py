@@ -28,8 +28,10 @@ from xsubpix.database import (
     split_scenes,
 )
 from xsubpix.database.build import _MARKERS
+from xsubpix.database.reader import read_fault
 from xsubpix.database.reading import plan_scene
 from xsubpix.database.scenes import footprints_overlap, grid_of
+from xsubpix.database.store import read_attributes
 from xsubpix.errors import DataError, FileError
 from xsubpix.grid import Grid
 from xsubpix.tutorial import procedural_scene
@@ -374,6 +376,7 @@ def test_scene_list(tmp_path):
         ({"dates": 9}, "1 to 4"),
         ({"mechanisms": ("sideways",)}, "strike-slip"),
         ({"correlation": (0.9, 0.2)}, "low <= high"),
+        ({"complexity": 2.5}, "0 to 2"),
     ],
 )
 def test_settings_are_checked(options, message):
@@ -383,6 +386,19 @@ def test_settings_are_checked(options, message):
 
 
 # ----------------------------------------------------------------- command line
+
+
+def test_rough_ruptures_are_asked_for_and_read_back(scenes, tmp_path):
+    """If it failed, a database of real ruptures would be one of clean breaks, or not say so."""
+    path = str(tmp_path / "db.zarr")
+    command = ["database", "build", str(scenes[0].path), "--out", path, "--faults", "2,0,0"]
+    command += ["--frame", "64", "--crop", "32", "--scalings", "1", "--complexity", "1"]
+    assert main([*command, "--scheduler", "synchronous"]) == 0
+    faults = [read_fault(path, "train", k) for k in range(2)]
+    assert all(fault.strands or fault.is_blind for fault in faults)
+    assert any(fault.strands for fault in faults)
+    assert "complexity 1" in (tmp_path / "db.zarr/README.md").read_text()
+    assert read_attributes(tmp_path / "db.zarr")["plan"]["settings"]["complexity"] == 1.0
 
 
 def test_command_line(scenes, tmp_path, capsys):

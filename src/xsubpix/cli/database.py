@@ -129,6 +129,11 @@ def _add_displacement_options(build: argparse.ArgumentParser) -> None:
         help="strike-slip, oblique-reverse, oblique-normal, reverse, normal "
         "(default: strike-slip)",
     )  # fmt: skip
+    ground.add_argument(
+        "--complexity", type=float, default=0.0, metavar="C",
+        help="roughness of the ruptures: 0 clean breaks, 1 as real ones, with shear off the trace, "
+        "splays, strands and cracks, up to 2 (default: 0)",
+    )  # fmt: skip
     ground.add_argument("--frame", type=int, default=1024, help="side of frames, px (1024)")
     ground.add_argument("--crop", type=int, default=512, help="side of crops, px (512)")
     ground.add_argument("--seed", type=int, default=0, help="of all that is random (0)")
@@ -158,6 +163,7 @@ def _build(options: argparse.Namespace) -> int:
         correlation=options.correlation,
         mechanisms=tuple(options.mechanisms.split(",")),
         min_correlation=options.min_correlation,
+        complexity=options.complexity,
     )
     patterns = {name: getattr(options, name) for name in ("train", "validation", "test")}
     try:

@@ -192,6 +192,8 @@ def _resume(path: Path, scenes: list[SceneSource], settings: Settings) -> Plan:
     there = {
         "version": stored["version"],
         "store_version": stored.get("store_version", 1),
+        # Plans of clean faults did not always say so.
+        "complexity": 0.0,
         **stored["settings"],
         "scenes": [_identity(scene) for scene in stored["scenes"]],
     }

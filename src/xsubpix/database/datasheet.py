@@ -40,8 +40,9 @@ def write_datasheet(path: Path, plan: dict[str, Any]) -> None:
         "frame: " + ", ".join(f"{name} {n / 2**20:.1f}" for name, n in size.items()) + " MiB.",
         "",
         "## Limits",
-        "Ground displacement is that of a homogeneous half-space: no off-fault cracks, landslides "
-        "or vertical parallax. Simulated second dates are calibrated on few real places. Pixels "
+        "Ground displacement is that of a homogeneous half-space: no "
+        + ("" if plan["settings"].get("complexity", 0.0) else "off-fault cracks, ")
+        + "landslides or vertical parallax. Simulated second dates are calibrated on few real places. Pixels "
         "whose ground came from outside of the scene are missing.",
         "",
     ]
@@ -94,7 +95,13 @@ def _method(settings: dict[str, Any]) -> list[str]:
         "## How it was made",
         f"1. A fault is drawn from published scaling laws ({', '.join(settings['mechanisms'])}; "
         "`xsubpix.rupture.random_fault`), and its displacement computed from triangular "
-        "dislocations in an elastic half-space (Nikkhoo & Walter 2015).",
+        "dislocations in an elastic half-space (Nikkhoo & Walter 2015)"
+        + (
+            f"; with shear off the trace, strands and cracks, complexity {rough:g} "
+            "(`xsubpix.rupture.complexity.draw_complexity`)."
+            if (rough := settings.get("complexity", 0.0))
+            else "."
+        ),
         "2. The field is scaled so that its largest displacement in the frame is drawn "
         f"log-uniformly from {settings['amplitude'][0]:g} to {settings['amplitude'][1]:g} pixels "
         "(as drawn it was `natural_amplitude`), times the factors.",

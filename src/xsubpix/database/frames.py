@@ -207,6 +207,7 @@ def _draw_rupture(settings: Settings, pixel: float, rng: np.random.Generator) ->
         (0.0, 0.0, size * pixel, size * pixel),
         pixel_size=pixel,
         mechanism=str(rng.choice(settings.mechanisms)),
+        complexity=settings.complexity,
     )
     field = GridSampler(fault, (pixel, 0.0, 0.0, 0.0, -pixel, size * pixel))((0, size, 0, size))
     low, high = settings.amplitude

@@ -52,6 +52,9 @@ class Settings:
         Largest share of a frame's pixels that may be missing.
     min_correlation : float
         Lowest mean local correlation of windows of two real dates.
+    complexity : float
+        How rough the ruptures are, 0 (clean breaks) to 2; see
+        :func:`xsubpix.rupture.draw_fault`.
 
     Raises
     ------
@@ -84,6 +87,7 @@ class Settings:
     mechanisms: tuple[str, ...] = ("strike-slip",)
     max_missing: float = 0.05
     min_correlation: float = 0.9
+    complexity: float = 0.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -116,6 +120,8 @@ class Settings:
             raise DataError(f"mechanisms={self.mechanisms}: choose of {', '.join(_MECHANISMS)}.")
         if not 0 <= self.max_missing < 1:
             raise DataError(f"max_missing={self.max_missing}: give 0 or more, below 1.")
+        if not 0 <= self.complexity <= 2:
+            raise DataError(f"complexity={self.complexity}: give a number from 0 to 2.")
         if self.seed < 0:
             raise DataError(f"seed={self.seed}: give 0 or more.")
 

@@ -11,6 +11,7 @@ from .fault import Fault, random_fault
 from .mesh import Mesh, fault_mesh
 from .sampling import GridSampler, displacement_at, displacement_on_grid
 from .segment import Segment
+from .strand import Strand
 from .synthetic import synthetic_rupture
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "GridSampler",
     "Mesh",
     "Segment",
+    "Strand",
     "backend_name",
     "displacement_at",
     "displacement_on_grid",

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..checks import length_in_metres, whole_number
 from ..errors import FaultError
+from .complexity import draw_complexity
 from .scaling import (
     LOG10_SLIP_SCATTER,
     LOG10_WIDTH_SCATTER,
@@ -18,6 +19,7 @@ from .scaling import (
 )
 from .segment import Segment, make_segment
 from .slip import correlation_lengths, cosine_ramp, depth_taper, von_karman_field
+from .strand import Strand
 from .trace import (
     arc_length,
     graded_positions,
@@ -50,6 +52,7 @@ class DrawnFault(NamedTuple):
     width: float
     top_depth: float
     element_size: float
+    strands: tuple[Strand, ...] = ()
 
 
 def draw_fault(
@@ -71,6 +74,7 @@ def draw_fault(
     hurst: float | None = None,
     step_overs: int | None = None,
     heterogeneity: float | None = None,
+    complexity: float = 0.0,
 ) -> DrawnFault:
     """Draw the parameters of a fault whose trace crosses an extent.
 
@@ -109,6 +113,8 @@ def draw_fault(
                    0.1), cut at 0
     heterogeneity  standard deviation of that field, uniform 0.2-0.6
     slip at ground 50-100 % of that at depth (shallow slip deficit)
+    complexity     none, unless it is asked for: see
+                   :func:`xsubpix.rupture.complexity.draw_complexity`
     ============== ==========================================================
 
     Parameters
@@ -141,6 +147,10 @@ def draw_fault(
         How often the trace steps over to another strand.
     heterogeneity : float, optional
         Standard deviation of slip relative to its taper.
+    complexity : float
+        0 (a clean fault) to 2: how much of what real ruptures have beside a clean break it
+        has (distributed shear, gaps, splays, parallel strands, cracks, roughness); 1 is as
+        published. It leaves all other draws as they are. A blind fault gets none.
 
     Returns
     -------
@@ -176,6 +186,8 @@ def draw_fault(
     side = min(xmax - xmin, ymax - ymin)
     pixel = max(xmax - xmin, ymax - ymin) / 1024 if pixel_size is None else float(pixel_size)
     length_in_metres("pixel_size", pixel, error=FaultError)
+    if not 0 <= complexity <= 2:
+        raise FaultError(f"complexity={complexity!r}: give a number from 0 to 2.")
 
     # Everything is drawn, whether it is replaced or not, and what takes a
     # varying number of draws has its own stream.
@@ -217,7 +229,12 @@ def draw_fault(
     segments = _slip_on(
         strands, traces, length, width, slip, extent, pixel, heterogeneity, surface, slip_rng
     )
-    return DrawnFault(segments, dip, rake, width, top_depth, _ELEMENT_SIZE * pixel)
+    strands: tuple[Strand, ...] = ()
+    if complexity > 0 and top_depth == 0:
+        segments, strands = draw_complexity(
+            rng.spawn(1)[0], segments, extent, pixel=pixel, width=width, complexity=complexity
+        )
+    return DrawnFault(segments, dip, rake, width, top_depth, _ELEMENT_SIZE * pixel, strands)
 
 
 def _best_seen(

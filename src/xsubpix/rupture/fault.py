@@ -22,6 +22,7 @@ from .draw import draw_fault
 from .scaling import moment_magnitude
 from .segment import Segment, make_segment
 from .slip import correlation_lengths, cosine_ramp, depth_taper, von_karman_field
+from .strand import Strand, check_strands
 from .trace import arc_length, resample, unit_vectors
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Fault:
         Depth of the top edge, metres: 0 ruptures the surface.
     element_size : float
         Height of the uppermost triangles, metres; those below grow from it.
+    strands : tuple of Strand
+        Planes beside the segments that have a part of their shallow slip: splays, parallel
+        strands, distributed shear.
 
     Raises
     ------
@@ -86,9 +90,11 @@ class Fault:
     width: float
     top_depth: float
     element_size: float
+    strands: tuple[Strand, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "segments", tuple(self.segments))
+        object.__setattr__(self, "strands", tuple(self.strands))
         for name in ("dip", "rake", "width", "top_depth", "element_size"):
             value = float(getattr(self, name))
             object.__setattr__(self, name, value)
@@ -105,6 +111,13 @@ class Fault:
             length_in_metres(name, getattr(self, name), error=FaultError)
         if self.top_depth < 0:
             raise FaultError(f"top_depth={self.top_depth!r}: give metres below ground, 0 or more.")
+        check_strands(self.segments, self.strands)
+        deepest = max((strand.bottom for strand in self.strands), default=0.0)
+        if deepest > self.width:
+            raise FaultError(
+                f"a strand reaches {deepest:g} m down a fault of {self.width:g} m: give a bottom "
+                "within the width."
+            )
 
     # -- construction -------------------------------------------------------
 
@@ -272,6 +285,31 @@ class Fault:
         return tuple(segment.vertices for segment in self.segments)
 
     @property
+    def strand_traces(self) -> tuple[np.ndarray, ...]:
+        """Vertices of each strand that breaks the surface, metres, arrays of shape ``(n, 2)``."""
+        if self.is_blind:
+            return ()
+        return tuple(
+            strand.vertices(self.segments[strand.segment])
+            for strand in self.strands
+            if not strand.is_smooth
+        )
+
+    @property
+    def off_trace_share(self) -> float:
+        """Share of the surface slip that is not on the segments but on strands, 0 to 1."""
+        off = total = 0.0
+        for k, segment in enumerate(self.segments):
+            beside = [strand for strand in self.strands if strand.segment == k]
+            knots = [segment.positions, *(strand.positions for strand in beside)]
+            places = np.unique(np.concatenate(knots))
+            slip = segment.length * np.interp(places, segment.positions, segment.slip[0])
+            total += float(np.trapezoid(slip, places))
+            share = sum(strand.share_at(places) for strand in beside)
+            off += float(np.trapezoid(slip * share, places))
+        return off / total if total > 0 else 0.0
+
+    @property
     def strike(self) -> float:
         """Azimuth from the first vertex to the last, degrees clockwise from +y, 0 to 360."""
         dx, dy = np.subtract(self.segments[-1].trace[-1], self.segments[0].trace[0])
@@ -315,18 +353,18 @@ class Fault:
 
     @property
     def __geo_interface__(self) -> dict[str, Any]:
-        """The trace as GeoJSON geometry, which shapely and geopandas read."""
-        lines = [[list(vertex) for vertex in segment.trace] for segment in self.segments]
+        """The trace and its strands as GeoJSON geometry, which shapely and geopandas read."""
+        lines = [line.tolist() for line in (*self.traces, *self.strand_traces)]
         if len(lines) == 1:
             return {"type": "LineString", "coordinates": lines[0]}
         return {"type": "MultiLineString", "coordinates": lines}
 
     @property
     def trace_wkt(self) -> str:
-        """The trace as well-known text, in the grid's coordinates."""
+        """The trace and its strands as well-known text, in the grid's coordinates."""
         parts = [
-            "(" + ", ".join(f"{x!r} {y!r}" for x, y in segment.trace) + ")"
-            for segment in self.segments
+            "(" + ", ".join(f"{x!r} {y!r}" for x, y in line.tolist()) + ")"
+            for line in (*self.traces, *self.strand_traces)
         ]
         if len(parts) == 1:
             return f"LINESTRING {parts[0]}"
@@ -364,9 +402,9 @@ class Fault:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fault as numbers, strings, lists and dicts."""
-        return {
+        described = {
             "type": "xsubpix.Fault",
-            "version": 1,
+            "version": 2 if self.strands else 1,
             "dip": self.dip,
             "rake": self.rake,
             "width": self.width,
@@ -381,6 +419,9 @@ class Fault:
                 for segment in self.segments
             ],
         }
+        if self.strands:
+            described["strands"] = [strand.to_dict() for strand in self.strands]
+        return described
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Fault:
@@ -392,17 +433,18 @@ class Fault:
             If the description is not one, or is incomplete.
         """
         try:
-            if (values["type"], values["version"]) != ("xsubpix.Fault", 1):
+            if values["type"] != "xsubpix.Fault" or values["version"] not in (1, 2):
                 raise FaultError(
                     f"This is {values['type']!r}, version {values['version']!r}; "
-                    "'xsubpix.Fault', version 1, can be read here."
+                    "'xsubpix.Fault', versions 1 and 2, can be read here."
                 )
             segments = tuple(
                 Segment(tuple(map(tuple, s["trace"])), s["positions"], s["slip"])
                 for s in values["segments"]
             )
             names = ("dip", "rake", "width", "top_depth", "element_size")
-            return cls(segments, *(values[name] for name in names))
+            strands = tuple(Strand(**strand) for strand in values.get("strands", ()))
+            return cls(segments, *(values[name] for name in names), strands)
         except (KeyError, TypeError) as error:
             raise FaultError(f"Not a complete description of a fault: {error!r}.") from error
 
@@ -430,7 +472,8 @@ class Fault:
             f"Fault(Mw {self.magnitude:.1f}, strike {self.strike:.0f}, dip {self.dip:.0f}, "
             f"rake {self.rake:.0f}, length {self.length / 1e3:.1f} km, "
             f"width {self.width / 1e3:.1f} km, top {self.top_depth / 1e3:.2f} km, "
-            f"slip up to {self.max_slip:.3g} m, {len(self.segments)} segment(s))"
+            f"slip up to {self.max_slip:.3g} m, {len(self.segments)} segment(s)"
+            + (f", {len(self.strands)} strands)" if self.strands else ")")
         )
 
 

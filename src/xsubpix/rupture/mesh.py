@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -10,14 +12,22 @@ import numpy as np
 from .elastic import slip_components
 from .fault import Fault
 from .segment import Segment
+from .strand import Strand
 from .trace import arc_length, unit_vectors
 
 __all__ = ["Mesh", "fault_mesh"]
+
+# Triangles, Burgers vectors and top edges of a plane.
+_Piece = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 # Each row of triangles is this much higher than the one above it ...
 _ROW_GROWTH = 1.6
 # ... but no higher than this share of the width.
 _LARGEST_ROW = 1 / 8
+# Vertices of strands that do not break the surface are this share of their depth apart, and as
+# much as the uppermost triangles are high.
+_COARSE = 0.25
 # The direction of slip follows the trace smoothed over this share of a segment.
 _DIRECTION_WINDOW = 0.2
 
@@ -71,6 +81,9 @@ def fault_mesh(fault: Fault) -> Mesh:
     would be a line of opening or overlap down into the ground. Where the trace
     is oblique to the slip the triangles open or close accordingly.
 
+    Strands are planes of their own; what they have of a segment's slip is taken from the
+    segment by triangles on its plane that slip the other way.
+
     Parameters
     ----------
     fault : Fault
@@ -92,21 +105,116 @@ def fault_mesh(fault: Fault) -> Mesh:
     """
     everything = np.concatenate(fault.traces)
     origin = np.round(0.5 * (everything.min(axis=0) + everything.max(axis=0)))
-    pieces = [_segment_mesh(fault, segment, origin) for segment in fault.segments]
+    pieces = [
+        piece
+        for k, segment in enumerate(fault.segments)
+        for piece in (
+            _segment_mesh(fault, segment, origin),
+            *_strand_meshes(fault, segment, origin, [s for s in fault.strands if s.segment == k]),
+        )
+    ]
     triangles, burgers, edges = (np.concatenate(part) for part in zip(*pieces, strict=True))
     slipping = np.linalg.norm(burgers, axis=1) > 1e-9 * fault.max_slip
     triangles, burgers, edges = triangles[slipping], burgers[slipping], edges[slipping]
     return Mesh(triangles, slip_components(triangles, burgers), edges, origin)
 
 
-def _segment_mesh(
-    fault: Fault, segment: Segment, origin: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _segment_mesh(fault: Fault, segment: Segment, origin: np.ndarray) -> _Piece:
     """Return triangles, Burgers vectors and top edges of one segment."""
     trace = segment.vertices - origin
     along = arc_length(trace)
+    depths = _row_positions(max(fault.element_size, 0.5 * fault.top_depth), fault.width)
+
+    def slip_at(distance: np.ndarray, down: np.ndarray) -> np.ndarray:
+        return segment.slip_at(distance / along[-1], down / fault.width)
+
+    return _plane_mesh(fault, trace, depths, slip_at, (trace, along, 0.0))
+
+
+def _strand_meshes(
+    fault: Fault, segment: Segment, origin: np.ndarray, strands: list[Strand]
+) -> Iterator[_Piece]:
+    """Return what strands add to a segment's mesh: their planes, and what its plane lacks.
+
+    What is taken from the segment is slip against its own direction on the part of its plane
+    that is above the strands' bottom.
+    """
+    trace = segment.vertices - origin
+    along = arc_length(trace)
+    alike: dict[tuple[float, tuple[float, ...]], list[Strand]] = {}
+    for strand in strands:
+        alike.setdefault((strand.bottom, strand.positions), []).append(strand)
+    for (bottom, _), beside in alike.items():
+        places, points, _ = beside[0].beside(trace)
+        share = sum(strand.share_at(places) for strand in beside)
+        row = min(_first_row(fault, strand) for strand in beside)
+        slip_at = functools.partial(
+            _shared_slip, fault, segment, arc_length(points), places, -share
+        )
+        line = trace, along, float(places[0] * along[-1])
+        yield _plane_mesh(fault, points, _row_positions(row, bottom), slip_at, line)
+        for strand in beside:
+            places, _, vertices = strand.beside(trace)
+            if strand.is_smooth:
+                kept = _thinned(
+                    arc_length(vertices), max(strand.top, _COARSE * bottom, fault.element_size)
+                )
+                places, vertices = places[kept], vertices[kept]
+            length = arc_length(vertices)
+            depths = strand.top + _row_positions(_first_row(fault, strand), bottom - strand.top)
+            slip_at = functools.partial(
+                _shared_slip, fault, segment, length, places, strand.share_at(places)
+            )
+            yield _plane_mesh(fault, vertices, depths, slip_at, (vertices, length, 0.0))
+
+
+def _shared_slip(
+    fault: Fault,
+    segment: Segment,
+    length: np.ndarray,
+    places: np.ndarray,
+    share: np.ndarray,
+    along: np.ndarray,
+    down: np.ndarray,
+) -> np.ndarray:
+    """Return a share of a segment's slip at distances along and down a plane beside it, metres.
+
+    `places` and `share` belong to the distances `length` along that plane.
+    """
+    fraction = np.interp(along, length, places)
+    return np.interp(along, length, share) * segment.slip_at(fraction, down / fault.width)
+
+
+def _first_row(fault: Fault, strand: Strand) -> float:
+    """Return the height of a strand's uppermost triangles, metres."""
+    return max(fault.element_size, 0.5 * strand.top)
+
+
+def _plane_mesh(
+    fault: Fault,
+    trace: np.ndarray,
+    depths: np.ndarray,
+    slip_at: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    line: tuple[np.ndarray, np.ndarray, float],
+) -> _Piece:
+    """Return triangles, Burgers vectors and top edges of the plane below a trace.
+
+    Parameters
+    ----------
+    fault : Fault
+        Gives dip and rake.
+    trace : numpy.ndarray
+        Vertices, metres from the origin, shape ``(n, 2)``.
+    depths : numpy.ndarray
+        Distances down dip of the rows of vertices, metres below the fault's top edge.
+    slip_at : callable
+        Slip, metres, at distances along the trace and at distances down dip, metres.
+    line : tuple of numpy.ndarray
+        Vertices and their distances along a line that gives the direction of slip, and the
+        distance at which `trace` begins.
+    """
+    along = arc_length(trace)
     down_dip = fault.down_dip
-    depths = _row_positions(fault)
     rows = _row_vertices(along, depths)
 
     corners: list[tuple[tuple[int, int], ...]] = []
@@ -127,29 +235,38 @@ def _segment_mesh(
     triangles[turned] = triangles[turned][:, [0, 2, 1]]
 
     edges = np.full((len(triangles), 2, 2), np.nan)
-    if not fault.is_blind:
+    if not fault.is_blind and depths[0] == 0:
         # A triangle with two corners in the top row has them first: see _strip.
         surface = (row == 0).sum(axis=1) == 2
         edges[surface] = trace[vertex[surface, :2]]
 
     distance = along[vertex].mean(axis=1)
-    slip = segment.slip_at(distance / along[-1], down.mean(axis=1) / fault.width)
+    slip = slip_at(distance, down.mean(axis=1))
     rake = math.radians(fault.rake)
-    tangent = _smooth_tangent(trace, along, distance)
+    tangent = _smooth_tangent(line[0], line[1], line[2] + distance)
     direction = -math.sin(rake) * down_dip + math.cos(rake) * np.pad(tangent, ((0, 0), (0, 1)))
     return triangles, slip[:, None] * direction, edges
 
 
-def _row_positions(fault: Fault) -> np.ndarray:
+def _row_positions(height: float, width: float) -> np.ndarray:
     """Return the distances down dip of the rows of vertices, from 0 to the width."""
-    height = min(max(fault.element_size, 0.5 * fault.top_depth), fault.width)
-    limit = max(height, _LARGEST_ROW * fault.width)
+    height = min(height, width)
+    limit = max(height, _LARGEST_ROW * width)
     heights: list[float] = []
-    while sum(heights) < fault.width * (1 - 1e-9):
+    while sum(heights) < width * (1 - 1e-9):
         heights.append(height)
         height = min(height * _ROW_GROWTH, limit)
     positions = np.concatenate([[0.0], np.cumsum(heights)])
-    return positions * (fault.width / positions[-1])
+    return positions * (width / positions[-1])
+
+
+def _thinned(along: np.ndarray, apart: float) -> np.ndarray:
+    """Return which of the vertices to keep: both ends, and others `apart` or more."""
+    kept = [0]
+    for k in range(1, len(along) - 1):
+        if along[k] - along[kept[-1]] >= apart:
+            kept.append(k)
+    return np.array([*kept, len(along) - 1])
 
 
 def _row_vertices(along: np.ndarray, depths: np.ndarray) -> list[np.ndarray]:

@@ -47,8 +47,10 @@ def synthetic_rupture(
     poisson : float
         Poisson's ratio of the elastic half-space.
     **overrides
-        What is not to be drawn: ``strike``, ``dip``, ``length``, ``slip``, ...;
-        see :func:`xsubpix.rupture.draw_fault`.
+        What is not to be drawn: ``strike``, ``dip``, ``length``, ``slip``, ..., and
+        ``complexity`` (0, a clean break, to 2; 1 as rough as real ruptures, with shear off
+        the trace, splays, parallel strands, cracks and gaps); see
+        :func:`xsubpix.rupture.draw_fault`.
 
     Returns
     -------
@@ -86,6 +88,10 @@ def synthetic_rupture(
     >>> truth = xsubpix.synthetic_rupture(image, seed=7)
     >>> list(truth.data_vars), truth.east.shape
     (['east', 'north', 'up'], (64, 64))
+    >>> rough = xsubpix.synthetic_rupture(image, seed=7, top_depth=0.0, complexity=1.0)
+    >>> fault = xsubpix.Fault.from_json(rough.attrs["fault"])
+    >>> 0 < fault.off_trace_share < 1
+    True
     """
     source = Image.from_dataarray(image, "image")
     grid = source.grid

@@ -1,0 +1,69 @@
+"""
+Ruptures as rough as real ones
+==============================
+
+Real ruptures are no clean breaks: a third to a half of the offset is off the
+trace, strands run side by side, branch and stop. ``complexity`` draws them so,
+from triangular dislocations all the same, and far away the ground moves as one
+fault moves it.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+
+import xsubpix
+
+side, pixel = 160, 20.0
+at = pixel * (np.arange(side) + 0.5)
+image = xr.DataArray(np.zeros((side, side), "f4"), {"y": at[::-1], "x": at}, ("y", "x"))
+
+# %%
+# Ten draws
+# ---------
+# Left of each pair, the motion along the strike with the strands that break the surface; right,
+# what is seen on three lines across, a pixel a dot. Among them are clean steps, wide shear
+# without a step, two strands that share the offset, cracks beside the trace.
+
+fig, axes = plt.subplots(5, 4, figsize=(14, 16), layout="constrained", width_ratios=(2, 3, 2, 3))
+for seed, (ax, beside) in enumerate(axes.reshape(10, 2)):
+    field = xsubpix.synthetic_rupture(
+        image, seed=seed, top_depth=0.0, slip=2.0, length=25e3, complexity=1.0
+    )
+    fault = xsubpix.Fault.from_json(field.attrs["fault"])
+    azimuth = np.deg2rad(fault.strike)
+    along = field.east * np.sin(azimuth) + field.north * np.cos(azimuth)
+    along = along * np.sign(np.cos(np.deg2rad(fault.rake)))
+    along.plot.imshow(ax=ax, cmap="RdBu_r", robust=True, add_colorbar=False)
+    for line in (*fault.traces, *fault.strand_traces):
+        ax.plot(*line.T, "k-", lw=0.5)
+    ax.set(xlim=(0, side * pixel), ylim=(0, side * pixel), aspect="equal", xlabel="", ylabel="")
+    ax.set(title=f"seed {seed}: {fault.off_trace_share:.0%} off the trace", xticks=[], yticks=[])
+
+    right = np.array([np.cos(azimuth), -np.sin(azimuth)])
+    inside = np.concatenate(fault.traces)
+    inside = inside[np.all((inside > 0.1 * at[-1]) & (inside < 0.9 * at[-1]), axis=1)]
+    for share, colour in zip((0.2, 0.5, 0.8), ("C0", "C1", "C2"), strict=True):
+        place = inside[int(share * (len(inside) - 1))]
+        away = np.arange(-1400.0, 1401.0, pixel)
+        x, y = (xr.DataArray(place[k] + away * right[k], dims="away") for k in (0, 1))
+        seen = along.sel(x=x, y=y, method="nearest")
+        known = (x > 0) & (x < side * pixel) & (y > 0) & (y < side * pixel)
+        beside.plot(away, seen.where(known), ".-", ms=3, lw=0.7, color=colour)
+        ax.plot(x, y, "--", lw=0.8, color=colour)
+    beside.set(ylabel="along the strike (m)")
+axes[-1, 1].set_xlabel("distance from the trace (m)")
+axes[-1, 3].set_xlabel("distance from the trace (m)")
+
+# %%
+# What was drawn
+# --------------
+# The fault's description holds each strand, where it runs, which share of the slip it has and
+# down to which depth; as JSON it comes back exactly.
+
+for strand in fault.strands[:4]:
+    print(
+        f"{strand.kind}: {max(strand.shares):.2f} of the slip, "
+        f"{min(strand.offsets):.0f} to {max(strand.offsets):.0f} m aside, "
+        f"{strand.top:.0f} to {strand.bottom:.0f} m deep"
+    )
