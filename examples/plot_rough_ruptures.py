@@ -14,7 +14,7 @@ import xarray as xr
 
 import xsubpix
 
-side, pixel = 160, 20.0
+side, pixel = 128, 25.0
 at = pixel * (np.arange(side) + 0.5)
 image = xr.DataArray(np.zeros((side, side), "f4"), {"y": at[::-1], "x": at}, ("y", "x"))
 
@@ -38,7 +38,7 @@ for seed, (ax, beside) in enumerate(axes.reshape(10, 2)):
     for line in (*fault.traces, *fault.strand_traces):
         ax.plot(*line.T, "k-", lw=0.5)
     ax.set(xlim=(0, side * pixel), ylim=(0, side * pixel), aspect="equal", xlabel="", ylabel="")
-    ax.set(title=f"seed {seed}: {fault.off_trace_share:.0%} off the trace", xticks=[], yticks=[])
+    ax.set(title=f"seed {seed}: {len(fault.strands)} strands", xticks=[], yticks=[])
 
     right = np.array([np.cos(azimuth), -np.sin(azimuth)])
     inside = np.concatenate(fault.traces)

@@ -42,8 +42,8 @@ def write_datasheet(path: Path, plan: dict[str, Any]) -> None:
         "## Limits",
         "Ground displacement is that of a homogeneous half-space: no "
         + ("" if plan["settings"].get("complexity", 0.0) else "off-fault cracks, ")
-        + "landslides or vertical parallax. Simulated second dates are calibrated on few real places. Pixels "
-        "whose ground came from outside of the scene are missing.",
+        + "landslides or vertical parallax. Simulated second dates are calibrated on few real "
+        "places. Pixels whose ground came from outside of the scene are missing.",
         "",
     ]
     (path / "README.md").write_text("\n".join(lines))

@@ -245,9 +245,10 @@ def _draw_zone(
     share = complexity * float(np.clip(rng.normal(0.42, 0.15), 0.05, 0.9))
     places = view.knots * view.length
     seen = view.end - view.start
+    # A wide zone keeps its width over longer stretches: its strands bend, they do not zigzag.
     varied = [
-        self_affine_profile(places, length=seen, shortest=seen / 16, hurst=hurst, rng=rng)
-        for hurst in (0.37, 0.7)
+        self_affine_profile(places, length=seen, shortest=shortest, hurst=hurst, rng=rng)
+        for shortest, hurst in ((seen / 16, 0.37), (min(max(seen / 16, 2 * width), seen), 0.7))
     ]
     one_sided, even, cracked = rng.random(3) < (0.25, 0.5, 0.2)
     lean = rng.uniform(-1, 1)
