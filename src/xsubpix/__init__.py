@@ -35,6 +35,7 @@ from .errors import (
     GridError,
     ModelError,
     SubpixError,
+    SubpixWarning,
 )
 from .estimators import Estimate, Estimator, available_models
 from .explore import explore
@@ -65,6 +66,7 @@ __all__ = [
     "ImageAccessor",
     "ModelError",
     "SubpixError",
+    "SubpixWarning",
     "Trace",
     "__version__",
     "align",

@@ -18,6 +18,7 @@ __all__ = [
     "GridError",
     "ModelError",
     "SubpixError",
+    "SubpixWarning",
 ]
 
 
@@ -117,6 +118,10 @@ class FileError(SubpixError):
         ...
     xsubpix.errors.FileError: ...
     """
+
+
+class SubpixWarning(UserWarning):
+    """A number may be wrong, and the input does not say."""
 
 
 class FaultError(SubpixError):

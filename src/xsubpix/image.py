@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from .errors import DataError
+from .errors import DataError, SubpixWarning
 from .grid import Grid, image_dims
 from .missing import Missing, declared_missing, is_missing
 
@@ -92,12 +94,40 @@ class Image:
                 f"{what} holds a {type(data).__module__}.{type(data).__name__}; NumPy or dask "
                 f"arrays are needed. Try {what}.as_numpy()."
             )
+        _warn_of_mask(image, what)
         return cls(data, grid, declared_missing(image, what), time_of(image))
 
     @property
     def lazy(self) -> bool:
         """True where the pixels are a dask array, False where they are in memory."""
         return hasattr(self.data, "dask")
+
+
+def _warn_of_mask(image: xr.DataArray, what: str) -> None:
+    """Warn where an image was opened without the mask that its file has."""
+    source = image.encoding.get("source")
+    # rioxarray notes the data type of the file; a second one where it applied the mask.
+    opened_plainly = "rasterio_dtype" in image.encoding and "dtype" not in image.encoding
+    if not opened_plainly or not isinstance(source, str) or not os.path.isfile(source):
+        return
+    import rasterio.errors
+    from rasterio.enums import MaskFlags
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        try:
+            with rasterio.open(source) as raster:
+                masked = any(MaskFlags.per_dataset in flags for flags in raster.mask_flag_enums)
+        except rasterio.errors.RasterioError:  # no longer there, or no longer whole
+            return
+    if masked:
+        warnings.warn(
+            f"{what} comes from {source}, whose mask or alpha band says which pixels are missing, "
+            "and was opened without it: give rioxarray.open_rasterio masked=True, or use "
+            "xsubpix.open_image.",
+            SubpixWarning,
+            stacklevel=3,
+        )
 
 
 def time_of(image: xr.DataArray) -> np.datetime64 | None:

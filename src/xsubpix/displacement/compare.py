@@ -51,7 +51,8 @@ def epe(disp: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
     for name in ("east", "north"):
         squared = squared + error_of(disp, truth, name).data ** 2
     like = error_of(disp, truth, "east")
-    out = like.copy(data=np.sqrt(squared)).transpose(*disp["east"].dims).rename("epe")
+    order = [dim for dim in disp["east"].dims if dim in like.dims]
+    out = like.copy(data=np.sqrt(squared)).transpose(*order).rename("epe")
     out.attrs = {"long_name": "end-point error", "units": like.attrs["units"]}
     return out
 

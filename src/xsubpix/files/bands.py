@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import threading
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -14,7 +15,10 @@ import numpy as np
 import xarray as xr
 
 from ..blocks import compute_blocks
+from ..errors import FileError
 from ..grid import Grid, labelled
+from ..missing import is_missing
+from .pixels import Description, check_plain_file, describe_raster, lazy_band
 from .writing import reading_errors_named, writing_errors_named
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ __all__ = [
 # GDAL's own block cache; its default, a twentieth of the machine's memory, is
 # more than all else we use.
 CACHE_BYTES = 64 * 2**20
-_CHUNKS = {"x": 2048, "y": 2048}
+_CHUNK = 2048
 _TIMES = ("reference_time", "secondary_time")
 # Tags that GDAL writes, or that say how a file is laid out.
 _GDAL_TAGS = ("AREA_OR_POINT", "OVR_RESAMPLING_ALG")
@@ -109,6 +113,10 @@ class Raster:
         Tags of the file.
     band_tags : tuple of mapping
         Tags of each band.
+    described : Description
+        Nodata, masks, scales and states.
+    path : str
+        File.
     """
 
     pixels: xr.DataArray
@@ -116,6 +124,8 @@ class Raster:
     units: tuple[str, ...]
     tags: Mapping[str, str]
     band_tags: tuple[Mapping[str, str], ...]
+    described: Description
+    path: str
 
 
 def open_raster(path: Path) -> Raster:
@@ -130,18 +140,22 @@ def open_raster(path: Path) -> Raster:
     import rasterio.errors
     import rioxarray
 
+    check_plain_file(path)
     try:
-        with without_georeference_warnings():
-            with rasterio.open(path) as source:
-                names = tuple(name or "" for name in source.descriptions)
-                units = tuple(unit or "" for unit in source.units)
-                tags, band_tags = source.tags(), tuple(source.tags(k) for k in source.indexes)
-            pixels = rioxarray.open_rasterio(path, chunks=_CHUNKS, lock=False)
+        with without_georeference_warnings(), rasterio.open(path) as source:
+            names = tuple(name or "" for name in source.descriptions)
+            units = tuple(unit or "" for unit in source.units)
+            tags, band_tags = source.tags(), tuple(source.tags(k) for k in source.indexes)
+            described = describe_raster(source, path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            pixels = rioxarray.open_rasterio(path, cache=False, lock=False)
     except rasterio.errors.RasterioError as error:
         raise OSError(str(error)) from error
     if not isinstance(pixels, xr.DataArray):
         raise ValueError("it holds several rasters, not a displacement field")
-    return Raster(pixels, names, units, tags, band_tags)
+    return Raster(pixels, names, units, tags, band_tags, described, os.path.abspath(path))
 
 
 def field_from_bands(
@@ -181,15 +195,20 @@ def field_from_bands(
 
 def _variable(raster: Raster, grid: Grid, name: str, band: int) -> tuple[Any, dict[str, Any]]:
     """Data and attributes of one band."""
-    data = raster.pixels.isel(band=band, drop=True).transpose(*grid.dims).data
-    nodata = raster.pixels.rio.nodata
+    described = raster.described
+    masked = described.masked[band]
+    data = lazy_band(
+        raster.pixels.isel(band=band, drop=True).transpose(*grid.dims).variable, raster.path,
+        band + 1, _CHUNK, states=described.states, masked=masked,
+    )  # fmt: skip
     unit = raster.units[band] or ("1" if name == "quality" else grid.units)
     attrs: dict[str, Any] = {"units": unit}
     if name == "flags":
         attrs = {"standard_name": "quality_flag"}
         data = data.map_blocks(_as_flags, dtype=np.uint8)
-    elif nodata is not None and not np.isnan(nodata):
-        data = data.map_blocks(_nan_for, np.float32(nodata), dtype=np.float32)
+    else:
+        plain = (described.nodata[band], described.scales[band], described.offsets[band])
+        data = data.map_blocks(_real_values, *plain, dtype=np.float32)
     tags = raster.band_tags[band]
     attrs |= {k: tags[k] for k in _BAND_TAGS if k in tags}
     if "flag_masks" in tags:
@@ -199,8 +218,25 @@ def _variable(raster: Raster, grid: Grid, name: str, band: int) -> tuple[Any, di
 
 
 def _as_flags(values: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(values).astype(np.uint8)
+    """Flags as whole numbers; what is missing is flagged ``nodata``."""
+    known = np.isfinite(values)
+    rest = np.where(known, values, 1)
+    if ((rest != np.rint(rest)) | (rest < 0) | (rest > 255)).any():
+        raise FileError(
+            "the band 'flags' holds values that are no flags, such as averages of some: read it "
+            "again from the file that was written, without resampling."
+        )
+    return rest.astype(np.uint8)
 
 
-def _nan_for(values: np.ndarray, nodata: np.float32) -> np.ndarray:
-    return np.where(values == nodata, np.float32(np.nan), values).astype(np.float32)
+def _real_values(
+    values: np.ndarray, nodata: float | None, scale: float, offset: float
+) -> np.ndarray:
+    """Values that a band means: nodata is NaN, and packed numbers are unpacked."""
+    missing = is_missing(values, nodata)
+    real = (
+        values.astype(np.float32)
+        if (scale, offset) == (1.0, 0.0)
+        else (values * float(scale) + float(offset)).astype(np.float32)
+    )
+    return np.where(missing, np.float32(np.nan), real)

@@ -17,7 +17,7 @@ from .._version import __version__
 from ..atomic import replace_file
 from ..errors import SubpixError
 from ..grid import Grid, find_crs, with_grid_mapping
-from .sources import files_read_by
+from .sources import files_read_by, sources_unchanged
 from .writing import new_target, removed_at_exit, writing_errors_named
 
 if TYPE_CHECKING:
@@ -51,13 +51,15 @@ def write_dataset(disp: xr.Dataset, path: str | os.PathLike[str], *, overwrite: 
     SubpixError
         Neither netCDF4 nor h5netcdf is installed.
     """
-    target = new_target(path, overwrite, SUFFIXES, sources=files_read_by(disp))
+    sources = files_read_by(disp)
+    target = new_target(path, overwrite, SUFFIXES, sources=sources)
     engine = _netcdf_engine()
     out = _with_conventions(with_grid_mapping(disp))
     part = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
     with writing_errors_named(target), removed_at_exit(part):
         try:
-            out.to_netcdf(part, engine=engine, format="NETCDF4", encoding=_encoding(out))
+            with sources_unchanged(sources):
+                out.to_netcdf(part, engine=engine, format="NETCDF4", encoding=_encoding(out))
         except RuntimeError as error:  # HDF5's, where the disk is full
             if "NetCDF" not in str(error):
                 raise

@@ -13,7 +13,7 @@ from ..atomic import replace_file
 from ..displacement.field import Field
 from .bands import field_from_bands, raster_profile, without_georeference_warnings, write_bands
 from .base import Format, Source
-from .sources import files_read_by
+from .sources import files_read_by, sources_unchanged
 from .verifying import check_written
 from .writing import new_target, removed_at_exit, writing_errors_named
 
@@ -84,7 +84,8 @@ def to_cosi_corr(
                 out.set_band_description(k, name)
                 if tiff:
                     out.set_band_unit(k, "1" if k == 3 else field.grid.units)
-            write_bands(out, arrays, target)
+            with sources_unchanged(sources):
+                write_bands(out, arrays, target)
         check_written(part, 3, field.grid.shape)
         if header.exists():
             replace_file(header, target.with_suffix(".hdr"))

@@ -26,7 +26,7 @@ from .bands import (
 )
 from .base import Format, Source
 from .journal import BlockFile
-from .sources import files_read_by
+from .sources import files_read_by, sources_unchanged, states_of
 from .verifying import check_written
 from .writing import (
     first_cause,
@@ -109,7 +109,8 @@ def to_cog(
     if resume and all(hasattr(array, "dask") for array in arrays):
         _write_resumable(disp, names, arrays, grid, profile, path, overwrite)
         return
-    target = new_target(path, overwrite, SUFFIXES, sources=files_read_by(disp))
+    sources = files_read_by(disp)
+    target = new_target(path, overwrite, SUFFIXES, sources=sources)
     stem = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     raw, cog = Path(f"{stem}.partial"), Path(f"{stem}.cog")
     with (
@@ -120,7 +121,8 @@ def to_cog(
     ):
         with rasterio.open(raw, "w", **profile) as out:
             _tag(out, disp, names)
-            write_bands(out, arrays, target)
+            with sources_unchanged(sources):
+                write_bands(out, arrays, target)
         check_written(raw, len(names), grid.shape)
         _optimise(raw, cog)
         check_written(cog, len(names), grid.shape)
@@ -142,15 +144,17 @@ def _write_resumable(
 
     arrays = [array.rechunk(arrays[0].chunks) for array in arrays]
     # The names of dask's arrays say what is computed from what.
+    sources = files_read_by(disp)
     token = tokenize(
-        [array.name for array in arrays], arrays[0].chunks, list(map(str, names)), __version__
-    )
+        [array.name for array in arrays], arrays[0].chunks, list(map(str, names)), __version__,
+        states_of(sources),
+    )  # fmt: skip
     target = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     file = BlockFile(target.parent / f".{target.name}.partial", token)
     if file.has_become(target):  # stopped after the last step, before it was cleared up
         file.remove()
         return
-    new_target(path, overwrite, SUFFIXES, sources=files_read_by(disp))
+    new_target(path, overwrite, SUFFIXES, sources=sources)
     cog = target.parent / f".{target.name}.cog"
 
     def put(key: tuple[int, int], row: int, col: int, blocks: Sequence[np.ndarray]) -> None:
@@ -163,7 +167,7 @@ def _write_resumable(
         without_georeference_warnings(),
         file.opened(profile, lambda out: _tag(out, disp, names)),
     ):
-        with reading_errors_named(_RESUMABLE):
+        with reading_errors_named(_RESUMABLE), sources_unchanged(sources):
             compute_blocks(arrays, put, done=file.done)
         cog.unlink(missing_ok=True)  # what a kill left, or a link that leads elsewhere
         with removed_at_exit(cog, Path(f"{cog}.aux.xml")):

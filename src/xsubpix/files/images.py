@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from ..errors import FileError
-from .checksums import check_tiles
+from .bands import without_georeference_warnings
+from .pixels import check_plain_file, describe_raster, lazy_band
 from .writing import first_cause
 
 if TYPE_CHECKING:
-    import dask.array
+    import rasterio.io
 
 __all__ = ["open_image"]
 
@@ -29,18 +30,20 @@ def open_image(path: str | os.PathLike[str], *, band: int | None = None) -> xr.D
     path : str or path
         Anything GDAL reads.
     band : int, optional
-        Counted from 1; may be left out where the file has one only.
+        Counted from 1; may be left out where the file has one only, alpha aside.
 
     Returns
     -------
     xarray.DataArray
-        Dimensions y, x, a dask array in the file's blocks and data type, the
-        declared nodata value in its attributes.
+        Dimensions y, x, a dask array in the file's blocks and data type, the nodata value
+        of the band in its attributes. Real numbers with NaN where a mask or an alpha band
+        says that pixels are missing.
 
     Raises
     ------
     FileError
-        The file cannot be read, or the band is not there or must be named.
+        The file cannot be read, or the band is not there or must be named. While pixels are
+        computed: the file is damaged, or was changed since it was opened.
 
     Examples
     --------
@@ -53,66 +56,59 @@ def open_image(path: str | os.PathLike[str], *, band: int | None = None) -> xr.D
     import rasterio.errors
     import rioxarray
 
+    check_plain_file(path)
+    name = os.fspath(path)
     if os.path.exists(path):
         # Workers of a cluster have working directories of their own.
         path = os.path.abspath(path)
     try:
+        with without_georeference_warnings(), rasterio.open(path) as raster:
+            described = describe_raster(raster, path)
+            chosen = _chosen_band(raster, name, band) if raster.count else 0
         opened = rioxarray.open_rasterio(path, cache=False, lock=False)
     except (rasterio.errors.RasterioError, OSError, ValueError) as error:
-        raise FileError(f"cannot read {os.fspath(path)}: {error}") from error
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"cannot read {name}: {_why(path, error)}") from error
     if not isinstance(opened, xr.DataArray):
-        raise FileError(f"{os.fspath(path)} holds several rasters. Name one: 'DRIVER:file:name'.")
-    count = opened.sizes["band"]
-    if band is None and count > 1:
-        names = opened.attrs.get("long_name", ())
-        listed = f" ({', '.join(map(str, names))})" if isinstance(names, tuple) else ""
-        raise FileError(
-            f"{os.fspath(path)} has {count} bands{listed}: say which, from 1 to {count} (band=)."
-        )
-    if band is not None and (not isinstance(band, int) or not 1 <= band <= count):
-        raise FileError(f"{os.fspath(path)} has no band {band!r}; it has 1 to {count}.")
-    image = opened.isel(band=(band or 1) - 1, drop=True)
-    return image.copy(data=_lazy_pixels(image.variable, os.fspath(path), band or 1))
-
-
-def _lazy_pixels(image: xr.Variable, path: str, band: int) -> dask.array.Array:
-    import dask.array as da
-    from dask.base import tokenize
-
-    try:
-        changed = os.stat(path).st_mtime_ns
-    except OSError:  # not a file of this machine
-        changed = None
-    sizes: tuple[int, ...] = image.shape
-    return da.from_array(
-        _Pixels(image, path, 0 if changed is None else band),
-        chunks=tuple(min(n, CHUNK) for n in sizes), lock=False,
-        name=f"open_image-{tokenize(path, changed, band, sizes)}",
-        meta=np.empty((0, 0), image.dtype),
+        raise FileError(f"{name} holds several rasters. Name one: 'DRIVER:file:name'.")
+    image = opened.isel(band=chosen - 1, drop=True)
+    data = lazy_band(
+        image.variable, os.fspath(path), chosen, CHUNK,
+        states=described.states, masked=described.masked[chosen - 1],
     )  # fmt: skip
+    image = image.copy(data=data)
+    nodata = described.nodata[chosen - 1]
+    if described.masked[chosen - 1]:
+        nodata = np.nan if nodata is None else nodata
+    for source in (image.attrs, image.encoding):
+        source.pop("_FillValue", None)  # rioxarray's is that of the first band
+    image.encoding.pop("rasterio_dtype", None)  # a mask made them real numbers
+    if nodata is not None:
+        image.attrs["_FillValue"] = nodata
+    return image
 
 
-class _Pixels:
-    """The pixels of a file, read where they are asked for; errors name the file."""
+def _chosen_band(raster: rasterio.io.DatasetReader, name: str, band: int | None) -> int:
+    """Number of the band to open: the one asked for, or the only one that is no alpha band."""
+    from rasterio.enums import ColorInterp
 
-    ndim = 2
+    count = raster.count
+    if band is not None:
+        if not isinstance(band, int) or isinstance(band, bool) or not 1 <= band <= count:
+            raise FileError(f"{name} has no band {band!r}; it has 1 to {count}.")
+        return band
+    bands = [k for k, use in enumerate(raster.colorinterp, 1) if use != ColorInterp.alpha]
+    if len(bands) == 1:
+        return bands[0]
+    listed = (
+        f" ({', '.join(filter(None, raster.descriptions))})" if any(raster.descriptions) else ""
+    )
+    raise FileError(f"{name} has {count} bands{listed}: say which, from 1 to {count} (band=).")
 
-    def __init__(self, image: xr.Variable, path: str, band: int) -> None:
-        # No band: a file whose bytes are out of our reach.
-        self.image, self.path, self.band = image, path, band
-        self.shape, self.dtype = image.shape, image.dtype
 
-    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
-        import rasterio.errors
-
-        rows, cols = (range(n)[part] for n, part in zip(self.shape, key, strict=True))
-        try:
-            if self.band:
-                check_tiles(self.path, self.band, rows, cols)
-            return np.asarray(self.image[key])
-        except (rasterio.errors.RasterioError, OSError) as error:
-            raise FileError(
-                f"cannot read {self.path} in rows {rows.start} to {rows.stop - 1}, columns "
-                f"{cols.start} to {cols.stop - 1}: {first_cause(error)}. The file is damaged or "
-                "out of reach: get it anew."
-            ) from error
+def _why(path: str | os.PathLike[str], error: Exception) -> str:
+    """Reason why a file could not be opened, in words of its own where GDAL's are none."""
+    if os.path.isdir(path):
+        return "it is a folder. Name a file in it."
+    return first_cause(error) + "."

@@ -10,6 +10,7 @@ import xarray as xr
 from ..errors import FileError
 from . import cosi_corr, geotiff, its_live, netcdf, points
 from .base import Format, Source
+from .pixels import check_plain_file
 from .writing import first_cause
 
 __all__ = ["FORMATS", "open_displacement"]
@@ -60,6 +61,9 @@ def open_displacement(path: str | os.PathLike[str]) -> xr.Dataset:
     source = Source(Path(path))
     if not source.path.exists():
         raise FileError(f"cannot read {source.path}: there is no such file.")
+    if source.path.is_dir():
+        raise FileError(f"cannot read {source.path}: it is a folder. Name a file in it.")
+    check_plain_file(source.path)
     for known in FORMATS:
         if known.recognises is not None and known.read is not None and known.recognises(source):
             return known.read(source)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import xarray as xr
 
-__all__ = ["files_read_by"]
+from .pixels import FileState, check_unchanged, file_state
+
+__all__ = ["files_read_by", "sources_unchanged", "states_of"]
 
 # Wrappers of xarray and dask around what reads a file: a dozen at most lie in each other.
 _DEPTH = 12
@@ -47,6 +50,25 @@ def files_read_by(data: xr.Dataset | xr.DataArray) -> list[str]:
         for value in dict(layer).values():
             found.update(dict.fromkeys(_paths(value, 0)))
     return list(found)
+
+
+def states_of(sources: Iterable[str]) -> tuple[FileState, ...]:
+    """States now of those files that are on this machine."""
+    return tuple(state for path in sources if (state := file_state(path)) is not None)
+
+
+@contextlib.contextmanager
+def sources_unchanged(sources: Iterable[str]) -> Iterator[None]:
+    """Refuse what was computed from files that were changed meanwhile, whoever reads them.
+
+    Raises
+    ------
+    FileError
+        On leaving: a file is not as it was.
+    """
+    before = states_of(sources)
+    yield
+    check_unchanged(before)
 
 
 def _paths(value: Any, depth: int) -> Iterator[str]:
