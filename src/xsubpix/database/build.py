@@ -21,6 +21,7 @@ from typing import Any
 
 from .._version import __version__
 from ..errors import DataError, FileError
+from ..files.locks import locked
 from .datasheet import write_datasheet
 from .frames import make_frame
 from .layout import SPLITS, STORE_VERSION
@@ -108,8 +109,8 @@ def build_database(
     DataError
         The scenes cannot make what is asked for; two splits share ground.
     FileError
-        A file cannot be read; `out` is something else, or was begun with other
-        scenes, settings or another version.
+        A file cannot be read, or is changed while it is used; `out` is something else, was
+        begun with other scenes, settings or another version, or another process builds it.
 
     Notes
     -----
@@ -132,9 +133,25 @@ def build_database(
         )
     if workers is not None and workers < 1:
         raise DataError(f"workers={workers}: give 1 or more.")
-    begun = time.perf_counter()
     path = Path(out)
-    ordered = split_scenes(scenes, split or {})
+    if not path.parent.is_dir():
+        raise FileError(f"cannot write {path}: there is no folder {path.parent}. Make it.")
+    with locked(path):
+        return _build(
+            path, split_scenes(scenes, split or {}), settings, workers, scheduler, progress
+        )
+
+
+def _build(
+    path: Path,
+    ordered: list[SceneSource],
+    settings: Settings,
+    workers: int | None,
+    scheduler: str,
+    progress: Callable[[int, int, float], None] | None,
+) -> BuildReport:
+    """Build or go on, while no other process does."""
+    begun = time.perf_counter()
     with single_threaded():
         plan = _open_plan(path, ordered, settings)
     wanted = [(name, k) for name in SPLITS for k in range(settings.count(name))]
@@ -176,8 +193,6 @@ def _open_plan(path: Path, scenes: list[SceneSource], settings: Settings) -> Pla
         if not (path / _MARKERS).is_dir():
             raise FileError(f"{path} exists and is no database of xsubpix: choose another name.")
         shutil.rmtree(path)  # stopped before its plan was written
-    if not path.parent.is_dir():
-        raise FileError(f"cannot write {path}: there is no folder {path.parent}. Make it.")
     plan = make_plan(scenes, settings)
     (path / _MARKERS).mkdir(parents=True)
     create_store(path, settings)

@@ -16,7 +16,14 @@ from ..rupture import Fault
 from ..second_date import SecondDate
 from .layout import COLUMNS, QUANTUM, SPLITS, crop_corners
 from .samples import samples_dataset
-from .store import open_array, open_split, read_attributes, read_column
+from .store import (
+    check_files,
+    open_array,
+    open_split,
+    read_attributes,
+    read_column,
+    read_images,
+)
 
 __all__ = [
     "DatabaseReader",
@@ -86,11 +93,11 @@ class DatabaseReader:
             here = (slice(row, row + self._crop), slice(column, column + self._crop))
         if field in ("dx", "dy"):
             index: tuple[Any, ...] = (frame, int(field == "dy"), *here)
-            codes = np.asarray(open_array(self.path, self.split, "displacement")[index])
+            codes = read_images(self.path, self.split, "displacement", index)
             factor = float(read_column(self.path, self.split, "factor")[scaling])
             return (codes * (QUANTUM * factor)).astype(np.float32)
         index = (frame, *here) if field == "pre" else (frame, scaling, *here)
-        codes = np.asarray(open_array(self.path, self.split, field)[index])
+        codes = read_images(self.path, self.split, field, index)
         if not self.decode:
             return codes.astype(np.float32)
         entry = frame if field == "pre" else (frame, scaling)
@@ -218,6 +225,7 @@ def database_table(path: str | os.PathLike[str], split: str = "train") -> xr.Dat
     if split not in SPLITS or not (Path(path) / split).is_dir():
         there = ", ".join(s for s in SPLITS if (Path(path) / s).is_dir())
         raise FileError(f"{os.fspath(path)} has no split {split!r}; it has {there}.")
+    check_files(path, split)
     return read_table(path, split)
 
 

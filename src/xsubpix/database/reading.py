@@ -17,7 +17,12 @@ import numpy as np
 import scipy.ndimage
 
 from ..errors import DataError, FileError
+from ..files.checksums import check_tiles
+from ..files.pixels import FileState, check_unchanged, has_mask
+from ..files.sources import states_of
+from ..files.writing import first_cause
 from ..grid import Grid
+from ..missing import is_missing
 from ..warp import sample_quintic
 from .pairs import find_stable_pairs
 from .registration import Misregistration, measure_misregistration
@@ -91,6 +96,8 @@ class PlannedScene:
         counted from pixel centres. Empty without bands.
     windows : tuple of StableWindow
         Windows of two real dates.
+    states : tuple of FileState
+        Of its files when they were looked at; a file that is not as it was is refused.
     """
 
     source: SceneSource
@@ -99,15 +106,23 @@ class PlannedScene:
     digests: tuple[str, ...]
     to_multispectral: tuple[float, ...] = ()
     windows: tuple[StableWindow, ...] = ()
+    states: tuple[FileState, ...] = ()
 
     def read_pre(self, row: int, column: int, size: int, margin: int) -> Patch:
         """Read the first date: its band, or all bands."""
-        return _read(self.source.path, self._band, self.shape, row, column, size, margin)
+        return self._read(self.source.path, row, column, size, margin)
 
     def read_post(self, row: int, column: int, size: int, margin: int) -> Patch:
         """Read the real second date."""
         assert self.source.post is not None
-        return _read(self.source.post, self._band, self.shape, row, column, size, margin)
+        return self._read(self.source.post, row, column, size, margin)
+
+    def _read(self, path: Path, row: int, column: int, size: int, margin: int) -> Patch:
+        top, left = min(margin, row), min(margin, column)
+        rows = (row - top, min(row + size + margin, self.shape[0]))
+        columns = (column - left, min(column + size + margin, self.shape[1]))
+        with _opened(path, self.states) as file:
+            return Patch(_pixels(file, self._band, rows, columns), top, left)
 
     @property
     def _band(self) -> int | None:
@@ -129,7 +144,7 @@ class PlannedScene:
         rows = row + np.arange(shape[0])[:, None]
         at_columns = a * columns + b * rows + c
         at_rows = d * columns + e * rows + f
-        with _opened(self.source.multispectral) as file:
+        with _opened(self.source.multispectral, self.states) as file:
             top, left = (max(int(np.floor(v.min())) - _CONTEXT, 0) for v in (at_rows, at_columns))
             bottom, right = (
                 min(int(np.ceil(v.max())) + _CONTEXT + 1, side)
@@ -181,6 +196,7 @@ class PlannedScene:
             tuple(values["sha256"]),
             tuple(values["to_multispectral"]),
             tuple(windows),
+            states_of(map(str, source.files)),
         )
 
 
@@ -235,8 +251,9 @@ def plan_scene(source: SceneSource, grid: Grid, frame: int, min_correlation: flo
     centre = np.array([grid.shape[0] / 2]), np.array([grid.shape[1] / 2])
     jacobian = grid.jacobian(*centre)[:, :, 0, 0]
     pixel_size = round(float(np.sqrt(abs(np.linalg.det(jacobian)))), 9)
+    states = states_of(map(str, source.files))
     digests = tuple(digest_of(path) for path in source.files)
-    scene = PlannedScene(source, grid.shape, pixel_size, digests)
+    scene = PlannedScene(source, grid.shape, pixel_size, digests, states=states)
     if source.multispectral is not None:
         return _register_bands(scene, grid, grid_of(source.multispectral))
     if source.post is not None:
@@ -293,7 +310,7 @@ def _most_like(pan: np.ndarray, bands: np.ndarray, sigma: float) -> np.ndarray |
 def _find_windows(scene: PlannedScene, frame: int, min_correlation: float) -> PlannedScene:
     source, (rows, columns) = scene.source, scene.shape
     pre, post = (
-        _read(path, scene._band, scene.shape, 0, 0, max(rows, columns), 0).bands[0]
+        scene._read(path, 0, 0, max(rows, columns), 0).bands[0]
         for path in (source.path, source.post)
         if path is not None
     )
@@ -311,22 +328,6 @@ def _find_windows(scene: PlannedScene, frame: int, min_correlation: float) -> Pl
     return dataclasses.replace(scene, windows=windows)
 
 
-def _read(
-    path: Path,
-    band: int | None,
-    shape: tuple[int, int],
-    row: int,
-    column: int,
-    size: int,
-    margin: int,
-) -> Patch:
-    top, left = min(margin, row), min(margin, column)
-    rows = (row - top, min(row + size + margin, shape[0]))
-    columns = (column - left, min(column + size + margin, shape[1]))
-    with _opened(path) as file:
-        return Patch(_pixels(file, band, rows, columns), top, left)
-
-
 def _pixels(
     file: rasterio.io.DatasetReader,
     band: int | None,
@@ -336,30 +337,45 @@ def _pixels(
     """A window of one band or all, float32, ``(bands, h, w)``, NaN where it is missing."""
     from rasterio.windows import Window
 
-    indexes = list(range(1, file.count + 1)) if band is None else [band]
+    indexes = _colour_bands(file) if band is None else [band]
     if indexes[-1] > file.count:
         raise FileError(f"{file.name} has no band {band}; it has 1 to {file.count}.")
     window = Window.from_slices(rows, columns)
+    for index in indexes:
+        check_tiles(file.name, index, range(*rows), range(*columns))
     stored = file.read(indexes, window=window)
     values = stored.astype(np.float32)
     for k, index in enumerate(indexes):
-        nodata = file.nodatavals[index - 1]
-        if nodata is not None and not np.isnan(nodata):
-            values[k][stored[k] == nodata] = np.nan
+        values[k][is_missing(stored[k], file.nodatavals[index - 1])] = np.nan
+        if has_mask(file, index):
+            values[k][file.read_masks(index, window=window) == 0] = np.nan
     return values
 
 
+def _colour_bands(file: rasterio.io.DatasetReader) -> list[int]:
+    """Numbers of the bands that are images: an alpha band says what is missing."""
+    from rasterio.enums import ColorInterp
+
+    uses = enumerate(file.colorinterp, 1)
+    return [k for k, use in uses if use != ColorInterp.alpha] or [*file.indexes]
+
+
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[rasterio.io.DatasetReader]:
+def _opened(path: Path, states: tuple[FileState, ...]) -> Iterator[rasterio.io.DatasetReader]:
+    """Open a scene; what goes wrong while it is open is said of it."""
     import rasterio
     import rasterio.errors
 
+    check_unchanged(states)
     with warnings.catch_warnings():
         # The grid was looked at when the database was planned.
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         try:
-            file = rasterio.open(path)
-        except rasterio.errors.RasterioError as error:
-            raise FileError(f"cannot read {path}: {error}") from error
-        with file:
-            yield file
+            with rasterio.open(path) as file:
+                yield file
+        except (rasterio.errors.RasterioError, OSError) as error:
+            raise FileError(
+                f"cannot read {path}: {first_cause(error)}. The file is damaged or out of reach: "
+                "get it anew, or leave the scene out."
+            ) from error
+    check_unchanged(states)

@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from .plan import Settings
 
 __all__ = [
+    "check_files",
     "checksum",
     "create_store",
     "open_array",
     "open_split",
     "read_attributes",
     "read_column",
+    "read_images",
     "stored_bytes",
     "write_frame",
     "write_table",
@@ -129,7 +131,7 @@ def _create(
     chunks: tuple[int, ...] | None = None,
     shards: tuple[int, ...] | None = None,
 ) -> zarr.Array:
-    from zarr.codecs import BloscCodec
+    from zarr.codecs import BloscCodec, Crc32cCodec
 
     return group.create_array(
         name,
@@ -137,9 +139,15 @@ def _create(
         dtype=dtype,
         chunks=chunks or shape,
         shards=shards,
-        compressors=BloscCodec(
-            cname="zstd", clevel=5, shuffle="bitshuffle", typesize=np.dtype(dtype).itemsize
+        # A checksum behind each chunk: damaged images would be learned from.
+        compressors=(
+            BloscCodec(
+                cname="zstd", clevel=5, shuffle="bitshuffle", typesize=np.dtype(dtype).itemsize
+            ),
+            Crc32cCodec(),
         ),
+        # A file that is not there is lost, and no array of zeros.
+        config={"write_empty_chunks": True},
         fill_value=0,
         dimension_names=dims,
         overwrite=True,
@@ -246,6 +254,59 @@ def open_array(path: str | os.PathLike[str], split: str, name: str, mode: str = 
 @functools.lru_cache(maxsize=256)
 def _cached_array(path: str, mode: str, stamp: int) -> zarr.Array:
     return _zarr().open_array(path, mode=mode)
+
+
+def read_images(
+    path: str | os.PathLike[str], split: str, name: str, index: tuple[Any, ...]
+) -> np.ndarray:
+    """Codes of one frame's images, checked.
+
+    Parameters
+    ----------
+    path, split, name
+        As of :func:`open_array`.
+    index : tuple
+        The frame's number, then what of it.
+
+    Raises
+    ------
+    FileError
+        The frame's file is gone or damaged.
+    """
+    array = open_array(path, split, name)
+    frame = int(index[0])
+    key = array.metadata.encode_chunk_key((frame, *(0,) * (array.ndim - 1)))
+    file = Path(path) / split / name / key
+    try:
+        if not file.is_file():
+            raise FileNotFoundError("there is no such file")
+        return np.asarray(array[index])
+    except (OSError, ValueError, RuntimeError) as error:
+        raise FileError(
+            f"cannot read {file}: {' '.join(str(error).split())}. The database is not whole: get "
+            "it anew, or build it again."
+        ) from error
+
+
+def check_files(path: str | os.PathLike[str], split: str) -> None:
+    """Refuse a split whose frames are not all there.
+
+    Raises
+    ------
+    FileError
+        Files of frames are gone.
+    """
+    for name in ("pre", "post", "displacement"):
+        array = open_array(path, split, name)
+        folder = Path(path) / split / name
+        tail = (0,) * (array.ndim - 1)
+        keys = (array.metadata.encode_chunk_key((k, *tail)) for k in range(array.shape[0]))
+        if lost := [key for key in keys if not (folder / key).is_file()]:
+            raise FileError(
+                f"{os.fspath(path)} is not whole: {len(lost)} of {array.shape[0]} files of "
+                f"{split}/{name} are gone, {folder / lost[0]} first. Get it anew, or build it "
+                "again."
+            )
 
 
 def read_column(path: str | os.PathLike[str], split: str, name: str) -> np.ndarray:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError
+from .locks import lock_or_refuse, open_without_links
 
 __all__ = ["BlockFile"]
 
@@ -71,8 +72,8 @@ class BlockFile:
         FileError
             Another process writes it, or there is no room for it.
         """
-        with _opened_log(self.journal) as log:
-            _lock_or_refuse(log, self.path)
+        with open_without_links(self.journal) as log:
+            lock_or_refuse(log, self.path)
             lines = log.read().split("\n")
             if lines[:2] == [_HEADER, self.token] and self.path.exists():
                 # The last line may have been cut by a kill: it has no newline behind it.
@@ -184,22 +185,3 @@ class BlockFile:
         self._shape, self._offset = (count, height, width), int(first)
         if int(last) - int(first) != 4 * width * (count * height - 1):
             raise FileError(f"{self.path} is not laid out row by row; remove it and begin again.")
-
-
-def _opened_log(path: Path) -> Any:
-    """Open the journal for reading and writing; a link of that name is not followed."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, flags, 0o666), "r+")
-
-
-def _lock_or_refuse(log: Any, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # a system without such locks
-        return
-    try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise FileError(
-            f"another process is writing {path.name}: wait for it, or choose another name."
-        ) from error

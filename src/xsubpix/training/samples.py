@@ -111,12 +111,12 @@ class DatabaseFrames:
         return len(self._factors)
 
     def _codes(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        from ..database.store import open_array
+        from ..database.store import read_images
 
         cached = self._cache.get(index)
         if cached is None:
             pre, post, displacement = (
-                np.asarray(open_array(self.path, self.split, name)[index])
+                read_images(self.path, self.split, name, (index,))
                 for name in ("pre", "post", "displacement")
             )
             cached = (pre, post, displacement)
