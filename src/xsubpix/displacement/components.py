@@ -435,13 +435,16 @@ def _convergence(field: Field) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         np.unique(np.append(np.arange(0, n, _NORTH_EVERY), max(n - 1, 1))).astype(float)
         for n in grid.shape
     )
-    if grid.crs.is_geographic:
+    turned = grid.crs.is_derived and grid.crs.source_crs is not None
+    if grid.crs.is_geographic and not turned:
         return rows, cols, np.zeros((rows.size, cols.size))
-    geodetic = grid.crs.geodetic_crs
+    geodetic = grid.crs.source_crs if turned and grid.crs.is_geographic else grid.crs.geodetic_crs
+    if geodetic is not None and geodetic.is_derived:
+        geodetic = geodetic.source_crs
     convert = pyproj.Transformer.from_crs(grid.crs, geodetic, always_xy=True)
     x, y = grid.at(rows[:, None], cols[None, :])
     # A step of a metre to either side of the point, toward grid north.
-    step = 1.0 / (grid.metres_per_unit or 1.0)
+    step = 1e-5 if grid.metres_per_unit is None else 1.0 / grid.metres_per_unit
     lon0, lat0 = convert.transform(x, y - step)
     lon1, lat1 = convert.transform(x, y + step)
     geod = grid.crs.get_geod()

@@ -61,6 +61,15 @@ def image_dims(image: xr.DataArray, what: str = "image") -> tuple[Hashable, Hash
             f"{what} has dimensions {_sizes(image)}: cannot tell which are its {unknown}. "
             f"Rename them, e.g. {what}.rename(NAME='y', NAME='x')."
         )
+    for dim, standard, axis in ((y_dim, _X_STANDARD, "X"), (x_dim, _Y_STANDARD, "Y")):
+        attrs = image.coords[dim].attrs if dim in image.coords else {}
+        if attrs.get("axis") == axis or attrs.get("standard_name") in standard:
+            said = attrs.get("standard_name") or f"axis {axis}"
+            raise DimensionError(
+                f"{what} has a dimension {dim!r} whose coordinate says {said!r}: they contradict "
+                f"each other. Rename the dimensions: {what}.rename({y_dim}='{x_dim}', "
+                f"{x_dim}='{y_dim}')."
+            )
     for dim in image.dims:
         if dim not in (y_dim, x_dim) and image.sizes[dim] != 1:
             raise DimensionError(

@@ -12,7 +12,9 @@ from affine import Affine
 from ..errors import GridError
 from .coordinates import find_transform, image_dims, six_numbers
 from .crs import crs_name, find_crs, metres_in_unit, same_crs
+from .location import check_location, is_located
 from .points import inverse_points, transform_points
+from .scale import Scale, map_scale
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -94,14 +96,18 @@ class Grid:
             The dimensions are not those of one image.
         GridError
             Coordinates are not evenly spaced, not finite, or contradict the
-            transform; the CRS cannot be read.
+            transform; the CRS cannot be read, did not come along, or has no ground where the
+            coordinates are; the image is placed by control points only.
         """
         y_dim, x_dim = image_dims(image, what)
         shape = (image.sizes[y_dim], image.sizes[x_dim])
         crs, mapping = find_crs(image, what)
         transform = find_transform(image, y_dim, x_dim, mapping, what)
         unit = metres_in_unit(image, x_dim, crs, what)
-        return cls((y_dim, x_dim), shape, transform, crs, unit, mapping)
+        grid = cls((y_dim, x_dim), shape, transform, crs, unit, mapping)
+        if crs is not None:
+            check_location(grid, is_located(image, y_dim, x_dim, mapping), what)
+        return grid
 
     def coarsen(self, step: int) -> Grid:
         """Grid of blocks of ``step`` x ``step`` pixels, from the same corner.
@@ -227,6 +233,14 @@ class Grid:
         """Units of a displacement on this grid: ``"m"``, or ``"1"`` without CRS."""
         return "1" if self.crs is None else "m"
 
+    @property
+    def scale(self) -> Scale | None:
+        """Ground metres a unit of the CRS, where they are not the map's, or degrees are turned."""
+        if self.crs is None or (self.metres_per_unit is None and not self.crs.is_derived):
+            return None
+        unit = self.metres_per_unit or math.radians(1.0) * 6_371_000.0
+        return map_scale(self.crs, self.transform, self.shape, unit)
+
     def jacobian(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Displacement in metres (or the coordinates' unit) of one pixel.
 
@@ -246,11 +260,16 @@ class Grid:
         On a geographic CRS a degree measures, at latitude phi on the
         ellipsoid, M(phi) pi/180 to the north and N(phi) cos(phi) pi/180 to the
         east, M and N being the radii of curvature of the meridian and of the
-        prime vertical.
+        prime vertical. On a map that stretches the ground by more than 1 % (Web Mercator
+        off the equator, polar maps) a unit measures what the ellipsoid says, along each axis.
         """
         linear = self.matrix[:2, :2, None, None]
-        if self.crs is None or self.metres_per_unit is not None:
-            return linear * (self.metres_per_unit or 1.0)
+        if self.crs is None:
+            return linear
+        if (scale := self.scale) is not None:
+            return linear * scale.at(np.asarray(rows, float), np.asarray(cols, float))[:, None]
+        if self.metres_per_unit is not None:
+            return linear * self.metres_per_unit
         ellipsoid = self.crs.get_geod()
         assert ellipsoid is not None  # a geographic CRS always has one
         to_radians = self.crs.axis_info[0].unit_conversion_factor

@@ -23,9 +23,9 @@ __all__ = ["Plane"]
 class Plane:
     """Ground under a grid as a plane in metres.
 
-    Projected grids keep their coordinates (in metres); geographic grids get
-    metres east and north of their centre, at its latitude; grids without CRS
-    the coordinates themselves, whatever their unit.
+    Projected grids keep their coordinates (in metres); geographic grids, and maps that stretch
+    the ground by more than 1 %, get metres east and north of their centre, by the scale there;
+    grids without CRS the coordinates themselves, whatever their unit.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Plane:
         """Build the plane under a grid."""
         unit = grid.metres_per_unit or 1.0
         affine = Affine(*(unit * v for v in grid.transform[:6]))
-        if grid.crs is not None and grid.metres_per_unit is None:
+        if grid.crs is not None and (grid.metres_per_unit is None or grid.scale is not None):
             rows, cols = grid.shape
             centre = np.array([(rows - 1) / 2]), np.array([(cols - 1) / 2])
             (a, b), (d, e) = grid.jacobian(*centre)[:, :, 0, 0].tolist()
