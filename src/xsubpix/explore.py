@@ -452,6 +452,7 @@ def _draw_image(figure: Any, image: Image, name: str, grid: Grid, frame: _Frame,
     from bokeh.palettes import Greys256
 
     grid.check_same_crs(image.grid, ("disp", name))
+    grid.check_shared_ground(image.grid, ("disp", name))
     values = _thin(condition(np.asarray(image.data), image.nodata), size)
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, [2, 98]) if finite.size else (0.0, 1.0)

@@ -72,6 +72,14 @@ def correlate_stack(
             f"pre has {sizes[0]} images along {dims[0]!r}, and post {sizes[1]} along {dims[1]!r}: "
             "pairs are made by position. Choose with pre.isel(...), or align by the coordinate."
         )
+    if dims == ["pair", "pair"] and "pair" in pre.coords and "pair" in post.coords:
+        one, two = pre["pair"].values, post["pair"].values
+        if not np.array_equal(one, two):
+            k = int(np.flatnonzero(one != two)[0])
+            raise DimensionError(
+                f"pre and post have different pairs: {one[k]!r} and {two[k]!r} in place {k}. Order "
+                "them alike, post.sel(pair=pre.pair), or drop the coordinate."
+            )
     fields = []
     for k in range(max(sizes)):
         one, two = (

@@ -17,7 +17,7 @@ import xarray as xr
 
 from .errors import DataError, GridError
 from .field_input import checked_field
-from .grid import Grid, labelled
+from .grid import Grid, is_placed, labelled
 from .image import Image, condition_linear
 from .kernels.spline import HALFWAY_REACH, PREFILTER_REACH, SUPPORT, sample_quintic
 from .lattice import Lattice, map_blocks
@@ -288,6 +288,9 @@ def _components(
         if there.shape == grid.shape and there.offset_from(grid) < 1e-3:
             grid.check_same(there, ("image", "disp"))
         else:
+            grid.check_same_crs(there, ("image", "disp"))
+            if is_placed(disp["east"], there) and is_placed(image, grid):
+                grid.check_shared_ground(there, ("image", "disp"))
             disp = _on_grid(disp, there, image, grid)
         y_dim, x_dim = Grid.from_dataarray(disp["east"], "disp").dims
         return [disp[name].transpose(y_dim, x_dim).data for name in ("east", "north")], False
@@ -299,6 +302,11 @@ def _components(
         (d.data if isinstance(d, xr.DataArray) else d if hasattr(d, "dask") else np.asarray(d))
         for d in disp
     ]
+    for name, given in zip(("dx", "dy"), disp, strict=True):
+        if isinstance(given, xr.DataArray):
+            own = Grid.from_dataarray(given, name)
+            if own.shape == grid.shape and is_placed(given, own):
+                grid.check_same(own, ("image", name))
     for name, array in zip(("dx", "dy"), arrays, strict=True):
         if array.shape != grid.shape:
             raise GridError(

@@ -73,8 +73,9 @@ def test_several_lines_are_walked_one_after_the_other(grid):
     assert xsubpix.read_trace(two, grid).length == trace.length
 
 
-def test_places_relative_to_a_line(grid):
+def test_places_relative_to_a_line(field):
     """Else sides are swapped, or distances run past the tips."""
+    grid = Grid.from_dataarray(field(np.zeros((50, 80)), origin=(0.0, 1000.0))["east"])
     trace = xsubpix.read_trace([[0.0, 0.0], [0.0, 1000.0], [1000.0, 1000.0]], grid)
     x = np.array([50.0, -50.0, 300.0, 500.0, 0.0, 1100.0, -30.0])
     y = np.array([300.0, 300.0, 1020.0, 900.0, -200.0, 1000.0, 1030.0])

@@ -14,7 +14,7 @@ from ..kernels.robust import nmad
 from ..kernels.vertices import vertex_offset
 from .field import Field
 from .strain import strain
-from .traces import _shapely
+from .trace_sources import import_shapely
 
 if TYPE_CHECKING:
     from shapely.geometry import LineString
@@ -81,7 +81,7 @@ def detect_trace(
     """
     from scipy.ndimage import gaussian_filter1d, map_coordinates
 
-    shapely = _shapely()
+    shapely = import_shapely()
     field = Field.of(disp).loaded()
     plane = field.plane
     scale = 4 * plane.pixel if scale is None else real_number("scale", scale, 0.0, above=True)

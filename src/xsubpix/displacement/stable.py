@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from ..checks import real_number
-from ..errors import DataError, GridError, ModelError
-from ..grid import Grid, Plane
+from ..errors import DataError, ModelError
+from ..grid import Grid, Plane, is_placed
+from ..image import Image
+from ..missing import is_missing
 from .field import Field
 from .traces import Trace, read_trace
 
@@ -28,7 +31,8 @@ def stable_ground(
     Raises
     ------
     DataError, GridError
-        The mask is no mask on the field's grid.
+        The mask is no mask on the field's grid: of another shape, in other places or in
+        another CRS.
     ModelError
         A trace without a buffer, or the reverse.
     """
@@ -40,13 +44,7 @@ def stable_ground(
                 f"mask is {kind}: give a DataArray of bool, true on stable ground, such as "
                 "disp.quality > 0.5."
             )
-        grid = Grid.from_dataarray(mask, "mask")
-        if grid.shape != field.grid.shape:
-            raise GridError(
-                f"mask has shape {grid.shape} (rows, columns) and disp {field.grid.shape}. Bring "
-                "it to the field's grid: mask.rio.reproject_match(disp)."
-            )
-        stable = mask.transpose(*grid.dims).data.astype(bool)
+        stable = _on_field(mask, field.grid)
     if (trace is None) != (buffer is None):
         given, missing = ("buffer", "trace") if trace is None else ("trace", "buffer")
         raise ModelError(
@@ -59,6 +57,35 @@ def stable_ground(
         (far,) = field.map(_Beyond(field.plane, line, metres), ["east"], 1, dtype=np.bool_)
         stable = far if stable is None else stable & far
     return stable
+
+
+def _on_field(mask: xr.DataArray, here: Grid) -> Array:
+    """Mask on the pixels of a field, (rows, columns) of bool, matched by its coordinates.
+
+    Rows and columns that run the other way are turned. A mask without coordinates and CRS
+    can be matched by position only, and has to have the field's shape.
+    """
+    image = Image.from_dataarray(mask, "mask")
+    there, values = image.grid, image.data
+    if image.nodata is not None:
+        import dask.array as da
+
+        missing = functools.partial(is_missing, nodata=image.nodata)
+        if image.lazy:
+            values = da.where(values.map_blocks(missing, dtype=bool), 0, values)
+        else:
+            values = np.where(missing(values), 0, values)
+    if there.shape == here.shape and not is_placed(mask, there):
+        return values.astype(bool)
+    (a, e), (own_a, own_e) = (g.transform[0:5:4] for g in (here, there))
+    if not here.is_rotated and not there.is_rotated and there.shape == here.shape:
+        flips = (own_e * e < 0, own_a * a < 0)
+        values = values[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
+        there = there.turned(*flips)
+    if there.crs is None:  # its coordinates are the field's, as far as they agree
+        there = dataclasses.replace(there, crs=here.crs, metres_per_unit=here.metres_per_unit)
+    here.check_same(there, ("disp", "mask"))
+    return values.astype(bool)
 
 
 @dataclasses.dataclass(frozen=True)

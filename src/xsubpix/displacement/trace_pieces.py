@@ -15,6 +15,8 @@ __all__ = ["walked_in_order"]
 _CROSSWISE = 0.17
 # Points by which a piece is known to its neighbours, and its share that makes a direction.
 _POINTS, _STRETCH = 32, 0.1
+# Pieces that are compared with each other: a quarter of a minute.
+_MOST = 500
 
 
 def walked_in_order(pieces: list[np.ndarray]) -> list[np.ndarray]:
@@ -47,6 +49,14 @@ def walked_in_order(pieces: list[np.ndarray]) -> list[np.ndarray]:
     """
     if len(pieces) < 2:
         return pieces
+    if len(pieces) > _MOST:
+        warnings.warn(
+            f"the trace has {len(pieces)} pieces, and up to {_MOST} are turned to one direction: "
+            "they stay as they are drawn. Take those of this field.",
+            SubpixWarning,
+            stacklevel=4,
+        )
+        return pieces
     turned = _directions(pieces)
     alike = [piece if sign > 0 else piece[::-1] for piece, sign in zip(pieces, turned, strict=True)]
     order = _order(alike)
@@ -70,10 +80,11 @@ def _directions(pieces: list[np.ndarray]) -> np.ndarray:
         k = int(waiting[np.argmin([best[i][0] for i in waiting])])
         cosine = best[k][1]
         if abs(cosine) < _CROSSWISE:
+            angle = np.degrees(np.arccos(abs(cosine)))
             warnings.warn(
-                f"pieces {int(nearest[k])} and {k} of the trace meet at {np.degrees(np.arccos(abs(cosine))):.0f} "
-                "degrees: which way one of them goes is a guess. Draw the trace in one direction, "
-                "or measure them one by one.",
+                f"pieces {int(nearest[k])} and {k} of the trace meet at {angle:.0f} degrees: "
+                "which way one of them goes is a guess. Draw the trace in one direction, or "
+                "measure them one by one.",
                 SubpixWarning,
                 stacklevel=5,
             )

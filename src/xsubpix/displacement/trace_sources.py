@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import DataError, FileError, SubpixError, SubpixWarning
 
-__all__ = ["read_lines"]
+__all__ = ["import_shapely", "read_lines"]
 
 _LINES = {"LineString": 1, "LinearRing": 1, "MultiLineString": 2}
 _WKT = ("LINESTRING", "MULTILINESTRING", "LINEARRING", "GEOMETRYCOLLECTION", "SRID=", "POINT",
@@ -99,15 +99,21 @@ def _from_wkt(text: str) -> tuple[list[np.ndarray], Any]:
         if not number.strip().isdigit():
             raise DataError(f"the trace names SRID={number!r}, which is no number of an EPSG code.")
         crs = f"EPSG:{number.strip()}" if int(number) else None
-    try:
-        import shapely
-    except ImportError as error:
-        raise SubpixError("this needs shapely: pip install 'xsubpix[geo]'.") from error
+    shapely = import_shapely()
     try:
         geometry = shapely.from_wkt(text)
     except shapely.errors.ShapelyError as error:
         raise DataError(f"the trace is text that is no WKT: {error}.") from error
     return _lines_of(geometry.__geo_interface__, "the trace"), crs
+
+
+def import_shapely() -> Any:
+    """Import the package shapely, or say how to install it."""
+    try:
+        import shapely
+    except ImportError as error:
+        raise SubpixError("this needs shapely: pip install 'xsubpix[geo]'.") from error
+    return shapely
 
 
 def _from_geojson(document: Any, what: str) -> tuple[list[np.ndarray], Any]:
@@ -118,8 +124,8 @@ def _from_geojson(document: Any, what: str) -> tuple[list[np.ndarray], Any]:
         named = properties.get("name") if isinstance(properties, dict) else None
         if not isinstance(named, str):
             raise DataError(
-                f"{what} has a 'crs' without a name: delete it, if it is longitude and latitude, or "
-                'write {"type": "name", "properties": {"name": "EPSG:..."}}.'
+                f"{what} has a 'crs' without a name: delete it, if it is longitude and latitude, "
+                'or write {"type": "name", "properties": {"name": "EPSG:..."}}.'
             )
     return _lines_of(document, what), named or "OGC:CRS84"
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, FileError, SubpixError
-from ..grid import Plane
+from ..errors import DataError, GridError
+from ..grid import Plane, crs_name
 from ..rupture import Fault
+from .trace_pieces import walked_in_order
+from .trace_sources import read_lines
 
 if TYPE_CHECKING:
     from ..grid import Grid
@@ -21,7 +21,6 @@ __all__ = ["Trace", "read_trace"]
 
 # Side of the blocks that are looked at before their pixels.
 _BLOCK = 32
-_LINES = {"LineString": 1, "MultiLineString": 2, "LinearRing": 1}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -170,7 +169,8 @@ def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
         MultiLineString, or WKT, all in the coordinates of the grid's CRS; an
         :class:`xsubpix.Fault`; GeoJSON (a dict or a file: longitude and latitude
         unless it names a CRS); another vector file (GeoPackage, shapefile), in
-        its CRS, read by geopandas.
+        its CRS, read by geopandas. Pieces that were drawn both ways are turned and ordered,
+        so that all of them are walked in the direction in which most of them were drawn.
     grid : Grid
     smoothing : float
         Length over which the direction is averaged, metres.
@@ -183,6 +183,8 @@ def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
     ------
     DataError
         This is no line, or a line without length.
+    GridError
+        The line is farther from the field than the field is long.
     FileError
         The file cannot be read.
     SubpixError
@@ -200,11 +202,14 @@ def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
     """
     plane = Plane.of(grid)
     if isinstance(trace, Trace):
+        _check_near(list(trace.segments), plane, grid, trace.segments[0])
         return dataclasses.replace(trace, smoothing=smoothing or trace.smoothing)
     if isinstance(trace, Fault):
         # A fault's coordinates are those of the plane by definition.
-        return _checked(list(trace.traces), plane, smoothing)
-    lines, crs = _lines(trace)
+        lines = list(trace.traces)
+        return _checked(lines, plane, grid, smoothing, lines[0])
+    lines, crs = read_lines(trace)
+    given = lines[0]
     if crs is not None and grid.crs is not None:
         lines = [_reproject(line, crs, grid.crs) for line in lines]
     elif crs is not None and isinstance(trace, str | os.PathLike):
@@ -213,10 +218,13 @@ def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
             "disp = disp.rio.write_crs(...)."
         )
     flat = [np.column_stack(plane.from_crs(line[:, 0], line[:, 1])) for line in lines]
-    return _checked(flat, plane, smoothing)
+    return _checked(flat, plane, grid, smoothing, given)
 
 
-def _checked(lines: list[np.ndarray], plane: Plane, smoothing: float) -> Trace:
+def _checked(
+    lines: list[np.ndarray], plane: Plane, grid: Grid, smoothing: float, given: np.ndarray
+) -> Trace:
+    """Trace of lines on the plane, in one direction; `given` is how the first one was given."""
     clean = []
     for line in lines:
         if not np.isfinite(line).all():
@@ -226,86 +234,53 @@ def _checked(lines: list[np.ndarray], plane: Plane, smoothing: float) -> Trace:
             clean.append(line[moved])
     if not clean:
         raise DataError("the trace has no length: give a line of two different points or more.")
-    return Trace(tuple(clean), spacing=plane.pixel / 2, smoothing=float(smoothing))
+    _check_near(clean, plane, grid, given)
+    ordered = tuple(walked_in_order(clean))
+    return Trace(ordered, spacing=plane.pixel / 2, smoothing=float(smoothing))
 
 
-def _lines(trace: Any) -> tuple[list[np.ndarray], Any]:
-    """Vertices of each line, and the CRS where the source names one."""
-    if isinstance(trace, str) and trace.lstrip().upper().startswith(("LINESTRING", "MULTILINE")):
-        return _geometry(_shapely().from_wkt(trace).__geo_interface__), None
-    if isinstance(trace, str | os.PathLike):
-        return _file(Path(trace))
-    if isinstance(trace, dict):
-        return _geojson(trace)
-    if hasattr(trace, "__geo_interface__"):
-        return _geometry(trace.__geo_interface__), getattr(trace, "crs", None)
-    try:
-        single = np.asarray(trace, float)
-        lines = [single] if single.ndim == 2 else list(single)
-    except (TypeError, ValueError):
-        try:
-            lines = [np.asarray(line, float) for line in trace]
-        except (TypeError, ValueError) as error:
-            raise DataError(f"cannot read a {type(trace).__name__} as a trace: {error}") from error
-    if not lines or any(line.ndim != 2 or line.shape[1] != 2 for line in lines):
-        raise DataError(
-            f"a trace as numbers has shapes {[np.shape(line) for line in lines]}: give vertices "
-            "(x, y) as an array of shape (n, 2), or several such arrays."
+def _check_near(lines: list[np.ndarray], plane: Plane, grid: Grid, given: np.ndarray) -> None:
+    """Refuse a trace that is farther from a field than the field is long.
+
+    Raises
+    ------
+    GridError
+        With both extents; coordinates that look like degrees are said to.
+    """
+    rows, cols = grid.shape
+    corners = np.column_stack(
+        plane.at(np.array([0, 0, rows - 1, rows - 1]), np.array([0, cols - 1, 0, cols - 1]))
+    )
+    low, high = corners.min(0), corners.max(0)
+    reach = float(np.hypot(*(high - low))) + 2 * plane.pixel
+    apart = min(
+        float(np.hypot(*np.maximum(0.0, np.maximum(low - line.max(0), line.min(0) - high))))
+        for line in lines
+    )
+    if apart <= reach:
+        return
+    box = grid.corners()
+    (x0, y0), (x1, y1) = box.min(0), box.max(0)
+    hint = "Give it in the CRS of the field."
+    if grid.metres_per_unit is not None and np.abs(given).max() <= 360:
+        hint = (
+            "Its numbers look like degrees: give GeoJSON or a GeoDataFrame, which have a CRS, or "
+            "bring them to that of the field."
         )
-    return lines, None
-
-
-def _geometry(geo: dict[str, Any]) -> list[np.ndarray]:
-    kind = geo.get("type")
-    if kind == "FeatureCollection":
-        return [line for feature in geo["features"] for line in _geometry(feature)]
-    if kind == "Feature":
-        return _geometry(geo["geometry"])
-    if kind == "GeometryCollection":
-        return [line for part in geo["geometries"] for line in _geometry(part)]
-    if kind not in _LINES:
-        raise DataError(f"a trace must be a LineString or MultiLineString; this is a {kind}.")
-    parts = [geo["coordinates"]] if _LINES[kind] == 1 else geo["coordinates"]
-    return [np.asarray(part, float)[:, :2] for part in parts]
-
-
-def _geojson(document: dict[str, Any]) -> tuple[list[np.ndarray], Any]:
-    """GeoJSON: longitude and latitude (RFC 7946), unless an older writer named a CRS."""
-    named = (document.get("crs") or {}).get("properties", {}).get("name")
-    return _geometry(document), named or "OGC:CRS84"
-
-
-def _file(path: Path) -> tuple[list[np.ndarray], Any]:
-    if not path.exists():
-        raise FileError(f"cannot read the trace {path}: there is no such file.")
-    if path.suffix.lower() in (".geojson", ".json"):
-        try:
-            return _geojson(json.loads(path.read_text()))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise FileError(f"cannot read {path} as GeoJSON: {error!r}") from error
-    try:
-        import geopandas
-    except ImportError as error:
-        raise SubpixError(
-            f"reading {path} needs geopandas: pip install 'xsubpix[geo]', or save it as GeoJSON."
-        ) from error
-    try:
-        frame = geopandas.read_file(path)
-    except Exception as error:  # its engines each have their own
-        raise FileError(f"cannot read {path}: {error}") from error
-    return _geometry(frame.__geo_interface__), frame.crs
+    raise GridError(
+        f"the trace is {apart:.4g} {'m' if grid.crs is not None else 'units'} away from the field: "
+        f"it begins at x {given[0, 0]:.10g}, y {given[0, 1]:.10g}, and the field spans x {x0:.10g} "
+        f"to {x1:.10g}, y {y0:.10g} to {y1:.10g} ({crs_name(grid.crs)}). {hint}"
+    )
 
 
 def _reproject(line: np.ndarray, source: Any, target: Any) -> np.ndarray:
     import pyproj
 
-    transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
-    return np.column_stack(transformer.transform(line[:, 0], line[:, 1]))
-
-
-def _shapely() -> Any:
     try:
-        import shapely
-    except ImportError as error:
-        raise SubpixError("this needs shapely: pip install 'xsubpix[geo]'.") from error
-    return shapely
+        transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
+    except pyproj.exceptions.CRSError as error:
+        raise DataError(
+            f"cannot read the CRS of the trace, {source!r}: {' '.join(str(error).split())}."
+        ) from error
+    return np.column_stack(transformer.transform(line[:, 0], line[:, 1]))

@@ -8,12 +8,12 @@ output.
 """
 
 from .coordinates import image_dims
-from .crs import find_crs, with_grid_mapping
-from .grid import SAME_GRID_TOLERANCE, Grid
+from .crs import crs_name, find_crs, with_grid_mapping
+from .grid import SAME_GRID_TOLERANCE, Grid, is_placed
 from .labelled import labelled
 from .plane import Plane
 
 __all__ = [
-    "SAME_GRID_TOLERANCE", "Grid", "Plane", "find_crs", "image_dims", "labelled",
-    "with_grid_mapping",
+    "SAME_GRID_TOLERANCE", "Grid", "Plane", "crs_name", "find_crs", "image_dims", "is_placed",
+    "labelled", "with_grid_mapping",
 ]  # fmt: skip

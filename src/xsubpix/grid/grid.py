@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import ArrayLike
 
-__all__ = ["SAME_GRID_TOLERANCE", "Grid"]
+__all__ = ["SAME_GRID_TOLERANCE", "Grid", "is_placed"]
 
 # Same grid: corners agree to this, in pixels. A shift of a thousandth of a
 # pixel is below what any correlator sees.
@@ -108,6 +108,16 @@ class Grid:
         if crs is not None:
             check_location(grid, is_located(image, y_dim, x_dim, mapping), what)
         return grid
+
+    def turned(self, rows: bool, cols: bool) -> Grid:
+        """Same pixels, with the rows or the columns counted from the other end."""
+        a, b, c, d, e, f = self.transform[:6]
+        down, across = self.shape
+        if rows:
+            b, c, e, f = -b, c + b * down, -e, f + e * down
+        if cols:
+            a, c, d, f = -a, c + a * across, -d, f + d * across
+        return dataclasses.replace(self, transform=Affine(a, b, c, d, e, f))
 
     def coarsen(self, step: int) -> Grid:
         """Grid of blocks of ``step`` x ``step`` pixels, from the same corner.
@@ -323,3 +333,17 @@ class Grid:
         jac = self.jacobian(rows, cols)
         det = jac[0, 0] * jac[1, 1] - jac[0, 1] * jac[1, 0]
         return (np.sqrt(np.abs(det)) * length).astype(np.float32)
+
+
+def is_placed(image: xr.DataArray, grid: Grid) -> bool:
+    """Tell an image that says where it lies from one whose pixels are only counted.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> image = xr.DataArray(np.ones((2, 3)), dims=("y", "x"))
+    >>> is_placed(image, Grid.from_dataarray(image))
+    False
+    """
+    counted = Affine(1.0, 0.0, -0.5, 0.0, 1.0, -0.5)
+    return grid.crs is not None or grid.transform != counted or grid.dims[0] in image.coords

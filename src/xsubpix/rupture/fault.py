@@ -140,9 +140,10 @@ class Fault:
 
         Parameters
         ----------
-        trace : array_like
+        trace : array_like or shapely geometry
             Vertices, shape ``(n, 2)``, metres, or a sequence of such arrays,
-            one per segment. The fault dips to the right of their direction.
+            one per segment; a LineString or MultiLineString. The fault dips to the right of
+            their direction.
         width, dip, rake, top_depth
             See :class:`Fault`.
         slip : float
@@ -487,9 +488,20 @@ def _tip_taper(position: np.ndarray, share: float) -> np.ndarray:
 def _as_traces(trace: Any) -> list[np.ndarray]:
     """Return a list of ``(n, 2)`` arrays from one trace or a sequence of them."""
     pieces: Sequence[Any] = [trace]
-    if not isinstance(trace, np.ndarray) and len(trace) > 0 and np.ndim(trace[0]) == 2:
-        pieces = trace
-    arrays = [np.asarray(piece, dtype=float) for piece in pieces]
+    try:
+        if hasattr(trace, "__geo_interface__"):  # of shapely, say
+            lines = trace.__geo_interface__
+            several = lines["type"] == "MultiLineString"
+            pieces = lines["coordinates"] if several else [lines["coordinates"]]
+            pieces = [[vertex[:2] for vertex in piece] for piece in pieces]
+        elif not isinstance(trace, np.ndarray) and len(trace) > 0 and np.ndim(trace[0]) == 2:
+            pieces = trace
+        arrays = [np.asarray(piece, dtype=float) for piece in pieces]
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise FaultError(
+            f"cannot read a {type(trace).__name__} as a trace: {error}. Give vertices (x, y), "
+            "shape (n, 2), a LineString, or a sequence of such arrays."
+        ) from error
     for array in arrays:
         if array.ndim != 2 or array.shape[1] != 2 or len(array) < 2:
             raise FaultError(
