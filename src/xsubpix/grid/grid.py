@@ -106,7 +106,8 @@ class Grid:
         unit = metres_in_unit(image, x_dim, crs, what)
         grid = cls((y_dim, x_dim), shape, transform, crs, unit, mapping)
         if crs is not None:
-            check_location(grid, is_located(image, y_dim, x_dim, mapping), what)
+            located = is_located(image, y_dim, x_dim, mapping)
+            check_location(crs, transform, shape, unit, located, what)
         return grid
 
     def turned(self, rows: bool, cols: bool) -> Grid:

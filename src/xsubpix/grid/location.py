@@ -10,13 +10,14 @@ import numpy as np
 from ..errors import GridError
 from .coordinates import two_dimensional_coords
 from .crs import crs_name
+from .points import transform_points
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    import pyproj
     import xarray as xr
-
-    from .grid import Grid
+    from affine import Affine
 
 __all__ = ["check_location", "is_located"]
 
@@ -47,13 +48,20 @@ def is_located(
     return [abs(float(word)) for word in words] != [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
-def check_location(grid: Grid, located: bool, what: str) -> None:
+def check_location(
+    crs: pyproj.CRS,
+    transform: Affine,
+    shape: tuple[int, int],
+    metres_per_unit: float | None,
+    located: bool,
+    what: str,
+) -> None:
     """Refuse a grid whose numbers cannot be coordinates of its CRS.
 
     Parameters
     ----------
-    grid : Grid
-        With a CRS.
+    crs, transform, shape, metres_per_unit
+        As of :class:`~xsubpix.grid.Grid`.
     located : bool
         Whether coordinates or a transform say where it is.
     what : str
@@ -65,8 +73,6 @@ def check_location(grid: Grid, located: bool, what: str) -> None:
         There is no transform; latitudes beyond 90 degrees, longitudes that are none; a map
         with pixels of degrees; axes that run west or south.
     """
-    crs = grid.crs
-    assert crs is not None
     name = crs_name(crs)
     if not located:
         raise GridError(
@@ -81,8 +87,9 @@ def check_location(grid: Grid, located: bool, what: str) -> None:
             f"the axes of {name}, the CRS of {what}, run {' and '.join(sorted(toward))}: east and "
             f"north would be negative. Reproject it: {what}.rio.reproject('EPSG:...')."
         )
-    rows, cols = grid.shape
-    x, y = grid.at(np.array([0, rows - 1, 0, rows - 1]), np.array([0, 0, cols - 1, cols - 1]))
+    rows, cols = (np.array([0.5, n - 0.5]) for n in shape)
+    x, y = transform_points(transform, cols[None, :], rows[:, None])
+    x, y = (v.ravel() for v in np.broadcast_arrays(x, y))
     if crs.is_geographic:
         degrees = math.degrees(float(crs.axis_info[0].unit_conversion_factor))
         farthest, widest = degrees * float(np.abs(y).max()), degrees * float(np.abs(x).max())
@@ -94,7 +101,7 @@ def check_location(grid: Grid, located: bool, what: str) -> None:
                 f"{what}.rio.write_crs('EPSG:...')."
             )
         return
-    side = (grid.metres_per_unit or 1.0) * grid.pixel_side
+    side = (metres_per_unit or 1.0) * math.sqrt(abs(transform.determinant))
     if side < _SMALLEST_PIXEL and max(float(np.abs(x).max()), float(np.abs(y).max())) <= 360:
         raise GridError(
             f"{what} has pixels of {side:.3g} m around x {float(x[0]):.10g}, y {float(y[0]):.10g}: "
