@@ -5,7 +5,7 @@
 The pair is a real one of two dates (``XSUBPIX_DATA``), mirrored at its borders to the side
 that is asked for; without it, a procedural scene seen again in another season. Printed: CPU
 seconds and peak memory of every model, each in a process of its own, and by how much the
-network's result changes with the size of its windows: what a seam would show; and what is said
+network's result changes with the size of its tiles: what a seam would show; and what is said
 of displacements beyond the reach of a model that is not told to search, on a chip of the test
 split and its moved copy with noise.
 """
@@ -78,18 +78,18 @@ def cost(model: str, side: int) -> None:
 
 
 def seams(model: str, side: int) -> None:
-    """Print by how much the result changes with the windows."""
+    """Print by how much the result changes with the tiles."""
     pre, post = pair(side)
     fields = {
-        window: xsubpix.correlate(pre, post, model=model, window=window)
-        for window in (512, 256, 2 * side)
+        tile: xsubpix.correlate(pre, post, model=model, tile_size=tile)
+        for tile in (512, 256, 2 * side)
     }
     base = fields.pop(512)
-    print("change of the result with the windows (a seam at each border of a window):")
-    for window, field in fields.items():
+    print("change of the result with the tiles (a seam at each border of a tile):")
+    for tile, field in fields.items():
         length = np.hypot(field.east - base.east, field.north - base.north).values
         print(
-            f"  {window} against 512 px: rms {np.sqrt(np.nanmean(length**2)):.5f}, 99.9 % below "
+            f"  {tile} against 512 px: rms {np.sqrt(np.nanmean(length**2)):.5f}, 99.9 % below "
             f"{np.nanquantile(length, 0.999):.4f}, largest {np.nanmax(length):.4f} px",
             flush=True,
         )

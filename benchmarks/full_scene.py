@@ -263,7 +263,7 @@ def compare(out: Path, size: int, step: int, tile: int) -> dict[str, float]:
 def seams_at_corners(
     pair: tuple[Path, Path], out: Path, model: str, options: dict[str, Any], tile: int
 ) -> float:
-    """Largest difference, pixels, to windows that have a corner of four tiles in their middle."""
+    """Largest difference, pixels, to tiles that have a corner of four tiles in their middle."""
     import rasterio
     import rasterio.windows
 
@@ -280,7 +280,7 @@ def seams_at_corners(
     for row, col in corners:
         first = max(0, row - reach), max(0, col - reach)
         part = [image[first[0] : row + reach, first[1] : col + reach].compute() for image in images]
-        again = xsubpix.correlate(*part, model=model, **{**options, "window": 2 * reach})
+        again = xsubpix.correlate(*part, model=model, **{**options, "tile_size": 2 * reach})
         here = tuple(
             slice(at - begin - near, at - begin + near)
             for at, begin in zip((row, col), first, strict=True)

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 MODELS = [
-    ("unet", {"window": 256, "ensemble": 1, "step": 2}),
+    ("unet", {"tile_size": 256, "ensemble": 1, "step": 2}),
     ("cosi-corr", {"window": 16, "initial": 32, "step": 16}),
 ]
 

@@ -29,7 +29,7 @@ THREADS = 2
 def utilisation(settings: Settings) -> Rows:
     """Busy share of the device, and the seconds of each part of the work."""
     images = open_pair(settings, settings.scene)
-    options = {"device": settings.device, "window": settings.windows[-1], "ensemble": 1}
+    options = {"device": settings.device, "tile_size": settings.windows[-1], "ensemble": 1}
     measure(images, settings, options, 0, settings.scene // 4)
     size = f"{settings.scene} x {settings.scene}"
     with busy_time(settings) as busy:
@@ -59,7 +59,7 @@ def large(settings: Settings) -> Rows:
     out.unlink(missing_ok=True)
     start = time.perf_counter()
     disp = xsubpix.correlate(
-        *images, model=settings.model(), device=settings.device, window=settings.windows[-1]
+        *images, model=settings.model(), device=settings.device, tile_size=settings.windows[-1]
     )
     with dask.config.set(scheduler="threads", num_workers=THREADS):
         xsubpix.to_cog(disp, out)

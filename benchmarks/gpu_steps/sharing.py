@@ -27,7 +27,7 @@ MOST_IN_PARTS = 0.05
 def out_of_memory(settings: Settings) -> Rows:
     """Fill the card, so that a batch, then a single tile, does not fit; the result must stand."""
     estimator = create(
-        settings.model(), device=settings.device, window=settings.windows[-1], ensemble=1
+        settings.model(), device=settings.device, tile_size=settings.windows[-1], ensemble=1
     )
     tiles = tiles_of(estimator, 2)
     forget_memory()
@@ -102,7 +102,7 @@ def lazily(settings: Settings, **scheduler: Any) -> tuple[np.ndarray, float]:
         image.isel(y=slice(side), x=slice(side)) for image in open_pair(settings, settings.scene)
     ]
     disp = xsubpix.correlate(
-        *images, model=settings.model(), device=settings.device, window=settings.windows[0],
+        *images, model=settings.model(), device=settings.device, tile_size=settings.windows[0],
         ensemble=1,
     )  # fmt: skip
     start = time.perf_counter()

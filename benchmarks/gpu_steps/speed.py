@@ -28,7 +28,9 @@ def steps(settings: Settings) -> Rows:
     best, share = 0.0, 0.0
     for window in settings.windows:
         for count, threads in ((1, 1), (settings.tiles, 1), (settings.tiles, 2)):
-            estimator = create(settings.model(), device=settings.device, window=window, ensemble=1)
+            estimator = create(
+                settings.model(), device=settings.device, tile_size=window, ensemble=1
+            )
             label = f"window {window}, {count} tiles, {threads} host threads"
             rate, flops, memory = measured(settings, estimator, count, threads)
             best, share = max(best, rate), max(share, flops / card)
@@ -37,13 +39,13 @@ def steps(settings: Settings) -> Rows:
                 yield row(label, memory, "GiB")
     window = settings.windows[-1]
     for mode in ("default", "reduce-overhead"):
-        estimator = create(settings.model(), device=settings.device, window=window, ensemble=1)
+        estimator = create(settings.model(), device=settings.device, tile_size=window, ensemble=1)
         with compiled(estimator, settings, mode):
             rate, flops, _ = measured(settings, estimator, 1, 1)
         best, share = max(best, rate), max(share, flops / card)
         yield row(f"window {window}, torch.compile ({mode})", rate, "Mpx/s")
     if settings.cuda:
-        cpu = create("unet", device="cpu", window=512, ensemble=1)
+        cpu = create("unet", device="cpu", tile_size=512, ensemble=1)
         rate, _, _ = measured(settings, cpu, 1, 1)
         yield row("CPU of this machine, one thread", rate, "Mpx/s")
         yield row("GPU over one thread of the CPU", best / rate, "times")

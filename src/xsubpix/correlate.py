@@ -59,8 +59,8 @@ def correlate(
         ``"micmac"`` are the classical correlators. A path that ends in
         ``.safetensors`` is a network of one's own.
     window : int, optional
-        Side of the correlation windows, pixels; of a network, of what is measured at
-        once. None: the model's default.
+        Side of the correlation windows, pixels; networks have none (`tile_size` is what
+        they measure at once). None: the model's default.
     step : int, optional
         Distance of neighbouring measurements, pixels. None: the model's own, 1 for
         networks and dense models, a quarter of a window for ``"phase"`` and

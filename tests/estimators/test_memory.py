@@ -67,7 +67,7 @@ def estimator(tmp_path_factory):
     network = build_network("unet", width=0.125, levels=[2, 1])
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_network(path, network)
-    return create(str(path), window=128, ensemble=2)
+    return create(str(path), tile_size=128, ensemble=2)
 
 
 @pytest.fixture
@@ -131,5 +131,5 @@ def test_a_tile_that_does_not_fit_is_measured_in_parts(estimator, tiles, monkeyp
 def test_no_memory_at_all_is_said(estimator, tiles, monkeypatch):
     """Else torch's own error comes out after halving without end."""
     limited(monkeypatch, 0, [])
-    with pytest.raises(ModelError, match=r"no memory left for .* smaller window="):
+    with pytest.raises(ModelError, match=r"no memory left for .* smaller tile_size="):
         estimator(*tiles)

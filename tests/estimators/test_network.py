@@ -1,4 +1,4 @@
-"""Networks behind the estimator contract: windows, missing data, flags, digests."""
+"""Networks behind the estimator contract: tiles, missing data, flags, digests."""
 
 import pickle
 from pathlib import Path
@@ -30,7 +30,7 @@ def weights(tmp_path_factory):
     return str(path)
 
 
-OPTIONS = {"window": 64, "ensemble": 1}
+OPTIONS = {"tile_size": 64, "ensemble": 1}
 
 
 def test_chunks_do_not_matter(weights, chunked, pair, identical):
@@ -49,7 +49,7 @@ def test_steps_sample_the_full_field(weights, scene, image, step):
     rows, cols = some.east.shape
     places = [(i, j) for i in (low, high) for j in (low, high)]
     mean = np.mean([full.east.values[i::step, j::step][:rows, :cols] for i, j in places], axis=0)
-    # Corners have no values; windows on another grid see the ground cut otherwise, which a
+    # Corners have no values; tiles on another grid see the ground cut otherwise, which a
     # random network feels.
     told = np.isfinite(mean)
     assert told.mean() > 0.9
@@ -105,7 +105,7 @@ def test_every_architecture_runs_on_a_scene(name, tmp_path, scene, image):
     save_network(tmp_path / "net.safetensors", build_network(name, width=0.0625))
     disp = xsubpix.correlate(
         image(scene((90, 70))), image(scene((90, 70))), model=tmp_path / "net.safetensors",
-        window=64, step=2,
+        tile_size=64, step=2,
     )  # fmt: skip
     assert disp.east.shape == (45, 35)
     assert np.isfinite(disp.east.values[5:-5, 5:-5]).all()
@@ -142,8 +142,8 @@ def test_bad_requests_are_refused(weights, tmp_path):
         create("absent.safetensors")
     with pytest.raises(ModelError, match="ensemble=3"):
         create(weights, ensemble=3)
-    with pytest.raises(ModelError, match="window=8"):
-        create(weights, window=8)
+    with pytest.raises(ModelError, match="tile_size=8"):
+        create(weights, tile_size=8)
     with pytest.raises(ModelError, match="it takes"):
         create(weights, regularisation=2)
     (tmp_path / "x.safetensors").write_bytes(b"no")
@@ -168,13 +168,13 @@ class TestShipped:
         assert np.nanmean(error) < 0.1
         assert disp.attrs["model"] == "unet"
 
-    def test_windows_meet_without_seams(self, scene, image):
+    def test_tiles_meet_without_seams(self, scene, image):
         """Tiles would show in the field and in its strain."""
         pre = image(scene((640, 640)))
         noise = np.random.default_rng(0).normal(0, 8, (640, 640)).astype(np.float32)
         post = image(scene((640, 640), (0.4, -0.3)) + noise)
         small, large = (
-            xsubpix.correlate(pre, post, model="unet", window=w, ensemble=1) for w in (256, 640)
+            xsubpix.correlate(pre, post, model="unet", tile_size=w, ensemble=1) for w in (256, 640)
         )
         length = np.hypot(small.east - large.east, small.north - large.north)
         assert float(length.quantile(0.999)) < 0.004

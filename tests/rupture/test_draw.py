@@ -163,7 +163,7 @@ def test_von_karman_field_has_unit_variance_and_its_correlation():
     near, far, variance = [], [], []
     for seed in range(16):
         field = von_karman_field(
-            x, z, correlation=(4.0, 1.0), hurst=0.75, rng=np.random.default_rng(seed)
+            x, z, correlation_length=(4.0, 1.0), hurst=0.75, rng=np.random.default_rng(seed)
         )
         variance.append(np.mean(field**2))
         near.append(np.mean(field[:, 1:] * field[:, :-1]))

@@ -51,7 +51,7 @@ def test_perfect_result_scores_zero():
     """A shift by a pixel or a swap of components anywhere would show here."""
     case = fault_case()
     tally = Tally(16)
-    tally.add(case, dense(case.flow), case.correlation())
+    tally.add(case, dense(case.flow), case.local_correlation())
     scores = tally.scores()
     assert scores.mean == 0
     assert scores.offset == pytest.approx(1)
@@ -62,7 +62,7 @@ def test_offset_counts_what_a_smooth_result_loses():
     """Fault offset bias must be seen whatever the error elsewhere."""
     case = fault_case()
     tally = Tally(16)
-    tally.add(case, dense(0.8 * case.flow), case.correlation())
+    tally.add(case, dense(0.8 * case.flow), case.local_correlation())
     assert tally.scores().offset == pytest.approx(0.8, abs=1e-3)
     assert tally.scores().by_distance["0-2 px"] == pytest.approx(0.2, abs=1e-3)
 
@@ -73,7 +73,7 @@ def test_sigma_is_counted_by_component():
     rng = np.random.default_rng(0)
     found = dense(case.flow + 0.1 * rng.normal(size=case.flow.shape), np.full((128, 128), 0.1))
     tally = Tally(8)
-    tally.add(case, found, case.correlation())
+    tally.add(case, found, case.local_correlation())
     assert tally.scores().inside_68 == pytest.approx(0.683, abs=0.02)
     assert tally.scores().inside_95 == pytest.approx(0.95, abs=0.01)
 
@@ -84,7 +84,7 @@ def test_missing_values_are_counted_not_scored():
     flow = case.flow.copy()
     flow[:, :64] = np.nan
     tally = Tally(0)
-    tally.add(case, dense(flow), case.correlation())
+    tally.add(case, dense(flow), case.local_correlation())
     assert tally.scores().missing == pytest.approx(0.5, abs=0.01)
     assert tally.scores().mean == 0
 
@@ -97,7 +97,7 @@ def test_values_at_their_places():
     places = 4 * np.arange(32) + 1.5
     cols, rows = np.meshgrid(places, places)
     tally = Tally(16)
-    tally.add(case, Found(places, places, cols / 50, rows / 50), case.correlation())
+    tally.add(case, Found(places, places, cols / 50, rows / 50), case.local_correlation())
     assert tally.scores().mean < 1e-5
 
 
@@ -178,7 +178,7 @@ def test_offset_by_part_and_size():
 
     case = fault_case()
     tally = Tally(2)
-    tally.add(case, dense(ndimage.gaussian_filter(case.flow, (0, 6, 6))), case.correlation())
+    tally.add(case, dense(ndimage.gaussian_filter(case.flow, (0, 6, 6))), case.local_correlation())
     scores = tally.scores()
     assert scores.offset_by_size == {"2": scores.offset}
     parts = list(scores.offset_by_fit.values())

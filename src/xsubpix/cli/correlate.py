@@ -31,7 +31,10 @@ def add_parser(commands: Any) -> None:
     measure.add_argument("out", metavar="OUT", help="GeoTIFF to write")
     measure.add_argument("--band", type=int, help="band of both images, from 1")
     measure.add_argument("--model", default="unet", help="how to measure (default: unet)")
-    measure.add_argument("--window", type=int, help="side of the windows, pixels")
+    measure.add_argument("--window", type=int, help="side of the correlation windows, pixels")
+    measure.add_argument(
+        "--tile-size", type=int, help="side of a network's tiles, pixels: more is faster on a GPU"
+    )
     measure.add_argument(
         "--step", type=int, help="pixels between values (default: the model's own)"
     )
@@ -77,7 +80,7 @@ def _correlate(options: argparse.Namespace) -> int:
         print(found(post), file=sys.stderr)
     disp = correlate(
         pre, post, model=options.model, window=options.window, step=options.step,
-        search=options.search, device=options.device,
+        search=options.search, device=options.device, tile_size=options.tile_size,
     )  # fmt: skip
     with (
         contextlib.nullcontext() if options.scheduler is None else _cluster(options.scheduler),

@@ -148,6 +148,7 @@ def _origins(dx: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if opened.any():
         beside = np.argwhere(scipy.ndimage.binary_dilation(opened, np.ones((3, 3))) & ~opened)
         holes = np.argwhere(opened)
+        # Not kernels.nearest: of pixels equally near it takes others, and stores would change.
         nearest = beside[cKDTree(beside).query(holes)[1]]
         offset = (holes - nearest).T
         rows[opened] = rows[tuple(nearest.T)] + offset[0]

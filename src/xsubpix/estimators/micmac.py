@@ -20,6 +20,7 @@ from scipy import ndimage
 from ..checks import real_number, whole_number
 from ..errors import ModelError
 from ..kernels.local_correlation import LocalMean, box_mean
+from ..kernels.smooth_fill import fill_smooth
 from ..kernels.vertices import vertex_height
 from .base import Estimate, Estimator, Flag
 from .dense import core_of_block, sample_blocks
@@ -396,10 +397,7 @@ def _complete(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scaled = np.where(valid, image, 0.0).astype(np.float64) - known.mean() * valid
     if spread > 0:
         scaled /= spread
-    if not valid.all():
-        weight = ndimage.gaussian_filter(valid.astype(np.float64), 2.0)
-        filled = ndimage.gaussian_filter(scaled, 2.0) / np.maximum(weight, 1e-6)
-        scaled = np.where(valid, scaled, filled)
+    scaled = fill_smooth(scaled, valid, 2.0)
     for axis in (0, 1):
         scaled = ndimage.correlate1d(scaled, _LOW_PASS, axis, mode="nearest")
     return scaled.astype(np.float32), valid

@@ -1,4 +1,4 @@
-"""Networks behind the estimator contract: sliding windows over any scene."""
+"""Networks behind the estimator contract: overlapping tiles over any scene."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from ..checks import whole_number
 from ..errors import ModelError
 from ..networks.box import Box
-from ..networks.cards import Card, read_card, shipped_models, weights_digest
+from ..networks.cards import UNMATCHED_SIGMA, Card, read_card, shipped_models, weights_digest
 from .base import Estimate, Estimator, Flag
 from .dense import core_of_block, sample_blocks
 
@@ -34,8 +34,6 @@ _SIGMA_PER_SPREAD = math.sqrt(3.0)
 _OWN_SEARCH = 12
 # Within this of the border errors grow, pixels.
 _RIM = 16
-# A sigma above this says that nothing was matched, pixels: changed ground has tenths.
-_UNKNOWN = 0.5
 # Squares with less variance, of images whose local deviation is 1, have no texture.
 _FAINTEST = 1e-6
 # What a fault and errors extend over, pixels; see the properties.
@@ -46,7 +44,7 @@ _STRAIGHT = 0.1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network(Estimator):
-    """A trained network, applied in sliding windows.
+    """A trained network, applied in overlapping tiles.
 
     Both images are brought to local mean 0 and deviation 1
     (:func:`xsubpix.networks.normalise`), so that gain, offset and slow changes
@@ -72,8 +70,8 @@ class Network(Estimator):
     weights : str
         A model that comes with the package, or a file of weights,
         ``.safetensors``.
-    window : int
-        Side of the sliding windows, input pixels, 64 to 4096: what is measured
+    tile_size : int
+        Side of the tiles, input pixels, 64 to 4096: what is measured
         at once, without the margin around it.
     ensemble : int
         Views that are averaged, 1, 2 or 4: as it is, turned by half a turn,
@@ -93,7 +91,7 @@ class Network(Estimator):
     alone. Convolutions run in bfloat16 where the processor or the GPU has
     instructions for it, otherwise in single precision; results differ by some
     0.003 px. A GPU gets as many tiles at once as its free memory holds, and half as
-    many when that was too much; ``window=2048`` keeps it busier than the default.
+    many when that was too much; ``tile_size=2048`` keeps it busier than the default.
 
     Examples
     --------
@@ -107,7 +105,7 @@ class Network(Estimator):
     """
 
     weights: str
-    window: int = 512
+    tile_size: int = 512
     ensemble: int = 2
     digest: str = ""
 
@@ -118,7 +116,7 @@ class Network(Estimator):
             # Workers of a cluster have working directories of their own.
             weights = str(Path(weights).absolute())
         object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "window", whole_number("window", self.window, 64, 4096))
+        object.__setattr__(self, "tile_size", whole_number("tile_size", self.tile_size, 64, 4096))
         if self.ensemble not in (1, 2, 4) or isinstance(self.ensemble, bool):
             raise ModelError(f"ensemble={self.ensemble!r}: give 1, 2 or 4.")
         found = weights_digest(weights_path(self.weights))
@@ -144,7 +142,7 @@ class Network(Estimator):
         """The architecture in a line."""
         from ..networks.registry import network_class
 
-        return f"{network_class(self.card['architecture']).description}, in sliding windows"
+        return f"{network_class(self.card['architecture']).description}, in overlapping tiles"
 
     @property
     def halo(self) -> int:
@@ -189,8 +187,8 @@ class Network(Estimator):
 
     @property
     def tile(self) -> int:
-        """Outputs a tile side: about the window."""
-        inner = max(self.window, self.step)
+        """Outputs a tile side: about :attr:`tile_size` pixels."""
+        inner = max(self.tile_size, self.step)
         # Windows that begin on a multiple of the network's largest reduction see the
         # ground cut in the same way.
         hop = math.lcm(self.step, self._multiple)
@@ -260,7 +258,7 @@ class Network(Estimator):
         dx, dy, sigma = (
             np.where(has_texture, v, np.float32(np.nan)) for v in (dx, dy, factor * spread)
         )
-        flags[sigma > _UNKNOWN] |= Flag.OUT_OF_RANGE
+        flags[sigma > UNMATCHED_SIGMA] |= Flag.OUT_OF_RANGE
         flags[share < 0.5] = Flag.NODATA
         return Estimate(dx, dy, sigma, quality, flags)
 
@@ -383,7 +381,7 @@ def _measure_all(
     if halves is None:
         raise ModelError(
             f"{device} has no memory left for {pre.shape[1]} x {pre.shape[2]} pixels at once. Free "
-            "some, take fewer threads or a smaller window=, or device='cpu'."
+            "some, take fewer threads or a smaller tile_size=, or device='cpu'."
         )
     measured = []
     for half in halves:

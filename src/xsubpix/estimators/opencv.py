@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from ..checks import whole_number
 from ..errors import ModelError
 from ..kernels.local_correlation import LocalMean, box_mean
+from ..kernels.smooth_fill import fill_smooth
 from .base import Estimate, Estimator, Flag
 from .dense import core_of_block, sample_blocks
 
@@ -365,11 +365,7 @@ def _eight_bits(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
         return np.full(image.shape, 128, np.uint8)
     grey = np.where(valid, (image.astype(np.float64) - low) * (255.0 / (high - low)), 0.0)
     grey = np.clip(grey, 0.0, 255.0)
-    if not valid.all():
-        weight = ndimage.gaussian_filter(valid.astype(np.float64), 4.0)
-        near = ndimage.gaussian_filter(grey, 4.0) / np.maximum(weight, 1e-12)
-        filled = np.where(weight > 1e-3, near, grey[valid].mean())
-        grey = np.where(valid, grey, filled)
+    grey = fill_smooth(grey, valid, 4.0, background=grey[valid].mean())
     return np.rint(grey).astype(np.uint8)
 
 

@@ -14,15 +14,18 @@ from typing import Any, TypeAlias
 
 from ..errors import ModelError
 
-__all__ = ["KEY", "Card", "read_card", "shipped_models", "weights_digest"]
+__all__ = ["KEY", "UNMATCHED_SIGMA", "Card", "read_card", "shipped_models", "weights_digest"]
 
 #: What a card holds: ``architecture``, ``config`` (its keywords), ``calibration`` of sigma,
 #: ``reach`` (largest displacement, pixels), ``training`` (settings, data, steps, digest of the
 #: settings), ``figures``, ``licence``, ``version``.
 Card: TypeAlias = dict[str, Any]
 
-#: Of the card in the metadata of a file.
+#: Key of the card in the metadata of a file.
 KEY = "xsubpix"
+
+#: A calibrated sigma above this says that nothing was matched, pixels: changed ground has tenths.
+UNMATCHED_SIGMA = 0.5
 
 _FOLDER = Path(__file__).parent / "weights"
 _NEEDED = ("architecture", "config")

@@ -64,22 +64,8 @@ def normalise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     >>> normalised.shape, bool(normalised.mean().abs() < 0.05)
     (torch.Size([1, 1, 64, 64]), True)
     """
-    image = images[:, None]
-    known = torch.isfinite(image)
-    valid = known.float()
-    # On a GPU the answer would have to be waited for, so there it is not asked.
-    whole = images.device.type == "cpu" and bool(known.all())
-    count = valid.sum((2, 3), keepdim=True).clamp_min(1.0)
-    if not whole:
-        image = torch.where(known, image, 0.0)
-    # Differences of nearly equal numbers are exact: single precision is enough for them.
-    mean = image.sum((2, 3), keepdim=True, dtype=torch.float64) / count
-    centred = image - mean.float()
-    if not whole:
-        centred = torch.where(known, centred, 0.0)
-    power = torch.linalg.vector_norm(centred, dim=(2, 3), keepdim=True, dtype=torch.float64)
-    power = power / count.sqrt()
-    z = centred / torch.where(power > 0, power, 1.0).float().clamp_min(_TINY)
+    z, valid = standardise(images[:, None])
+    whole = _is_whole(valid > 0)
     share = _share(valid, SIDE, whole)
     safe = share.clamp_min(1e-6)
     mean = box_mean_torch(z, SIDE).div_(safe)
@@ -113,13 +99,24 @@ def standardise(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         taken in double precision.
     """
     known = torch.isfinite(images)
+    whole = _is_whole(known)
     count = known.sum((2, 3), keepdim=True).clamp_min(1)
-    zero = torch.where(known, images, 0.0)
-    mean = zero.sum((2, 3), keepdim=True, dtype=torch.float64) / count
-    centred = torch.where(known, zero - mean.float(), 0.0)
+    if not whole:
+        images = torch.where(known, images, 0.0)
+    # Differences of nearly equal numbers are exact: single precision is enough for them.
+    mean = images.sum((2, 3), keepdim=True, dtype=torch.float64) / count
+    centred = images - mean.float()
+    if not whole:
+        centred = torch.where(known, centred, 0.0)
     power = torch.linalg.vector_norm(centred, dim=(2, 3), keepdim=True, dtype=torch.float64)
-    power = (power / count.sqrt()).float()
-    return centred / torch.where(power > _TINY, power, 1.0), known.float()
+    power = power / count.sqrt()
+    deviation = torch.where(power > 0, power, 1.0).float().clamp_min(_TINY)
+    return centred / deviation, known.float()
+
+
+def _is_whole(known: torch.Tensor) -> bool:
+    """True where nothing is missing; not asked on a GPU, where the answer is waited for."""
+    return known.device.type == "cpu" and bool(known.all())
 
 
 def gradient_direction(images: torch.Tensor) -> torch.Tensor:

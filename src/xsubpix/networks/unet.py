@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import threading
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .base import Flow, FlowNetwork, scaled
 from .box import Box
 from .normalise import REACH, gradient_direction, normalise, standardise
-from .warping import double, spline_coefficients, spline_filters, warp_back, warp_spline
+from .pyramid import BLOCK, PyramidNetwork
+from .warping import spline_coefficients, spline_filters, warp_back, warp_spline
 
-__all__ = ["PyramidUNet", "Workspace", "convolutions"]
+__all__ = ["PyramidUNet"]
 
 # Pixels of the input around what is asked for that each level sees, by its reduction; seams
 # with them are printed by ``benchmarks/bench_networks.py --only seams``. The last visit of a
 # level needs less than the first.
 _CONTEXTS = {16: 512, 8: 448, 4: 320, 2: 224, 1: 160}
 _SECOND_CONTEXT = 96
-# Pixels of a level that the U-Net halves to its deepest layer.
-_BLOCK = 16
 # Distance of the neighbours whose flow a pixel is offered, two to either side, pixels of a
 # level, and by how much flows must differ there.
 _NEIGHBOURS, _DIFFERENT = 4, 1.0
@@ -35,7 +31,7 @@ _LARGE = 4.0
 _SHY, _EAGER = 3.0, 8.0
 
 
-class PyramidUNet(FlowNetwork):
+class PyramidUNet(PyramidNetwork):
     """A small U-Net that corrects a flow, at 1/16, 1/8, 1/4, 1/2, 1 and 1 of the resolution.
 
     At each level `post` is brought back by the flow so far (by cubic B-splines of
@@ -79,30 +75,25 @@ class PyramidUNet(FlowNetwork):
 
     name: ClassVar[str] = "unet"
     description: ClassVar[str] = "U-Net shared by the levels of an image pyramid"
-    multiple: ClassVar[int] = 64
     context: ClassVar[int] = 512
 
+    channels: ClassVar[int] = 16
+    outputs: ClassVar[int] = 5
+
     def __init__(self, width: float = 1.0, levels: tuple[int, ...] = (16, 8, 4, 2, 1, 1)) -> None:
-        super().__init__(width=width, levels=list(levels))
-        self.levels = tuple(levels)
-        c1, c2, c3, c4 = (scaled(c, width) for c in (32, 64, 96, 128))
-        self.enter = convolutions(4 * 16, c1)
-        self.enter[0] = _BlockConv(4 * 16, c1, 3, padding=1)
-        pairs = ((c1, c2), (c2, c3), (c3, c4))
-        self.down = nn.ModuleList([convolutions(a, b, 2) for a, b in pairs])
-        self.up = nn.ModuleList([convolutions(b + a, a) for a, b in reversed(pairs)])
-        self.leave = nn.Conv2d(c1, 4 * 5, 3, padding=1)
-        self._workspace = Workspace()
+        super().__init__(width, levels)
         self.spline_filters: torch.Tensor
         self.register_buffer("spline_filters", spline_filters(), persistent=False)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, a=0.1)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
-        # The first flows are small, and spread as far as flows are likely to be wrong.
-        with torch.no_grad():
-            self.leave.weight *= 0.1
+
+    def first_convolutions(self, out: int) -> nn.Sequential:
+        """Layers that blocks of 2 x 2 pixels enter by, without a copy of the pixels."""
+        layers = super().first_convolutions(out)
+        layers[0] = _BlockConv(4 * self.channels, out, 3, padding=1)
+        return layers
+
+    def entered(self, images: torch.Tensor) -> torch.Tensor:
+        """See :meth:`PyramidNetwork.entered`."""
+        return self.enter(images)
 
     def prepare(self, images: torch.Tensor, box: Box | None = None) -> tuple[torch.Tensor, ...]:
         """Pyramid of images, each level normalised by itself; see :meth:`FlowNetwork.prepare`."""
@@ -116,7 +107,7 @@ class PyramidUNet(FlowNetwork):
                 seen = Box.whole(images.shape)
                 if box is not None:
                     margin = _context(reduction, False) + REACH * reduction
-                    seen = box.grown(margin, images.shape, multiple=_BLOCK * reduction)
+                    seen = box.grown(margin, images.shape, multiple=BLOCK * reduction)
                 here = seen.reduced(reduction).slices
                 part, share = image[here], valid[here]
                 part = torch.where(share >= 0.5, part / share.clamp_min(1e-6), torch.nan)
@@ -131,65 +122,26 @@ class PyramidUNet(FlowNetwork):
         """All levels; see :meth:`FlowNetwork.inputs`."""
         return prepared
 
-    def forward(self, pre: Any, post: Any) -> list[Flow]:
-        """See :meth:`FlowNetwork.forward`; pyramids, or the finest level alone."""
-        if isinstance(pre, torch.Tensor):
-            pre, post = self.prepare(pre[:, 0]), self.prepare(post[:, 0])
-        return self._steps(pre, post, [Box.whole(pre[0].shape)] * len(self.levels))
+    def pyramid(self, images: Any) -> tuple[torch.Tensor, ...]:
+        """See :meth:`PyramidNetwork.pyramid`; of the finest level alone, or made already."""
+        return self.prepare(images[:, 0]) if isinstance(images, torch.Tensor) else images
 
-    def predict_box(
-        self, pre: tuple[torch.Tensor, ...], post: tuple[torch.Tensor, ...], box: Box
-    ) -> Flow:
-        """See :meth:`FlowNetwork.predict_box`.
+    def contexts(self) -> list[int]:
+        """See :meth:`PyramidNetwork.contexts`."""
+        before = (None, *self.levels)
+        return [
+            _context(level, level == last) for level, last in zip(self.levels, before, strict=False)
+        ]
 
-        A step at a quarter of the resolution needs four times the context of one at
-        full resolution, and costs a sixteenth: every step sees no more around the
-        part that is asked for than it needs.
-        """
-        boxes = []
-        for k, level in enumerate(self.levels):
-            again = k > 0 and self.levels[k - 1] == level
-            # Whole blocks of the U-Net's deepest layer at this level.
-            boxes.append(box.grown(_context(level, again), pre[0].shape, multiple=_BLOCK * level))
-        last = self._steps(pre, post, boxes)[-1]
-        assert last.log_spread is not None
-        here = box.within(boxes[-1]).slices
-        return Flow(last.flow[here], last.log_spread[here], 1)
+    def source(self, post: torch.Tensor) -> torch.Tensor:
+        """Coefficients of the splines of the doubled image."""
+        return spline_coefficients(post[:, :1], self.spline_filters)
 
-    def _steps(
-        self, pre: tuple[torch.Tensor, ...], post: tuple[torch.Tensor, ...], boxes: list[Box]
-    ) -> list[Flow]:
-        """All steps, each on its box of the images; a box lies within the one before."""
-        outer = boxes[0]
-        at = self.levels[0]
-        flow = pre[0].new_zeros((len(pre[0]), 2, *outer.reduced(at).shape))
-        out = []
-        known: tuple[int, Box] | None = None
-        for level, box in zip(self.levels, boxes, strict=True):
-            # Cut first, so that no more is doubled than is needed.
-            flow = flow[box.within(outer).reduced(at).slices].detach()
-            outer = box
-            while at > level:
-                flow, at = double(flow), at // 2
-            here = box.reduced(level).slices
-            one, two = (pyramid[level.bit_length() - 1][here] for pyramid in (pre, post))
-            with torch.no_grad():
-                if known != (level, box):
-                    coefficients, known = (
-                        spline_coefficients(two[:, :1], self.spline_filters),
-                        (level, box),
-                    )
-                inputs, neighbours = self._compare(one, two, coefficients, flow)
-            change, log_spread = self._change(inputs, neighbours)
-            flow = flow + change
-            out.append(Flow(flow * float(level), log_spread + math.log(level), level))
-        return out
-
-    def _compare(
-        self, pre: torch.Tensor, post: torch.Tensor, coefficients: torch.Tensor, flow: torch.Tensor
+    def observe(
+        self, pre: torch.Tensor, post: torch.Tensor, source: torch.Tensor, flow: torch.Tensor
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         """Input of the U-Net at one level, and differences of neighbours' flows, if any."""
-        moved = warp_spline(coefficients, flow)
+        moved = warp_spline(source, flow)
         moved_valid = warp_nearest(post[:, 1:], flow)
         moved = moved * moved_valid
         both = torch.cat((pre[:, :1], moved), 1)
@@ -215,37 +167,13 @@ class PyramidUNet(FlowNetwork):
         inputs += [pre[:, 1:], moved_valid]
         return inputs, difference
 
-    def _change(
-        self, inputs: list[torch.Tensor], neighbours: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Change of the flow at one level, and its log spread; pixels of the level."""
-        kind = inputs[0].device.type
-        if torch.is_autocast_enabled(kind):
-            # As the first convolution would, but before the copies: half of the bytes.
-            inputs = [part.to(torch.get_autocast_dtype(kind)) for part in inputs]
-        # Channels last before blocks become channels: torch is twice as fast in that order.
-        x = torch.cat(inputs, 1).contiguous(memory_format=torch.channels_last)
-        height, width = x.shape[-2:]
-        if height % _BLOCK or width % _BLOCK:
-            x = F.pad(x, (0, -width % _BLOCK, 0, -height % _BLOCK))
-        x = self.enter(x)
-        skips = [x]
-        for down in self.down:
-            skips.append(down(skips[-1]))
-        x = skips.pop()
-        for up in self.up:
-            wide = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = up(self._workspace.joined(wide, skips.pop()))
-        # In bfloat16, rounding here is most of what neighbouring windows would differ by.
-        with torch.autocast(kind, enabled=False):
-            y = F.pixel_shuffle(self.leave(x.float()), 2)[..., :height, :width]
-            change = y[:, :2]
-            if neighbours is not None:
-                share = torch.sigmoid(_EAGER * y[:, 3:5] - _SHY)
-                change = (
-                    change + share[:, :1] * neighbours[:, :2] + share[:, 1:] * neighbours[:, 2:]
-                )
-        return change, y[:, 2:3].clamp(-8.0, 6.0)
+    def change(self, output: torch.Tensor, beside: torch.Tensor | None) -> torch.Tensor:
+        """Change of the flow: the U-Net's own, and its shares of neighbours' flows."""
+        change = output[:, :2]
+        if beside is not None:
+            share = torch.sigmoid(_EAGER * output[:, 3:5] - _SHY)
+            change = change + share[:, :1] * beside[:, :2] + share[:, 1:] * beside[:, 2:]
+        return change
 
 
 def _context(level: int, again: bool) -> int:
@@ -322,36 +250,6 @@ def _smoothed(flow: torch.Tensor) -> torch.Tensor:
     return fine[..., :height, :width]
 
 
-class Workspace(threading.local):
-    """Memory for the largest array of a step, a thread's own, taken once.
-
-    The C library gives what is larger than 32 MB back to the system each time, and the
-    next array of that size is made of fresh pages: a tenth of the time of a tile.
-    """
-
-    def __init__(self) -> None:
-        self._memory = torch.empty(0)
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Copies of a network have their own."""
-        return type(self), ()
-
-    def joined(self, one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
-        """``torch.cat((one, two), 1)``, valid until the next call where nothing is learned."""
-        if torch.is_grad_enabled() or one.device.type != "cpu" or one.dtype != two.dtype:
-            return torch.cat((one, two), 1)
-        n, channels, height, width = one.shape
-        shape = (n, height, width, channels + two.shape[1])
-        size = math.prod(shape)
-        if self._memory.dtype != one.dtype or self._memory.numel() < size:
-            # Outside of inference mode: it is written to in any mode.
-            with torch.inference_mode(False):
-                self._memory = torch.empty(size, dtype=one.dtype)
-        out = self._memory[:size].view(shape).permute(0, 3, 1, 2)
-        out[:, :channels], out[:, channels:] = one, two
-        return out
-
-
 class _BlockConv(nn.Conv2d):
     """3 x 3 convolution of blocks of 2 x 2 pixels whose pixels are channels.
 
@@ -365,13 +263,3 @@ class _BlockConv(nn.Conv2d):
         blocks = self.weight.view(out, channels, 2, 2, 3, 3).permute(0, 1, 4, 2, 5, 3)
         weight = blocks.reshape(out, channels, 6, 6)
         return F.conv2d(images, weight, self.bias, stride=2, padding=2)
-
-
-def convolutions(channels: int, out: int, stride: int = 1) -> nn.Sequential:
-    """Two 3 x 3 convolutions, the first of which may take every second pixel."""
-    return nn.Sequential(
-        nn.Conv2d(channels, out, 3, stride, 1),
-        nn.LeakyReLU(0.1, inplace=True),
-        nn.Conv2d(out, out, 3, 1, 1),
-        nn.LeakyReLU(0.1, inplace=True),
-    )

@@ -420,7 +420,7 @@ def _slip_on(
         field = von_karman_field(
             position,
             down[:, None] * width,
-            correlation=correlation_lengths(length, width),
+            correlation_length=correlation_lengths(length, width),
             hurst=hurst,
             rng=np.random.default_rng(field_seed),
         )

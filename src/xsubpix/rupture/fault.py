@@ -184,7 +184,7 @@ class Fault:
                 field = von_karman_field(
                     knots * length,
                     down[:, None] * width,
-                    correlation=correlation_lengths(length, width),
+                    correlation_length=correlation_lengths(length, width),
                     hurst=0.75,
                     rng=rng,
                 )

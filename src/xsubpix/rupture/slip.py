@@ -41,7 +41,7 @@ def von_karman_field(
     along: np.ndarray,
     down: np.ndarray,
     *,
-    correlation: tuple[float, float],
+    correlation_length: tuple[float, float],
     hurst: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -59,7 +59,7 @@ def von_karman_field(
     ----------
     along, down : numpy.ndarray
         Positions on the fault plane, metres; broadcast against each other.
-    correlation : tuple of float
+    correlation_length : tuple of float
         Correlation lengths ``(a_x, a_z)`` along and down, metres.
     hurst : float
         Hurst exponent; Mai & Beroza found about 0.75.
@@ -77,8 +77,8 @@ def von_karman_field(
     radius = np.sqrt((1 - probability) ** (-1 / hurst) - 1)
     direction = rng.uniform(0, 2 * math.pi, _MODES)
     phase = rng.uniform(0, 2 * math.pi, _MODES)
-    k_along = radius * np.cos(direction) / correlation[0]
-    k_down = radius * np.sin(direction) / correlation[1]
+    k_along = radius * np.cos(direction) / correlation_length[0]
+    k_down = radius * np.sin(direction) / correlation_length[1]
     along, down = np.broadcast_arrays(along, down)
     angle = along[..., None] * k_along + down[..., None] * k_down + phase
     return np.cos(angle).sum(axis=-1) * math.sqrt(2 / _MODES)

@@ -96,7 +96,7 @@ class Case:
     >>> rng = np.random.default_rng(0)
     >>> image = rng.normal(size=(96, 96)).astype("f4")
     >>> case = Case("still", "noise", image, image, np.zeros((2, 96, 96), "f4"), "0", None)
-    >>> bool((case.correlation() > 0.99).all())
+    >>> bool((case.local_correlation() > 0.99).all())
     True
     """
 
@@ -108,7 +108,7 @@ class Case:
     size: str
     trace: Trace | None
 
-    def correlation(self) -> np.ndarray:
+    def local_correlation(self) -> np.ndarray:
         """Local correlation of `pre` with `post` brought back by the truth, 32 px squares."""
         rows, cols = np.indices(self.pre.shape, dtype=np.float64)
         known = np.isfinite(self.pre) & np.isfinite(self.post)

@@ -76,7 +76,7 @@ def evaluate(
     kept: list[Worst] = []
     for case, results in _measured(methods, _checked(cases, border), workers):
         counts[case.group] = counts.get(case.group, 0) + 1
-        correlation = case.correlation()
+        correlation = case.local_correlation()
         pixels += case.pre.size
         line = []
         for k, (name, (found, spent)) in enumerate(zip(methods, results, strict=True)):

@@ -14,6 +14,7 @@ import torch
 
 from ..networks.base import FlowNetwork
 from ..networks.box import Box
+from ..networks.cards import UNMATCHED_SIGMA
 from ..networks.views import mean_of_views
 from .config import Source
 from .ground import GroundFrames, read_scenes
@@ -29,8 +30,6 @@ _BORDER = 32
 # Views that are averaged: as many as estimators average unless told otherwise, so that the
 # calibration of sigma is that of what they return.
 _VIEWS = 2
-#: A sigma above this says that nothing was matched, pixels: changed ground has tenths.
-UNKNOWN = 0.5
 # Away from the numbers that training draws.
 _FIRST_NUMBER = 2**40
 
@@ -121,10 +120,10 @@ class ValidationSamples:
             each = np.abs(flow - truth)[:, :, b:-b, b:-b]
             sigma = np.sqrt(3.0) * np.exp(log_spread[inner])
             # What is flagged as unknown is no one's measurement.
-            sure = known & (sigma < UNKNOWN)
-            if not sure.any():
-                sure = known
-            ratio = np.concatenate([(each[:, k] / sigma)[sure] for k in (0, 1)])
+            matched = known & (sigma < UNMATCHED_SIGMA)
+            if not matched.any():
+                matched = known
+            ratio = np.concatenate([(each[:, k] / sigma)[matched] for k in (0, 1)])
             factor = float(max(np.quantile(ratio, 0.6827), np.quantile(ratio, 0.95) / 1.96))
         return Validation(
             float(error[known].mean()),

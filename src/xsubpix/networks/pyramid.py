@@ -1,0 +1,233 @@
+"""Frame of the networks whose one small U-Net is shared by the levels of an image pyramid."""
+
+from __future__ import annotations
+
+import math
+import threading
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .base import Flow, FlowNetwork, scaled
+from .box import Box
+from .warping import double
+
+__all__ = ["BLOCK", "PyramidNetwork", "Workspace", "convolutions"]
+
+#: Pixels of a level that the U-Net halves to its deepest layer.
+BLOCK = 16
+
+
+class PyramidNetwork(FlowNetwork):
+    """Base of the networks that correct a flow level by level.
+
+    At each level `post` is brought back by the flow so far, and a U-Net with the same
+    weights at all levels returns what is left of the flow, and its spread. The flow is
+    detached between levels. The U-Net works on blocks of 2 x 2 pixels: they become
+    channels before its first convolution and pixels again after its last.
+
+    A subclass says what the U-Net sees (:meth:`observe`), how the images become a pyramid
+    (:meth:`pyramid`), and how far each step sees (:meth:`contexts`).
+
+    Parameters
+    ----------
+    width : float
+        Multiplies the channels 32, 64, 96, 128 of the U-Net's levels.
+    levels : sequence of int
+        Reductions of the images, powers of two, in the order in which they are
+        gone through.
+
+    Attributes
+    ----------
+    channels, outputs : int
+        Numbers a pixel that the U-Net takes, and that it returns: the change of dx and
+        dy, the logarithm of the spread, and more where a subclass reads it.
+    """
+
+    channels: ClassVar[int]
+    outputs: ClassVar[int] = 3
+    multiple: ClassVar[int] = 64
+
+    def __init__(self, width: float, levels: Sequence[int]) -> None:
+        super().__init__(width=width, levels=list(levels))
+        self.levels = tuple(levels)
+        c1, c2, c3, c4 = (scaled(c, width) for c in (32, 64, 96, 128))
+        self.enter = self.first_convolutions(c1)
+        pairs = ((c1, c2), (c2, c3), (c3, c4))
+        self.down = nn.ModuleList([convolutions(a, b, 2) for a, b in pairs])
+        self.up = nn.ModuleList([convolutions(b + a, a) for a, b in reversed(pairs)])
+        self.leave = nn.Conv2d(c1, 4 * self.outputs, 3, padding=1)
+        self._workspace = Workspace()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=0.1)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+        # The first flows are small, and spread as far as flows are likely to be wrong.
+        with torch.no_grad():
+            self.leave.weight *= 0.1
+
+    # What the networks differ by.
+
+    @abstractmethod
+    def pyramid(self, images: Any) -> Sequence[torch.Tensor]:
+        """Levels 1, 1/2, 1/4 ... of what :meth:`inputs` returned."""
+
+    @abstractmethod
+    def contexts(self) -> list[int]:
+        """Pixels of the input around what is asked for that each step sees."""
+
+    @abstractmethod
+    def observe(
+        self, pre: torch.Tensor, post: torch.Tensor, source: torch.Tensor, flow: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """Input of the U-Net at one level, and what :meth:`change` needs beside its output.
+
+        Parameters
+        ----------
+        pre, post : torch.Tensor
+            Images of the level, shape ``(n, c, h, w)``.
+        source : torch.Tensor
+            Result of :meth:`source` for `post`.
+        flow : torch.Tensor
+            Flow so far, shape ``(n, 2, h, w)``, pixels of the level.
+        """
+
+    def source(self, post: torch.Tensor) -> torch.Tensor:
+        """Form of `post` that is sampled, made once a level: as it is."""
+        return post
+
+    def first_convolutions(self, out: int) -> nn.Sequential:
+        """Layers that blocks of 2 x 2 pixels enter by."""
+        return convolutions(4 * self.channels, out)
+
+    def entered(self, images: torch.Tensor) -> torch.Tensor:
+        """Features of images ``(n, c, h, w)`` after the first layers: half of their resolution."""
+        return self.enter(F.pixel_unshuffle(images, 2))
+
+    def change(self, output: torch.Tensor, beside: torch.Tensor | None) -> torch.Tensor:
+        """Change of the flow, pixels of the level, from what the U-Net returned."""
+        return output[:, :2]
+
+    # What they share.
+
+    def forward(self, pre: Any, post: Any) -> list[Flow]:
+        """See :meth:`FlowNetwork.forward`."""
+        one, two = self.pyramid(pre), self.pyramid(post)
+        return self._steps(one, two, [Box.whole(one[0].shape)] * len(self.levels))
+
+    def predict_box(
+        self, pre: tuple[torch.Tensor, ...], post: tuple[torch.Tensor, ...], box: Box
+    ) -> Flow:
+        """See :meth:`FlowNetwork.predict_box`.
+
+        A step at a quarter of the resolution needs four times the context of one at
+        full resolution, and costs a sixteenth: every step sees no more around the
+        part that is asked for than it needs.
+        """
+        one, two = (self.pyramid(self.inputs(images)) for images in (pre, post))
+        # Whole blocks of the U-Net's deepest layer at each level.
+        boxes = [
+            box.grown(context, one[0].shape, multiple=BLOCK * level)
+            for context, level in zip(self.contexts(), self.levels, strict=True)
+        ]
+        last = self._steps(one, two, boxes)[-1]
+        assert last.log_spread is not None
+        here = box.within(boxes[-1]).slices
+        return Flow(last.flow[here], last.log_spread[here], 1)
+
+    def _steps(
+        self, pre: Sequence[torch.Tensor], post: Sequence[torch.Tensor], boxes: list[Box]
+    ) -> list[Flow]:
+        """All steps, each on its box of the images; a box lies within the one before."""
+        outer = boxes[0]
+        at = self.levels[0]
+        flow = pre[0].new_zeros((len(pre[0]), 2, *outer.reduced(at).shape))
+        out = []
+        known: tuple[int, Box] | None = None
+        for level, box in zip(self.levels, boxes, strict=True):
+            # Cut first, so that no more is doubled than is needed.
+            flow = flow[box.within(outer).reduced(at).slices].detach()
+            outer = box
+            while at > level:
+                flow, at = double(flow), at // 2
+            here = box.reduced(level).slices
+            one, two = (images[level.bit_length() - 1][here] for images in (pre, post))
+            with torch.no_grad():
+                if known != (level, box):
+                    source, known = self.source(two), (level, box)
+                inputs, beside = self.observe(one, two, source, flow)
+            change, log_spread = self._corrected(inputs, beside)
+            flow = flow + change
+            out.append(Flow(flow * float(level), log_spread + math.log(level), level))
+        return out
+
+    def _corrected(
+        self, inputs: list[torch.Tensor], beside: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Change of the flow at one level, and its log spread; pixels of the level."""
+        kind = inputs[0].device.type
+        if torch.is_autocast_enabled(kind):
+            # As the first convolution would, but before the copies: half of the bytes.
+            inputs = [part.to(torch.get_autocast_dtype(kind)) for part in inputs]
+        # Channels last before blocks become channels: torch is twice as fast in that order.
+        x = torch.cat(inputs, 1).contiguous(memory_format=torch.channels_last)
+        height, width = x.shape[-2:]
+        if height % BLOCK or width % BLOCK:
+            x = F.pad(x, (0, -width % BLOCK, 0, -height % BLOCK))
+        x = self.entered(x)
+        skips = [x]
+        for down in self.down:
+            skips.append(down(skips[-1]))
+        x = skips.pop()
+        for up in self.up:
+            wide = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = up(self._workspace.joined(wide, skips.pop()))
+        # In bfloat16, rounding here is most of what neighbouring tiles would differ by.
+        with torch.autocast(kind, enabled=False):
+            output = F.pixel_shuffle(self.leave(x.float()), 2)[..., :height, :width]
+            return self.change(output, beside), output[:, 2:3].clamp(-8.0, 6.0)
+
+
+class Workspace(threading.local):
+    """Memory for the largest array of a step, a thread's own, taken once.
+
+    The C library gives what is larger than 32 MB back to the system each time, and the
+    next array of that size is made of fresh pages: a tenth of the time of a tile.
+    """
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0)
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Copies of a network have their own."""
+        return type(self), ()
+
+    def joined(self, one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
+        """``torch.cat((one, two), 1)``, valid until the next call where nothing is learned."""
+        if torch.is_grad_enabled() or one.device.type != "cpu" or one.dtype != two.dtype:
+            return torch.cat((one, two), 1)
+        n, channels, height, width = one.shape
+        shape = (n, height, width, channels + two.shape[1])
+        size = math.prod(shape)
+        if self._memory.dtype != one.dtype or self._memory.numel() < size:
+            # Outside of inference mode: it is written to in any mode.
+            with torch.inference_mode(False):
+                self._memory = torch.empty(size, dtype=one.dtype)
+        out = self._memory[:size].view(shape).permute(0, 3, 1, 2)
+        out[:, :channels], out[:, channels:] = one, two
+        return out
+
+
+def convolutions(channels: int, out: int, stride: int = 1) -> nn.Sequential:
+    """Two 3 x 3 convolutions, the first of which may take every second pixel."""
+    return nn.Sequential(
+        nn.Conv2d(channels, out, 3, stride, 1),
+        nn.LeakyReLU(0.1, inplace=True),
+        nn.Conv2d(out, out, 3, 1, 1),
+        nn.LeakyReLU(0.1, inplace=True),
+    )
