@@ -32,6 +32,7 @@ from common import DATA, chips_of_test_split, fourier_shift, noise_for
 
 import xsubpix
 from xsubpix.estimators import Flag, create
+from xsubpix.plot import method_style
 from xsubpix.training.cases import Trace
 
 BORDER, NEAR = 32, 16
@@ -532,6 +533,45 @@ def limits_report(extra: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def short_name(name: str) -> str:
+    """Name of a method as it stands beside its point: that of the model, or of the package."""
+    model = re.search(r"\((.*)\)$", name)
+    return model[1] if model else name.split(",")[0].removeprefix("OpenCV ")
+
+
+def draw_pareto(points: dict[str, dict[str, tuple[float, float]]], path: Path) -> None:
+    """Draw error against time: CPU seconds and mean error of each method, for each group."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.5, 4.6), layout="constrained", dpi=110)
+    axes = figure.subplots(1, len(points), squeeze=False)[0]
+    for k, (axis, (group, methods)) in enumerate(zip(axes, points.items(), strict=True)):
+        for name, (seconds, error) in methods.items():
+            style = method_style(name)
+            if name == "zero":
+                axis.axhline(error, **style)
+                axis.text(0.99, error, "zero", transform=axis.get_yaxis_transform(),
+                          ha="right", va="bottom", color="0.45", fontsize=8)  # fmt: skip
+                continue
+            axis.plot(seconds, error, **{**style, "linestyle": "none"})
+            crowded = any(
+                1 < other / seconds < 3 and 0.8 < value / error < 1.25
+                for other, value in methods.values()
+                if other > 0
+            )
+            right = seconds < 1 or (seconds < 8 and not crowded)
+            axis.annotate(
+                short_name(name), (seconds, error), (6 if right else -6, 0),
+                textcoords="offset points", ha="left" if right else "right", va="center",
+                fontsize=8, color=style["color"],
+            )  # fmt: skip
+        axis.set(xscale="log", yscale="log", xlabel="CPU seconds per million pixels")
+        axis.set_title(f"{'ab'[k]}  {group}", loc="left", weight="bold", fontsize=11)
+        axis.grid(alpha=0.3, which="both")
+    axes[0].set_ylabel("mean end-point error (px)")
+    figure.savefig(path)
+
+
 def plots(results: dict[str, Any], work: list[Any], extra: dict[str, Any], folder: Path) -> None:
     import matplotlib
 
@@ -539,30 +579,21 @@ def plots(results: dict[str, Any], work: list[Any], extra: dict[str, Any], folde
     import matplotlib.pyplot as plt
 
     groups = list(dict.fromkeys(name for name, _, _ in work))
-    figure, axes = plt.subplots(1, len(groups), figsize=(10, 4.6), squeeze=False, dpi=90)
-    for axis, group in zip(axes[0], groups, strict=True):
-        for k, (name, result) in enumerate(results.items()):
-            if isinstance(result, str):
-                continue
-            error = mean_of(result, work, group, None, "mean")
-            if name == "zero":
-                axis.axhline(error, color="0.6", linestyle=":", label=name)
-                continue
-            own = name.split("(")[-1].rstrip(")") in xsubpix.available_models()
-            axis.plot(mean_of(result, work, group, None, "seconds"), error,
-                      marker="o" if own else "s", linestyle="none", color=f"C{k % 10}",
-                      markerfacecolor=f"C{k % 10}" if own else "none", label=name)  # fmt: skip
-        axis.set(xscale="log", yscale="log", title=group, xlabel="CPU seconds per million pixels",
-                 ylabel="mean end-point error, px")  # fmt: skip
-        axis.grid(alpha=0.3, which="both")
-    axes[0, -1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    figure.tight_layout()
-    figure.savefig(folder / "correlators_pareto.png")
+    points = {
+        group: {
+            name: tuple(mean_of(result, work, group, None, k) for k in ("seconds", "mean"))
+            for name, result in results.items()
+            if not isinstance(result, str)
+        }
+        for group in groups
+    }
+    draw_pareto(points, folder / "correlators_pareto.png")
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), dpi=90)
     for name, value in extra["limits"].items():
-        left.plot(PHASES, 1e3 * np.array(value["bias"]), marker=".", label=name)
-        right.plot(RHOS, 100 * np.array(value["outliers"]), marker=".", label=name)
+        style = {"markersize": 4, **method_style(name)}
+        left.plot(PHASES, 1e3 * np.array(value["bias"]), **style)
+        right.plot(RHOS, 100 * np.array(value["outliers"]), label=name, **style)
     left.axhspan(-5, 5, color="0.9")
     left.set(xlabel="shift to the right, px", ylabel="bias to the right, thousandths of a pixel")
     right.set(xlabel="mean local correlation", ylabel="outliers (error above 1 px), %")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 ORDER = (
     "plot_first_field",
+    "plot_glacier",
     "plot_which_correlator",
     "plot_synthetic_rupture",
     "plot_rough_ruptures",

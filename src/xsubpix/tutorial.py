@@ -1,4 +1,4 @@
-"""Scenes to try things on: a real one where a package ships it, a procedural one anywhere."""
+"""Scenes to try things on: a real glacier, a real scene, a procedural one, an earthquake."""
 
 from __future__ import annotations
 
@@ -14,7 +14,29 @@ import xarray as xr
 from .errors import DataError
 from .grid import Grid, labelled
 
-__all__ = ["example_earthquake", "open_scene", "procedural_scene", "two_dates"]
+__all__ = ["example_earthquake", "glacier", "open_scene", "procedural_scene", "two_dates"]
+
+#: Corners of a piece of rock beside the Yahtse Glacier, drawn by hand: km of EPSG:32607.
+_ROCK = (
+    (467.39, 6673.66),
+    (468.67, 6673.48),
+    (469.60, 6674.29),
+    (470.14, 6674.62),
+    (470.26, 6674.20),
+    (469.90, 6673.87),
+    (469.87, 6673.48),
+    (469.72, 6673.09),
+    (469.48, 6672.52),
+    (469.57, 6672.25),
+    (469.90, 6672.10),
+    (469.57, 6671.68),
+    (468.94, 6671.68),
+    (468.40, 6671.92),
+    (468.16, 6672.22),
+    (468.31, 6672.58),
+    (467.86, 6672.97),
+    (467.47, 6673.24),
+)
 
 
 def open_scene(size: int = 512, *, origin: tuple[int, int] = (192, 192)) -> xr.DataArray:
@@ -183,6 +205,49 @@ def example_earthquake(
     changed = pre.copy(data=date.change_surface(pre.values))
     moved = warp_quintic(changed, truth)
     return moved.copy(data=date.acquire(moved.values)), truth
+
+
+def glacier() -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """Two real images of a glacier, 16 days apart, and the rock beside it that stands still.
+
+    The lowest part of the Yahtse Glacier, Alaska, where it meets the sea: ice that moves by
+    a fraction of a pixel to more than ten pixels, snow, rock, and a corner of the fjord.
+
+    Returns
+    -------
+    pre, post : xarray.DataArray of float32
+        Landsat-8 panchromatic images of 2016-07-18 and 2016-08-03 (path 63, row 18), 512 x 512
+        pixels of 15 m in UTM zone 7N, with their dates as ``time``. They come with the package:
+        U.S. Geological Survey and NASA, public domain.
+    rock : xarray.DataArray of bool
+        True on bare rock, outlined by hand: what is measured there is error.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import glacier
+    >>> pre, post, rock = glacier()
+    >>> pre.shape, str(pre.time.values)[:10], str(post.time.values)[:10]
+    ((512, 512), '2016-07-18', '2016-08-03')
+    """
+    from rasterio.features import geometry_mask
+
+    from .files.images import open_image
+
+    images = []
+    for date in ("2016-07-18", "2016-08-03"):
+        path = Path(__file__).parent / "scenes" / f"yahtse_{date.replace('-', '')}.tif"
+        image = open_image(path).astype(np.float32).load()
+        image.attrs = {
+            "long_name": "Landsat-8 band 8 (panchromatic)",
+            "source": "Landsat-8, U.S. Geological Survey and NASA, public domain",
+        }
+        images.append(image.assign_coords(time=np.datetime64(date, "ns")))
+    pre, post = images
+    outline = {"type": "Polygon", "coordinates": [[(1e3 * x, 1e3 * y) for x, y in _ROCK]]}
+    inside = geometry_mask([outline], pre.shape, pre.rio.transform(), invert=True)
+    rock = pre.drop_vars("time").copy(data=inside)
+    rock.attrs = {"long_name": "rock that stands still"}
+    return pre, post, rock
 
 
 def two_dates(size: int = 384, *, origin: tuple[int, int] = (144, 144)) -> tuple[xr.DataArray, ...]:

@@ -9,12 +9,14 @@ import xarray as xr
 from .comparison import plot_comparison
 from .fields import plot_displacement, plot_error
 from .lines import plot_offsets, plot_profile, plot_training
+from .methods import method_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
     "Plotter",
+    "method_style",
     "plot_comparison",
     "plot_displacement",
     "plot_error",

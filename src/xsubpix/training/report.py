@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files.writing import new_target
+from ..plot.methods import method_style
 from .scores import METRICS, Evaluation, Metric
 
 __all__ = ["check_page", "table", "text_table", "write_page"]
@@ -194,18 +195,21 @@ def _draw(result: Evaluation, path: Path) -> bool:
         for group in result.counts
         if np.isfinite(next(iter(next(iter(result.scores.values()))[group].by_distance.values())))
     ]
-    figure = Figure(figsize=(5.5 * max(1, len(groups)), 4.2), layout="constrained")
+    figure = Figure(figsize=(5.0 * max(1, len(groups)) + 1.8, 4.4), layout="constrained")
     panels = figure.subplots(1, max(1, len(groups)), squeeze=False)[0]
     for axes, group in zip(panels, groups, strict=False):
         for method, scores in result.scores.items():
             classes = scores[group].by_distance
-            style = "k:" if method == "zero predictor" else "o-"
-            axes.plot(list(classes), list(classes.values()), style, label=_shown(method), ms=4)
+            axes.plot(
+                list(classes), list(classes.values()), label=_shown(method),
+                **{"markersize": 4, **method_style(method)},
+            )  # fmt: skip
         axes.set(yscale="log", title=group, xlabel="distance from the trace")
+        axes.tick_params("x", labelrotation=40)
         axes.set_ylabel("mean end-point error (px)")
         axes.grid(alpha=0.3, which="both")
     if panels[0].get_legend_handles_labels()[0]:
-        panels[0].legend(frameon=False, fontsize=8)
+        panels[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.savefig(path, dpi=110)
     return True
 
@@ -232,12 +236,15 @@ def _draw_worst(result: Evaluation, path: Path) -> None:
         for k, (values, title) in enumerate(
             ((case.flow[component], f"true {name}"), (field, f"found {name}")), start=2
         ):
-            axes[k].imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=extent)
-            axes[k].set_title(f"{title} (±{limit:.2f} px)")
+            drawn = axes[k].imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=extent)
+            axes[k].set_title(title)
+        figure.colorbar(drawn, ax=axes[2:4], label="px", extend="both", shrink=0.9, pad=0.01)
         rows_at, cols_at = (np.rint(p).astype(int) for p in (found.rows, found.cols))
         at = np.ix_(rows_at, cols_at)
         error = np.hypot(found.dx - case.flow[0][at], found.dy - case.flow[1][at])
-        axes[4].imshow(error, cmap="magma", vmin=0, vmax=max(0.2, limit), extent=extent)
+        top = max(0.2, limit)
+        drawn = axes[4].imshow(error, cmap="magma", vmin=0, vmax=top, extent=extent)
+        figure.colorbar(drawn, ax=axes[4], label="px", extend="max", shrink=0.9, pad=0.02)
         axes[4].set_title(f"error, mean {worst.error:.2f} px")
         axes[0].set_ylabel(case.label, fontsize=8)
         for panel in axes:
