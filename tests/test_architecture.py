@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1] / "src" / "xsubpix"
 # From the ground up. What stands in a storey may use its own storey and those below. A name
 # is a top-level file or package; one file of a package may be named apart.
 LAYERS = (
-    {"errors", "_version"},
+    {"errors", "_version", "_interrupt"},
     {"checks", "atomic"},
     {"kernels", "devices", "lattice", "blocks"},
     {"networks", "second_date"},

@@ -1,5 +1,6 @@
 """Sub-pixel ground displacement from pairs of optical satellite images, on xarray."""
 
+from . import _interrupt  # noqa: F401  (first: what follows takes a second)
 from ._version import __version__
 from .accessor import DisplacementAccessor, ImageAccessor
 from .align import align, regrid

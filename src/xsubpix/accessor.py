@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import xarray as xr
 
 from . import displacement, files, plot
@@ -9,12 +11,22 @@ from .align import align as _align
 from .align import regrid as _regrid
 from .correlate import correlate as _correlate
 from .database.own_pair import training_samples as _training_samples
+from .errors import DataError
 from .explore import explore as _explore
 from .methods import as_method
 from .rupture import synthetic_rupture as _synthetic_rupture
 from .warp import warp_quintic as _warp_quintic
 
 __all__ = ["DisplacementAccessor", "ImageAccessor"]
+
+
+class WrongObjectError(DataError, AttributeError):
+    """A method of images is asked of a field, or the reverse."""
+
+
+def _methods(accessor: type) -> list[str]:
+    """Public names of an accessor."""
+    return sorted(name for name in vars(accessor) if not name.startswith("_"))
 
 
 @xr.register_dataarray_accessor("subpix")
@@ -33,6 +45,15 @@ class ImageAccessor:
 
     def __init__(self, image: xr.DataArray) -> None:
         self._object = image
+
+    def __getattr__(self, name: str) -> Any:
+        """Say of what the methods of fields are."""
+        if name in _methods(DisplacementAccessor):
+            raise WrongObjectError(
+                f"{name} takes a displacement field, a Dataset with 'east' and 'north', and this "
+                "is a DataArray: correlate two images first, pre.subpix.correlate(post)."
+            )
+        raise AttributeError(f"images have no method {name!r}: {', '.join(_methods(type(self)))}.")
 
     align = as_method(_align)
     correlate = as_method(_correlate)
@@ -57,6 +78,15 @@ class DisplacementAccessor:
 
     def __init__(self, disp: xr.Dataset) -> None:
         self._object = disp
+
+    def __getattr__(self, name: str) -> Any:
+        """Say of what the methods of images are."""
+        if name in _methods(ImageAccessor):
+            raise WrongObjectError(
+                f"{name} takes an image, a DataArray, and this is a Dataset with "
+                f"{list(self.__dict__['_object'].data_vars)}: choose one, ds['NAME'].subpix.{name}."
+            )
+        raise AttributeError(f"fields have no method {name!r}: {', '.join(_methods(type(self)))}.")
 
     # Components
     magnitude = as_method(displacement.magnitude)

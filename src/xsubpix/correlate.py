@@ -140,7 +140,14 @@ def correlate(
     one, two = Image.from_dataarray(pre, "pre"), Image.from_dataarray(post, "post")
     one.grid.check_same(two.grid)
     pixels = _search_pixels(search, one.grid)
-    estimator = create_searching(model, pixels, **options)
+    try:
+        estimator = create_searching(model, pixels, **options)
+    except ModelError as error:
+        if isinstance(search, str):
+            raise ModelError(
+                f"{error} search={search!r} is {pixels} px on these images."
+            ) from error
+        raise
     step = estimator.step
     if min(one.grid.shape) < step:
         raise DataError(

@@ -70,6 +70,8 @@ class Image:
         """
         if not isinstance(image, xr.DataArray):
             hint = " Choose a variable: ds['NAME']." if isinstance(image, xr.Dataset) else ""
+            if isinstance(image, str | os.PathLike):
+                hint = f" Open it: xsubpix.open_image({os.fspath(image)!r})."
             raise DataError(
                 f"{what} is a {type(image).__name__}; an xarray.DataArray is needed.{hint}"
             )

@@ -38,7 +38,11 @@ def test_cosi_corr_as_others_write_it(tmp_path):
             for k, text in enumerate(bands, 1):
                 if text:
                     out.set_band_description(k, text)
-        got = xsubpix.open_displacement(tmp_path / name).load()
+        said = None if any(bands) else "cosi-corr"
+        if said:
+            with pytest.raises(FileError, match="format='cosi-corr'"):
+                xsubpix.open_displacement(tmp_path / name)
+        got = xsubpix.open_displacement(tmp_path / name, format=said).load()
         assert np.isnan(got.east.values[0, 0])
         np.testing.assert_array_equal(got.north.values[1:], values[1, 1:])
         assert list(got.data_vars) == ["east", "north", "quality"]
@@ -48,3 +52,19 @@ def test_cosi_corr_as_others_write_it(tmp_path):
             out.set_band_description(k, text)
     with pytest.raises(FileError, match="red"):
         xsubpix.open_displacement(tmp_path / "c.tif")
+
+
+@pytest.mark.parametrize("names", [("", "", ""), ("Edge", "Normal", "Slope"), ("red", "", "")])
+def test_photographs_are_no_fields(tmp_path, names):
+    """A photograph became a field of 254 m, pixels of another program metres."""
+    path = tmp_path / "photo.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", count=3, height=10, width=12, dtype="uint8", crs="EPSG:32611",
+        transform=rasterio.Affine(20, 0, 5e5, 0, -20, 4e6),
+    ) as out:  # fmt: skip
+        out.write(np.full((3, 10, 12), 254, "u1"))
+        out.descriptions = names
+    with pytest.raises(FileError, match="no displacement field that is known here"):
+        xsubpix.open_displacement(path)
+    with pytest.raises(xsubpix.ModelError, match="format='photo'"):
+        xsubpix.open_displacement(path, format="photo")

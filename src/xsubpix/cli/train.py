@@ -44,7 +44,8 @@ def add_parsers(commands: Any) -> None:
         "evaluate",
         help="compare models on samples whose displacement is known",
         description="Run models on the test samples of a database and on real pairs, and print "
-        "their errors; with --out, write a page with tables and figures.",
+        "their errors; with --out, write a page with tables and figures. A method given as "
+        "FILE.py:NAME is code: that file is run with your rights, so name files that you trust.",
     )
     test.add_argument(
         "models", nargs="*", metavar="MODEL",

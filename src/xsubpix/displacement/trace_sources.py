@@ -75,6 +75,8 @@ def read_lines(trace: Any) -> tuple[list[np.ndarray], Any]:
 
 
 def _from_numbers(trace: Any) -> list[np.ndarray]:
+    if np.iscomplexobj(trace):
+        raise DataError("the trace holds complex numbers: give vertices (x, y), shape (n, 2).")
     try:
         single = np.asarray(trace, float)
         lines = [single] if single.ndim == 2 else list(single)

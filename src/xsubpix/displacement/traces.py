@@ -217,6 +217,8 @@ def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
             f"the trace in {os.fspath(trace)} has a CRS, and the field has none. Name the field's: "
             "disp = disp.rio.write_crs(...)."
         )
+    if not all(np.isfinite(line).all() for line in lines):
+        raise DataError("the trace has coordinates that are not finite, or lie off its map.")
     flat = [np.column_stack(plane.from_crs(line[:, 0], line[:, 1])) for line in lines]
     return _checked(flat, plane, grid, smoothing, given)
 

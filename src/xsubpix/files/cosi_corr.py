@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import xarray as xr
 
 from ..atomic import replace_file
 from ..displacement.field import Field
+from ..errors import FileError
 from .bands import field_from_bands, raster_profile, without_georeference_warnings, write_bands
 from .base import Format, Source
 from .sources import files_read_by, sources_unchanged
@@ -92,22 +94,31 @@ def to_cosi_corr(
         replace_file(part, target)
 
 
+# "East/West (m)", "E/W", "EW"; the same for north; "SNR", "Signal to noise".
+_NAMES = (
+    re.compile(r"e(ast)?[\s/_-]*w(est)?\b"),
+    re.compile(r"n(orth)?[\s/_-]*s(outh)?\b"),
+    re.compile(r"snr\b|signal\b"),
+)
+
+
 def _recognises(source: Source) -> bool:
+    """Tell by the names of the bands: three bands without names may be a photograph."""
     names = () if source.raster is None else source.raster.names
-    if len(names) != 3:
-        return False
-    lower = [name.lower() for name in names]
-    if not any(lower):
-        return True
-    # "East/West (m)", "E/W", "EW"; the same for north; "SNR", "Signal to noise".
-    starts = ("e", "n", "s")
-    return all(name.startswith(start) for name, start in zip(lower, starts, strict=True))
+    return len(names) == 3 and all(
+        pattern.match(name.strip().lower()) for pattern, name in zip(_NAMES, names, strict=True)
+    )
 
 
 def _read(source: Source) -> xr.Dataset:
-    assert source.raster is not None
+    if source.raster is None or len(source.raster.names) < 2:
+        raise FileError(
+            f"{source.path} has {source.contents or 'no bands'}; COSI-Corr's East/West, "
+            "North/South and SNR are needed."
+        )
     title = {"title": "Ground displacement, read from COSI-Corr's bands"}
-    disp = field_from_bands(source.raster, {"east": 0, "north": 1, "quality": 2}, title)
+    bands = dict(zip(("east", "north", "quality"), range(len(source.raster.names)), strict=False))
+    disp = field_from_bands(source.raster, bands, title)
     for name, toward in (("east", "grid +x"), ("north", "grid +y")):
         disp[name].attrs["long_name"] = f"displacement toward {toward}"
     return disp

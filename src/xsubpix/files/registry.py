@@ -7,7 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from ..errors import FileError
+from ..errors import FileError, ModelError
 from . import cosi_corr, geotiff, its_live, netcdf, points
 from .base import Format, Source
 from .pixels import check_plain_file
@@ -25,7 +25,7 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def open_displacement(path: str | os.PathLike[str]) -> xr.Dataset:
+def open_displacement(path: str | os.PathLike[str], *, format: str | None = None) -> xr.Dataset:
     """Open a displacement field lazily, whichever program wrote it.
 
     Parameters
@@ -34,6 +34,9 @@ def open_displacement(path: str | os.PathLike[str]) -> xr.Dataset:
         A GeoTIFF of :func:`xsubpix.to_cog`; COSI-Corr's three bands (East/West,
         North/South, SNR; GeoTIFF or ENVI); CF NetCDF of :func:`xsubpix.to_netcdf`; a
         granule of ITS_LIVE or autoRIFT (``vx``, ``vy``).
+    format : {"geotiff", "cosi-corr", "cf netcdf", "its_live"}, optional
+        What the file is, where it does not say so itself: three bands without names are
+        COSI-Corr's, in metres, only if this says so. None: what is recognised.
 
     Returns
     -------
@@ -47,7 +50,10 @@ def open_displacement(path: str | os.PathLike[str]) -> xr.Dataset:
     Raises
     ------
     FileError
-        The file cannot be read, or holds no displacement that is known here.
+        The file cannot be read, holds no displacement that is known here, or is damaged
+        (while values are computed).
+    ModelError
+        Unknown `format`.
 
     Examples
     --------
@@ -64,6 +70,12 @@ def open_displacement(path: str | os.PathLike[str]) -> xr.Dataset:
     if source.path.is_dir():
         raise FileError(f"cannot read {source.path}: it is a folder. Name a file in it.")
     check_plain_file(source.path)
+    if format is not None:
+        readers = {f.name.lower(): f.read for f in FORMATS if f.read is not None}
+        if not isinstance(format, str) or format.lower() not in readers:
+            listed = ", ".join(repr(name) for name in readers)
+            raise ModelError(f"format={format!r}: give one of {listed}.")
+        return readers[format.lower()](source)
     for known in FORMATS:
         if known.recognises is not None and known.read is not None and known.recognises(source):
             return known.read(source)
@@ -73,6 +85,7 @@ def open_displacement(path: str | os.PathLike[str]) -> xr.Dataset:
     listed = "; ".join(f"{f.name} has {f.holds}" for f in FORMATS if f.read is not None)
     raise FileError(
         f"{source.path} has {source.contents}, which is no displacement field that is known here "
-        f"({listed}). Rename its variables, ds.rename(NAME='east', NAME='north'), or open its "
-        "bands with open_image and put them into a Dataset."
+        f"({listed}). Say what it is, format='cosi-corr', rename its variables, "
+        "ds.rename(NAME='east', NAME='north'), or open its bands with open_image and put them into "
+        "a Dataset."
     )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..checks import real_number, whole_number
 from ..errors import ModelError
 
 if TYPE_CHECKING:
     from .base import FlowNetwork
 
-__all__ = ["available_networks", "build_network", "network_class"]
+__all__ = ["available_networks", "build_network", "check_config", "network_class"]
+
+# Bounds of keywords: the widest network of all fills a GPU of 80 GiB.
+_WIDEST, _MOST_LEVELS = 16.0, 16
 
 _REGISTRY: dict[str, tuple[str, str]] = {
     "unet": ("unet", "PyramidUNet"),
@@ -44,7 +48,7 @@ def network_class(name: str) -> type[FlowNetwork]:
     ModelError
         There is none of that name.
     """
-    if name not in _REGISTRY:
+    if not isinstance(name, str) or name not in _REGISTRY:
         raise ModelError(
             f"unknown architecture {name!r}; available: {', '.join(available_networks())}."
         )
@@ -74,7 +78,48 @@ def build_network(name: str, **config: Any) -> FlowNetwork:
     >>> build_network("unet", width=0.25).config["width"]
     0.25
     """
+    check_config(name, config)
     try:
         return network_class(name)(**config)
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"architecture {name!r}: {error}") from error
+
+
+def check_config(name: str, config: dict[str, Any]) -> None:
+    """Refuse keywords of an architecture that ask for a network beyond all bounds.
+
+    Parameters
+    ----------
+    name : str
+        Architecture.
+    config : dict
+        Its keywords: `width` up to 16, up to 16 `levels` of 1 to 64, up to 32 `iterations` of
+        a `backbone` that is no iterative one itself.
+
+    Raises
+    ------
+    ModelError
+        A keyword is out of its bounds.
+
+    Examples
+    --------
+    >>> check_config("unet", {"width": 1e4})
+    Traceback (most recent call last):
+    xsubpix.errors.ModelError: width=10000.0: give a number above 0 to 16.
+    """
+    if "width" in config:
+        real_number("width", config["width"], 0.0, _WIDEST, above=True)
+    if "levels" in config:
+        levels = config["levels"]
+        if not isinstance(levels, list | tuple) or not 1 <= len(levels) <= _MOST_LEVELS:
+            raise ModelError(f"levels={levels!r:.80}: give 1 to {_MOST_LEVELS} whole numbers.")
+        for level in levels:
+            whole_number("levels", level, 1, 64)
+    if "iterations" in config:
+        whole_number("iterations", config["iterations"], 1, 32)
+    if "shared" in config and not isinstance(config["shared"], bool):
+        raise ModelError(f"shared={config['shared']!r:.80}: give true or false.")
+    if name == "microflow" and config.get("backbone") == "microflow":
+        raise ModelError("backbone='microflow' of architecture 'microflow': give another one.")

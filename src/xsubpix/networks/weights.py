@@ -13,7 +13,7 @@ import torch
 from ..atomic import replace_file
 from ..errors import ModelError
 from .base import FlowNetwork
-from .cards import KEY, Card, read_card
+from .cards import KEY, Card, read_card, read_header
 from .registry import build_network
 
 __all__ = ["load_network", "load_weights", "save_network"]
@@ -100,9 +100,39 @@ def load_network(path: str | os.PathLike[str]) -> FlowNetwork:
     'window-cnn'
     """
     card = read_card(path)
+    # Without memory first: a card may ask for gigabytes that the file does not hold.
+    with torch.device("meta"):
+        _check_shapes(build_network(card["architecture"], **card["config"]), path)
     network = build_network(card["architecture"], **card["config"])
     load_weights(network, path)
     return network.eval()
+
+
+def _check_shapes(network: FlowNetwork, path: str | os.PathLike[str]) -> None:
+    """Compare the shapes that a file's header lists with those of a network.
+
+    Raises
+    ------
+    ModelError
+        They differ.
+    """
+    header = read_header(path)
+    said = f"{os.fspath(path)} does not hold the weights of {network.name!r} with {network.config}"
+    there, needed = 0, 0
+    for entry in header.values():
+        shape = entry.get("shape") if isinstance(entry, dict) else None
+        if isinstance(shape, list) and all(type(n) is int for n in shape):
+            there += math.prod(shape)
+    for name, tensor in network.state_dict().items():
+        needed += tensor.numel()
+        entry = header.get(name)  # absent where an older file has another name for it
+        if isinstance(entry, dict) and entry.get("shape") != list(tensor.shape):
+            raise ModelError(
+                f"{said}, as it says: {name} is {entry.get('shape')!r:.80}, not "
+                f"{list(tensor.shape)}. Get the file anew."
+            )
+    if there != needed:
+        raise ModelError(f"{said}, as it says: {there} numbers, not {needed}. Get the file anew.")
 
 
 def load_weights(network: FlowNetwork, path: str | os.PathLike[str]) -> None:

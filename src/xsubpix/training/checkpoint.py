@@ -10,6 +10,8 @@ from .run import CHECKPOINT, Run
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
+_PARTS = {"digest", "step", "network", "average", "optimiser"}
+
 
 def save_checkpoint(run: Run) -> None:
     """Write the checkpoint beside the old one and put it in its place."""
@@ -44,14 +46,22 @@ def load_checkpoint(run: Run) -> None:
         state = torch.load(path, map_location=run.device, weights_only=True)
     except Exception as error:
         raise FileError(f"{path} cannot be read: {error}. Remove it to begin again.") from error
+    if not isinstance(state, dict) or not set(state) >= _PARTS:
+        raise FileError(f"{path} is no checkpoint of a run. Remove it to begin again.")
     if state["digest"] != run.config.digest():
         raise DataError(
             f"{run.folder} holds a run with the digest {state['digest'][:12]}, and this "
             f"configuration has {run.config.digest()[:12]}: give another folder, or remove this "
             "one."
         )
-    run.network.load_state_dict(state["network"])
-    run.average.module.load_state_dict(state["average"])
-    run.optimiser.load_state_dict(state["optimiser"])
-    run.step = int(state["step"])
+    try:
+        run.network.load_state_dict(state["network"])
+        run.average.module.load_state_dict(state["average"])
+        run.optimiser.load_state_dict(state["optimiser"])
+        run.step = int(state["step"])
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        wrong = (str(error).strip() or repr(error)).splitlines()[-1].strip()
+        raise FileError(
+            f"{path} is not of this network: {wrong}. Remove it to begin again."
+        ) from error
     run.average.n_averaged.fill_(1 + run.step)

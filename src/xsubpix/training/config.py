@@ -12,10 +12,23 @@ from typing import Any, Self
 import numpy as np
 
 from ..checks import real_number, whole_number
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, ModelError
+from ..networks.registry import available_networks, check_config
 from .samples import Augmentation
 
 __all__ = ["Source", "TrainConfig"]
+
+# Bounds of settings: beyond them nothing is trained, or nothing fits a machine.
+_WHOLE = {
+    "steps": (1, 10**9), "batch": (1, 65_536), "crop": (1, 8192), "validate_every": (1, 10**9),
+    "validation_frames": (1, 10**6), "reuse": (1, 10**6), "wide_crop": (0, 8192),
+    "warmup": (0, 10**9), "seed": (0, 2**63 - 1),
+}  # fmt: skip
+_ABOVE_ZERO = {"learning_rate": 10.0, "clip": 1e6, "decay": 10.0, "power": 10.0, "reach": 4096.0}
+_FROM_ZERO = {
+    "weight_decay": 10.0, "spread_weight": 1e6, "near_weight": 1e6, "gain_weight": 1e6,
+    "far_weight": 1e6, "large_odds": 100.0, "wide_share": 1.0, "average": 1.0,
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +56,11 @@ class Source:
     kind: str = "database"
 
     def __post_init__(self) -> None:
-        if not self.share > 0:
-            raise DataError(f"share={self.share!r} of {self.path}: give a number above 0.")
+        if not isinstance(self.path, str):
+            raise DataError(f"path={self.path!r} of [[data]]: give the path of a database.")
+        real_number(f"share of {self.path}", self.share, 0.0, 1e6, above=True, error=DataError)
+        if self.kind not in ("database", "scenes"):
+            raise DataError(f"kind={self.kind!r} of {self.path}: give 'database' or 'scenes'.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,26 +150,26 @@ class TrainConfig:
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "crop", "validate_every", "validation_frames"):
-            whole_number(name, getattr(self, name), 1, error=DataError)
-        whole_number("reuse", self.reuse, 1, error=DataError)
-        whole_number("wide_crop", self.wide_crop, 0, error=DataError)
-        for name in ("learning_rate", "clip", "decay", "power", "reach"):
-            real_number(name, getattr(self, name), 0.0, above=True, error=DataError)
-        for name in (
-            "weight_decay",
-            "spread_weight",
-            "near_weight",
-            "gain_weight",
-            "large_odds",
-            "far_weight",
-            "wide_share",
-            "warmup",
-            "seed",
-        ):
-            real_number(name, getattr(self, name), 0.0, error=DataError)
-        if not 0 <= self.average < 1:
+        for name, (low, high) in _WHOLE.items():
+            whole_number(name, getattr(self, name), low, high, error=DataError)
+        for name, high in _ABOVE_ZERO.items():
+            real_number(name, getattr(self, name), 0.0, high, above=True, error=DataError)
+        for name, high in _FROM_ZERO.items():
+            real_number(name, getattr(self, name), 0.0, high, error=DataError)
+        for name in ("half", "compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise DataError(f"{name}={getattr(self, name)!r}: give true or false.")
+        if self.average >= 1:
             raise DataError(f"average={self.average!r}: give 0 or more, below 1.")
+        if self.architecture not in available_networks():
+            listed = ", ".join(available_networks())
+            raise DataError(f"architecture={self.architecture!r}: give one of {listed}.")
+        if not isinstance(self.network, dict):
+            raise DataError(f"network={self.network!r}: give a table, [network] width = 0.5.")
+        try:
+            check_config(self.architecture, self.network)
+        except ModelError as error:
+            raise DataError(f"network: {error}") from error
         if not self.data:
             raise DataError("no data: name a database, as in [[data]] path = 'db.zarr'.")
 
@@ -167,6 +183,13 @@ class TrainConfig:
             An unknown key, or a value out of its bounds.
         """
         values = dict(values)
+        for name, kind, words in (
+            ("data", list | tuple, "tables, [[data]] path = 'db.zarr'"),
+            ("augmentation", dict, "a table, [augmentation] noise = 0.1"),
+            ("network", dict, "a table, [network] width = 0.5"),
+        ):
+            if name in values and not isinstance(values[name], kind):
+                raise DataError(f"{name}={values[name]!r:.80}: give {words}.")
         try:
             if "data" in values:
                 values["data"] = tuple(Source(**source) for source in values["data"])
@@ -193,7 +216,8 @@ class TrainConfig:
             values = tomllib.loads(path.read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise FileError(f"{path} cannot be read as a configuration: {error}") from error
-        for source in values.get("data", []):
+        stores = values.get("data", [])
+        for source in stores if isinstance(stores, list) else []:
             if isinstance(source, dict) and "path" in source:
                 source["path"] = str(path.parent / str(source["path"]))
         return cls.from_dict(values)

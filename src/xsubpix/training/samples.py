@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy import ndimage
 
+from ..checks import real_number, whole_number
 from ..errors import DataError
 from .ruptures import draw_rupture, put_rupture
 
@@ -190,10 +191,11 @@ class Augmentation:
     pattern: float = 0.0
 
     def __post_init__(self) -> None:
+        whole_number("shift", self.shift, 0, 4096, error=DataError)
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if not np.isfinite(value) or value < 0:
-                raise DataError(f"{field.name}={value!r}: give a number, 0 or above.")
+            # Spreads of grey values and of noise, shares of all samples.
+            most = {"shift": 4096.0, "gamma": 10.0, "noise": 1e3}.get(field.name, 1.0)
+            real_number(field.name, getattr(self, field.name), 0.0, most, error=DataError)
 
 
 def symmetry(sample: Sample, turn: int) -> Sample:
