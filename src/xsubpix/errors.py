@@ -121,7 +121,14 @@ class FileError(SubpixError):
 
 
 class SubpixWarning(UserWarning):
-    """A number may be wrong, and the input does not say."""
+    """A number may be wrong, and the input does not say.
+
+    Examples
+    --------
+    >>> import warnings, xsubpix
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", xsubpix.SubpixWarning)  # once looked into
+    """
 
 
 class FaultError(SubpixError):

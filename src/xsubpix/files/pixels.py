@@ -82,7 +82,7 @@ def file_states(raster: rasterio.io.DatasetReader) -> tuple[FileState, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What a reader of bands needs to know of a raster.
+    """Facts of a raster that a reader of its bands needs.
 
     Attributes
     ----------

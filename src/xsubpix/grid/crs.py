@@ -167,7 +167,14 @@ def same_crs(one: pyproj.CRS | None, two: pyproj.CRS | None) -> bool:
 
 
 def crs_name(crs: pyproj.CRS | None) -> str:
-    """Code or name of a CRS, for messages."""
+    """Code or name of a CRS, for messages.
+
+    Examples
+    --------
+    >>> import pyproj
+    >>> crs_name(pyproj.CRS("EPSG:32611")), crs_name(None)
+    ('EPSG:32611', 'no CRS')
+    """
     if crs is None:
         return "no CRS"
     code = crs.to_authority()

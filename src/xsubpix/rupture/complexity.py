@@ -1,4 +1,4 @@
-"""What makes a drawn fault as rough as a real rupture: roughness, shear off the trace, strands.
+"""Complexity of drawn faults as of real ruptures: roughness, shear off the trace, strands.
 
 Lengths are metres. Shares are of the slip of the segment at the same place.
 """
@@ -30,7 +30,7 @@ _WIDEST = 2000.0
 
 @dataclasses.dataclass
 class _View:
-    """Where a segment is in view, and how much of its slip is left to give away."""
+    """Part of a segment that is in view, and the slip that it still has to give."""
 
     index: int
     length: float
