@@ -9,6 +9,7 @@ from .database.own_pair import training_samples
 from .displacement import (
     Trace,
     azimuth,
+    calibrate_sigma,
     denoise,
     destripe,
     detect_trace,
@@ -73,6 +74,7 @@ __all__ = [
     "align",
     "available_models",
     "azimuth",
+    "calibrate_sigma",
     "correlate",
     "denoise",
     "destripe",

@@ -102,6 +102,7 @@ class DisplacementAccessor:
     detrend = as_method(displacement.detrend)
     destripe = as_method(displacement.destripe)
     denoise = as_method(displacement.denoise)
+    calibrate_sigma = as_method(displacement.calibrate_sigma)
 
     # Faults
     profile = as_method(displacement.profile)

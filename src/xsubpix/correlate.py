@@ -35,6 +35,7 @@ def correlate(
     window: int | None = None,
     step: int | None = None,
     search: float | str | None = None,
+    stable: xr.DataArray | bool | None = None,
     device: str = "auto",
     **options: Any,
 ) -> xr.Dataset:
@@ -73,6 +74,11 @@ def correlate(
         (a quarter of an initial window for ``"cosi-corr"``, half a window for ``"phase"``,
         4 px for the dense models) is found from coarse to fine, see
         :class:`xsubpix.estimators.pyramid.CoarseToFine`.
+    stable : xarray.DataArray of bool or True, optional
+        True on ground that did not move, on the grid of `pre` or of the result: ``sigma``
+        then gets a floor, what the pair leaves there, see
+        :func:`xsubpix.calibrate_sigma`. ``True``: the floor comes from the field itself.
+        None: ``sigma`` is the model's own.
     device : str, optional
         ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
     **options
@@ -135,7 +141,9 @@ def correlate(
     options |= {"window": window, "step": step, "device": named}
     if is_stack(pre) or is_stack(post):
         return correlate_stack(
-            pre, post, functools.partial(correlate, model=model, search=search, **options)
+            pre,
+            post,
+            functools.partial(correlate, model=model, search=search, stable=stable, **options),
         )
     one, two = Image.from_dataarray(pre, "pre"), Image.from_dataarray(post, "post")
     one.grid.check_same(two.grid)
@@ -174,7 +182,28 @@ def correlate(
         for (name, time), what in zip(times.items(), ("pre", "post"), strict=True)
         if time is not None
     }
-    return labelled(pre, one.grid, variables, _attrs(estimator), step=step, coords=coords)
+    found = labelled(pre, one.grid, variables, _attrs(estimator), step=step, coords=coords)
+    if stable is None or stable is False:
+        return found
+    # Not with the module: products build on fields, not fields on products.
+    from .displacement.calibrate import calibrate_sigma
+
+    return calibrate_sigma(found, _mask_of_outputs(stable, one.grid, step))
+
+
+def _mask_of_outputs(stable: xr.DataArray | bool, grid: Grid, step: int) -> xr.DataArray | None:
+    """Mask on the grid of the result, from one there or on the grid of the images."""
+    if stable is True:
+        return None
+    if not isinstance(stable, xr.DataArray):
+        raise DataError(
+            f"stable is {type(stable).__name__}: give a DataArray of bool, true on ground that did "
+            "not move, or True to take the floor of sigma from the field itself."
+        )
+    if step > 1 and Grid.from_dataarray(stable, "stable").shape == grid.shape:
+        windows = dict.fromkeys(grid.dims, step)
+        return stable.astype(bool).coarsen(windows, boundary="trim").min().astype(bool)
+    return stable
 
 
 def _search_pixels(search: float | str | None, grid: Grid) -> float | None:

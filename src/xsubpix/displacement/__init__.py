@@ -1,5 +1,6 @@
 """Products of a displacement field: components, cleaning, profiles, offsets, strain, series."""
 
+from .calibrate import calibrate_sigma
 from .compare import epe
 from .components import azimuth, line_of_sight, magnitude, rotate, to_pixels, true_north
 from .denoise import denoise
@@ -18,6 +19,7 @@ from .traces import Trace, read_trace
 __all__ = [
     "Trace",
     "azimuth",
+    "calibrate_sigma",
     "denoise",
     "destripe",
     "detect_trace",
