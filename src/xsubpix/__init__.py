@@ -24,6 +24,7 @@ from .displacement import (
     read_trace,
     rotate,
     series,
+    statistics,
     strain,
     summary,
     to_pixels,
@@ -51,6 +52,7 @@ from .files import (
     to_points,
 )
 from .grid import Grid
+from .report import report
 from .rupture import Fault, synthetic_rupture
 from .warp import warp_quintic
 
@@ -93,8 +95,10 @@ __all__ = [
     "profile",
     "read_trace",
     "regrid",
+    "report",
     "rotate",
     "series",
+    "statistics",
     "strain",
     "summary",
     "synthetic_rupture",

@@ -14,6 +14,7 @@ from .database.own_pair import training_samples as _training_samples
 from .errors import DataError
 from .explore import explore as _explore
 from .methods import as_method
+from .report import report as _report
 from .rupture import synthetic_rupture as _synthetic_rupture
 from .warp import warp_quintic as _warp_quintic
 
@@ -113,7 +114,9 @@ class DisplacementAccessor:
 
     # Looking
     summary = as_method(displacement.summary)
+    statistics = as_method(displacement.statistics)
     explore = as_method(_explore)
+    report = as_method(_report)
     epe = as_method(displacement.epe)
 
     @property

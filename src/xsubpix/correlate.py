@@ -15,6 +15,7 @@ from ._version import __version__
 from .errors import DataError, ModelError
 from .estimators import Estimator, Flag, Output
 from .estimators.registry import create_searching
+from .exclude import blank, read_exclude
 from .grid import Grid, labelled
 from .image import Image, condition
 from .lattice import Lattice, map_blocks
@@ -37,6 +38,8 @@ def correlate(
     search: float | str | None = None,
     stable: xr.DataArray | bool | None = None,
     device: str = "auto",
+    exclude: Any = None,
+    exclude_values: Any = None,
     **options: Any,
 ) -> xr.Dataset:
     """Measure the displacement of the ground between two images.
@@ -81,6 +84,13 @@ def correlate(
         None: ``sigma`` is the model's own.
     device : str, optional
         ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+    exclude : DataArray, polygons, str, path or list of them, optional
+        What is missing in both images: polygons (GeoJSON, shapely, a GeoDataFrame or a
+        file of them), a raster of bool, or a raster of classes; on any grid and in any CRS.
+    exclude_values : int, str or sequence of them, optional
+        Classes that are left out: numbers, or names of Sentinel-2's SCL (rasters of one
+        byte: ``"cloud"``, ``"cloud_shadow"``, ``"cirrus"``, ``"snow"``, ``"water"``) and of
+        Landsat's QA_PIXEL bits (two bytes: the same, and ``"dilated_cloud"``).
     **options
         Further parameters of the model.
 
@@ -143,10 +153,21 @@ def correlate(
         return correlate_stack(
             pre,
             post,
-            functools.partial(correlate, model=model, search=search, stable=stable, **options),
+            functools.partial(
+                correlate,
+                model=model,
+                search=search,
+                stable=stable,
+                exclude=exclude,
+                exclude_values=exclude_values,
+                **options,
+            ),
         )
     one, two = Image.from_dataarray(pre, "pre"), Image.from_dataarray(post, "post")
     one.grid.check_same(two.grid)
+    excluded = read_exclude(exclude, exclude_values, one.grid)
+    if excluded is not None:
+        one, two = (dataclasses.replace(i, data=blank(i.data, excluded)) for i in (one, two))
     pixels = _search_pixels(search, one.grid)
     try:
         estimator = create_searching(model, pixels, **options)

@@ -49,10 +49,20 @@ def add_parser(commands: Any) -> None:
         "file, *.json (default: threads of this process)",
     )  # fmt: skip
     measure.add_argument(
+        "--exclude", action="append", metavar="FILE",
+        help="polygons, or a raster of classes such as SCL or QA_PIXEL, to leave out; may be given "
+        "again",
+    )  # fmt: skip
+    measure.add_argument(
+        "--exclude-values", type=lambda text: text.split(","), metavar="VALUES",
+        help="classes to leave out: numbers or names, 3,8,9 or cloud,cloud_shadow",
+    )  # fmt: skip
+    measure.add_argument(
         "--align", action="store_true",
         help="take the shift between the two away first, in the same resampling",
     )  # fmt: skip
     add_alignment(measure.add_argument_group("with --align"))
+    measure.add_argument("--style", action="store_true", help="write styles for QGIS too")
     measure.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
     measure.add_argument("--quiet", action="store_true", help="no progress bar")
     measure.set_defaults(run=_correlate)
@@ -81,12 +91,13 @@ def _correlate(options: argparse.Namespace) -> int:
     disp = correlate(
         pre, post, model=options.model, window=options.window, step=options.step,
         search=options.search, device=options.device, tile_size=options.tile_size,
+        exclude=options.exclude, exclude_values=options.exclude_values,
     )  # fmt: skip
     with (
         contextlib.nullcontext() if options.scheduler is None else _cluster(options.scheduler),
         contextlib.nullcontext() if options.quiet else progress(),
     ):
-        to_cog(disp, options.out, overwrite=options.overwrite, resume=True)
+        to_cog(disp, options.out, overwrite=options.overwrite, resume=True, style=options.style)
     return 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import SubpixError
-from . import align, correlate, database, products, train
+from . import align, correlate, database, fields, products, train
 
 __all__ = ["main"]
 
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     products.add_parser(commands)
     align.add_parser(commands)
     correlate.add_parser(commands)
+    fields.add_parsers(commands)
     database.add_parser(commands)
     train.add_parsers(commands)
     return parser

@@ -12,11 +12,13 @@ from .offsets import offsets
 from .outliers import filter_outliers
 from .profiles import profile
 from .series import series
+from .statistics import Statistics, statistics
 from .strain import strain
 from .summary import summary
 from .traces import Trace, read_trace
 
 __all__ = [
+    "Statistics",
     "Trace",
     "azimuth",
     "calibrate_sigma",
@@ -34,6 +36,7 @@ __all__ = [
     "read_trace",
     "rotate",
     "series",
+    "statistics",
     "strain",
     "summary",
     "to_pixels",

@@ -14,10 +14,18 @@ import xarray as xr
 from ..checks import real_number
 from ..errors import DataError, ModelError
 from ..grid import Plane
+from ..kernels.robust import polynomial_terms
 from .field import Field, whole
+from .flagged import is_unsure, left_out, without_unsure
 from .stable import stable_ground
+from .steps import Steps, read_steps
 
 __all__ = ["destripe"]
+
+# Rounds in which stripes and the motion beside a fault are told apart.
+_ROUNDS = 4
+#: About how many pixels that motion is fitted to.
+_SAMPLES = 50_000
 
 
 def destripe(
@@ -28,6 +36,8 @@ def destripe(
     mask: xr.DataArray | None = None,
     trace: Any = None,
     buffer: float | None = None,
+    depth: float | None = None,
+    keep_unsure: bool = False,
 ) -> xr.Dataset:
     """Take stripes away: what is the same all along a direction.
 
@@ -44,9 +54,10 @@ def destripe(
     wavelength : float, optional
         Only what varies faster than this across the stripes, metres, is taken
         away, so that slow deformation stays. None: all of the profile but its median.
-    mask, trace, buffer
-        Stable ground, as in :func:`xsubpix.detrend`. Take out what deforms: a fault
-        along the stripes is a stripe too.
+    mask, trace, buffer, depth, keep_unsure
+        As in :func:`xsubpix.detrend`: stable ground, and a fault whose two sides' motion
+        stays. Without them what deforms is taken for stripes: a fault along the stripes
+        is one.
 
     Returns
     -------
@@ -90,22 +101,34 @@ def destripe(
     strips = _Strips.of(field.plane, field.grid.shape, angle)
     width = None if wavelength is None else real_number("wavelength", wavelength, 0.0, above=True)
     stable = stable_ground(field, mask, trace, buffer)
+    steps = read_steps(field, trace, depth)
     arrays = {name: field.array(name) for name in ("east", "north")}
+    unsure = None if keep_unsure else is_unsure(disp)
+    if unsure is not None:
+        sure = ~unsure.transpose(*field.grid.dims).data
+        stable = sure if stable is None else stable & sure
     lazy = field.lazy or hasattr(stable, "dask")
+    model = _step_model(strips, width, steps, arrays, stable, lazy)
     out: dict[str, Any] = {}
-    for name, array in arrays.items():
+    for k, (name, array) in enumerate(arrays.items()):
+        seen = [array, *([] if model is None else [model[k]])]
+        seen += [] if stable is None else [stable]
+        clean = functools.partial(_cleaned, strips, width, model is not None)
         if lazy:
-            seen = [array] if stable is None else [array, stable]
-            lean = whole(functools.partial(_cleaned, strips, width), seen, array.shape)
+            lean = whole(clean, seen, array.shape)
             out[name] = lean.rechunk(getattr(array, "chunks", "auto"))
         else:
-            out[name] = _cleaned(strips, width, array, stable)
+            out[name] = clean(*seen)
     text = f"median of strips toward {strips.degrees:.4g} degrees from grid north"
     if width is not None:
         text += f", variations faster than {width:g} {field.unit}"
+    if steps is not None:
+        text += f", beside the motion of a trace's two sides ({steps.words})"
     if not lazy:
         text += field.removed(arrays, out)
-    return field.replaced(out, {"destripe": text})
+    share = without_unsure(disp, keep_unsure, ["east"])[1]
+    attrs = {f"destripe_{k}": words for k, words in left_out(disp, share).items()}
+    return field.replaced(out, {"destripe": text, **attrs})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,12 +167,86 @@ class _Strips:
         return max(abs(u * self.across[0] + v * self.across[1]) for u, v in self.plane.steps)
 
 
-def _cleaned(
-    strips: _Strips, wavelength: float | None, values: np.ndarray, stable: np.ndarray | None = None
+def _step_model(
+    strips: _Strips,
+    wavelength: float | None,
+    steps: Steps | None,
+    arrays: dict[str, Any],
+    stable: Any,
+    lazy: bool,
+) -> Any:
+    """Motion of a trace's two sides, shape (2, rows, cols); None without a trace."""
+    if steps is None:
+        return None
+    seen = [*arrays.values(), *([] if stable is None else [stable])]
+    fit = functools.partial(_fitted_steps, strips, wavelength, steps)
+    return whole(fit, seen, (2, *strips.shape)) if lazy else fit(*seen)
+
+
+def _fitted_steps(
+    strips: _Strips,
+    wavelength: float | None,
+    steps: Steps,
+    east: np.ndarray,
+    north: np.ndarray,
+    stable: np.ndarray | None = None,
 ) -> np.ndarray:
-    """One component without its stripes."""
+    """Motion of a trace's two sides beside a plane, and stripes, told apart in rounds."""
+    values = np.stack([east, north]).astype(float)
+    valid = np.isfinite(values).all(0)
+    valid = valid if stable is None else valid & stable
+    at = np.flatnonzero(valid)
+    at = at[:: max(1, at.size // min(_SAMPLES, steps.samples))]
+    if at.size < 3 * (3 + int(steps.part[-1])):
+        raise DataError(
+            f"disp has no strip with enough of its {at.size} valid values on stable ground to fit "
+            "the motion of a trace's two sides to. Take a smaller buffer or a wider mask."
+        )
+    rows, cols = np.unravel_index(at, strips.shape)
+    x, y = strips.plane.at(rows, cols)
+    size = max(strips.shape)
+    surfaces = polynomial_terms(rows / size, cols / size, 1)
+    shapes, spread = steps.shapes(x, y), steps.on_grid(strips.plane, strips.shape)
     position, numbers = strips.index()
-    valid = np.isfinite(values) if stable is None else np.isfinite(values) & stable
+    stripes = np.zeros_like(values)
+    model = stripes
+    for _ in range(_ROUNDS):
+        lean = (values - stripes).reshape(2, -1)[:, at]
+        model = spread(steps.fit(shapes, surfaces, lean)[1])
+        profiles = [
+            _profile(strips, wavelength, v - m, valid, position, numbers)
+            for v, m in zip(values, model, strict=True)
+        ]
+        stripes = np.stack([np.interp(position, numbers, profile) for profile in profiles])
+    return model.astype(np.float32)
+
+
+def _cleaned(
+    strips: _Strips,
+    wavelength: float | None,
+    stepped: bool,
+    values: np.ndarray,
+    *others: np.ndarray,
+) -> np.ndarray:
+    """One component without its stripes; others are its steps, if it has any, and a mask."""
+    still = values - others[0] if stepped else values
+    valid = np.isfinite(values)
+    if len(others) > stepped:
+        valid = valid & others[-1]
+    position, numbers = strips.index()
+    profile = _profile(strips, wavelength, still, valid, position, numbers)
+    return (values - np.interp(position, numbers, profile)).astype(np.float32)
+
+
+def _profile(
+    strips: _Strips,
+    wavelength: float | None,
+    values: np.ndarray,
+    valid: np.ndarray,
+    position: np.ndarray,
+    numbers: np.ndarray,
+) -> np.ndarray:
+    """Median of each strip, less what stays."""
     medians = _medians(np.rint(position[valid]).astype(int), values[valid], numbers.size)
     known = np.isfinite(medians)
     if known.sum() < 2:
@@ -166,7 +263,7 @@ def _cleaned(
         # A Gaussian that halves the amplitude of waves of this length.
         deviation = wavelength / strips._width() * math.sqrt(2 * math.log(2)) / (2 * math.pi)
         profile = profile - gaussian_filter1d(profile, deviation, mode="nearest")
-    return (values - np.interp(position, numbers, profile)).astype(np.float32)
+    return profile
 
 
 def _medians(strip: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:

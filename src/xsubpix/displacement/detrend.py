@@ -15,7 +15,9 @@ from ..errors import DataError
 from ..grid import Plane
 from ..kernels.robust import huber_fit, polynomial_terms
 from .field import Field, whole
+from .flagged import left_out, sure_field
 from .stable import stable_ground
+from .steps import Steps, read_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,8 @@ def detrend(
     mask: xr.DataArray | None = None,
     trace: Any = None,
     buffer: float | None = None,
+    depth: float | None = None,
+    keep_unsure: bool = False,
 ) -> xr.Dataset:
     """Take a polynomial surface away, fitted to stable ground.
 
@@ -46,9 +50,17 @@ def detrend(
     mask : xarray.DataArray of bool, optional
         True on stable ground; only that is fitted to.
     trace : trace, optional
-        Of the fault, as :func:`xsubpix.read_trace` takes it.
+        Of the fault, as :func:`xsubpix.read_trace` takes it. The motion of its two sides
+        (:class:`~xsubpix.displacement.steps.Steps`) is fitted together with the surface,
+        and stays in the field.
     buffer : float, optional
         Ground nearer to the trace than this, metres, is not fitted to.
+    depth : float, optional
+        To which the fault slipped, metres: the two sides move by an arctangent of the
+        distance. None: by one constant each, on a trace that crosses the field.
+    keep_unsure : bool
+        Fit to values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        by default they are left out, and the attribute says how many.
 
     Returns
     -------
@@ -67,15 +79,16 @@ def detrend(
     DimensionError, GridError
         The field is on no usable grid, or the mask on another.
     ModelError
-        `order` is not 0, 1 or 2; a trace without a buffer, or the reverse.
+        `order` is not 0, 1 or 2; a buffer or a depth without a trace.
 
     Notes
     -----
     Huber's loss by iteratively reweighted least squares, on a regular sample of
     at most 200,000 pixels or so: outliers do not move the surface. Deformation
-    does where it covers a good part of the scene, so leave it out by `mask` or
-    `buffer`. The fit of a lazy field needs the whole field before its first block
-    can be had; dask then keeps the blocks, or ``persist`` them beforehand.
+    does where it covers a good part of the scene: name the `trace`, so that the motion
+    of its sides is no trend, or leave it out by `mask`. The fit of a lazy field needs the
+    whole field before its first block can be had; dask then keeps the blocks, or
+    ``persist`` them beforehand.
 
     References
     ----------
@@ -94,33 +107,41 @@ def detrend(
     field = Field.of(disp)
     order = whole_number("order", order, 0, 2)
     stable = stable_ground(field, mask, trace, buffer)
+    steps = read_steps(field, trace, depth)
+    sure, share = sure_field(field, keep_unsure)
     rows, cols = field.grid.shape
     every = max(1, round(np.sqrt(rows * cols / _SAMPLES)))
     basis = _Basis.of(field.plane, field.grid.shape, order)
     arrays = {name: field.array(name) for name in ("east", "north")}
-    thin = [a[::every, ::every] for a in arrays.values()]
+    thin = [sure.array(name)[::every, ::every] for name in arrays]
     thin.append(np.ones(thin[0].shape, bool) if stable is None else stable[::every, ::every])
-    attrs: dict[str, Any] = {"detrend": _words(order, mask, trace, buffer)}
+    attrs: dict[str, Any] = {"detrend": _words(order, mask, buffer, steps)}
     surfaces: Sequence[Any]
     lazy = field.lazy or any(hasattr(a, "dask") for a in thin)
     if not lazy:
-        coefficients = _fit(basis, every, *thin)
+        coefficients = _fit(basis, every, steps, *thin)
         surfaces = field.map(_Surface(basis, coefficients), ["east"], 2)
     else:
-        surfaces = _lazy_surfaces(field, basis, every, thin)
+        surfaces = _lazy_surfaces(field, basis, every, steps, thin)
     out = {k: a - s for (k, a), s in zip(arrays.items(), surfaces, strict=True)}
     if not lazy:
-        where = slice(None) if stable is None else stable
+        where = np.isfinite(sure.array("east"))
+        where = where if stable is None else where & stable
         before, after = ({k: a[where] for k, a in part.items()} for part in (arrays, out))
         attrs["detrend"] += field.removed(before, after)
         attrs["detrend_surface"] = json.dumps(basis.describe(coefficients))
+    attrs |= {f"detrend_{k}": text for k, text in left_out(disp, share).items()}
     return field.replaced(out, attrs)
 
 
-def _words(order: int, mask: Any, trace: Any, buffer: float | None) -> str:
+def _words(order: int, mask: Any, buffer: float | None, steps: Steps | None) -> str:
     where = [] if mask is None else ["a mask of stable ground"]
-    where += [] if trace is None else [f"what is farther than {buffer:g} from a trace"]
-    return f"polynomial of order {order}, Huber fit to {' and '.join(where) or 'all pixels'}"
+    where += [] if buffer is None else [f"what is farther than {buffer:g} from a trace"]
+    beside = ""
+    if steps is not None:
+        beside = f", beside the motion of a trace's two sides ({steps.words})"
+    text = f"polynomial of order {order}{beside}"
+    return f"{text}, Huber fit to {' and '.join(where) or 'all pixels'}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,10 +181,16 @@ class _Basis:
 
 
 def _fit(
-    basis: _Basis, every: int, east: np.ndarray, north: np.ndarray, stable: np.ndarray
+    basis: _Basis,
+    every: int,
+    steps: Steps | None,
+    east: np.ndarray,
+    north: np.ndarray,
+    stable: np.ndarray,
 ) -> np.ndarray:
     """Coefficients of both components, shape (2, terms)."""
-    terms = basis(every * np.arange(east.shape[0]), every * np.arange(east.shape[1]))
+    rows, cols = every * np.arange(east.shape[0]), every * np.arange(east.shape[1])
+    terms = basis(rows, cols)
     good = np.asarray(stable, bool) & np.isfinite(east) & np.isfinite(north)
     design = terms[:, good].T
     if len(design) < 3 * design.shape[1]:
@@ -172,8 +199,12 @@ def _fit(
             f"{design.shape[1]} coefficients to. Take a lower order, a smaller buffer or a wider "
             "mask."
         )
-    fits = [huber_fit(design, c[good].astype(float)) for c in (east, north)]
-    return np.stack([fit.coefficients for fit in fits])
+    values = np.stack([c[good].astype(float) for c in (east, north)])
+    if steps is not None:
+        x, y = basis.plane.at(*(every * i for i in np.nonzero(good)))
+        thin = slice(None, None, max(1, x.size // steps.samples))
+        return steps.fit(steps.shapes(x[thin], y[thin]), design[thin].T, values[:, thin])[0]
+    return np.stack([huber_fit(design, c).coefficients for c in values])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -188,12 +219,14 @@ class _Surface:
         return tuple(surfaces.astype(np.float32))
 
 
-def _lazy_surfaces(field: Field, basis: _Basis, every: int, thin: list[Any]) -> list[Any]:
+def _lazy_surfaces(
+    field: Field, basis: _Basis, every: int, steps: Steps | None, thin: list[Any]
+) -> list[Any]:
     """Surfaces whose coefficients are one task, fitted when first asked for."""
     import dask.array as da
 
     shape = (2, len(basis.terms))
-    coefficients = whole(functools.partial(_fit, basis, every), thin, shape)
+    coefficients = whole(functools.partial(_fit, basis, every, steps), thin, shape)
     return [
         da.map_blocks(
             functools.partial(_surface_block, basis, k), da.asarray(field.array(name)),

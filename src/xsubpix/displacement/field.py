@@ -59,7 +59,7 @@ class Field:
         """The same in memory, what is measured computed once and together."""
         if not self.lazy:
             return self
-        names = [*self.components, *(n for n in ("sigma", "quality") if n in self.disp)]
+        names = [*self.components, *(n for n in ("sigma", "quality", "flags") if n in self.disp)]
         return dataclasses.replace(self, disp=self.disp[names].compute())
 
     @property

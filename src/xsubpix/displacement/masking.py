@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from ..checks import real_number
-from ..errors import DataError, ModelError
+from ..errors import ModelError
 from .field import Field
+from .flagged import bits, unsure_names
 
 __all__ = ["mask"]
 
@@ -23,6 +24,8 @@ def mask(
 ) -> xr.Dataset:
     """Leave out values of low quality, of large uncertainty, or flagged.
 
+    Without arguments, those that the field's flags call unsure.
+
     Parameters
     ----------
     disp : xarray.Dataset
@@ -33,7 +36,8 @@ def mask(
         Values stay whose ``sigma`` is below this, unit of the field.
     flags : str or sequence of str
         Values go that carry any of these flags, by the names in
-        ``disp.flags.flag_meanings``, such as ``"low_texture"``.
+        ``disp.flags.flag_meanings``, such as ``"low_texture"``. Where nothing else is
+        asked either: ``low_texture``, ``not_converged`` and ``out_of_range``.
 
     Returns
     -------
@@ -51,7 +55,8 @@ def mask(
     DimensionError, GridError
         The field is on no usable grid.
     ModelError
-        Nothing was asked for, or what was is out of bounds or no flag of the field.
+        Nothing was asked for of a field without such flags; or what was asked is out of
+        bounds, or no flag of the field.
 
     Examples
     --------
@@ -63,6 +68,13 @@ def mask(
     array([[nan,  1.]])
     """
     names = [flags] if isinstance(flags, str) else list(flags)
+    if not names and quality is None and sigma is None:
+        names = unsure_names(disp) if isinstance(disp, xr.Dataset) else []
+        if not names:
+            raise ModelError(
+                "nothing to mask by: disp has no flags low_texture, not_converged or out_of_range. "
+                "Give quality=, sigma= or flags=."
+            )
     asked: list[tuple[str, str]] = []
     if quality is not None:
         asked.append(("quality", f"quality > {real_number('quality', quality, 0.0, 1.0):g}"))
@@ -70,8 +82,6 @@ def mask(
         asked.append(("sigma", f"sigma < {real_number('sigma', sigma, 0.0, above=True):g}"))
     if names:
         asked.append(("flags", "not " + ", ".join(names)))
-    if not asked:
-        raise ModelError("nothing to mask by: give quality=, sigma= or flags=.")
     field = Field.of(disp, *(name for name, _ in asked))
     good: Any = True
     if quality is not None:
@@ -79,7 +89,7 @@ def mask(
     if sigma is not None:
         good = good & (field.array("sigma") < sigma)
     if names:
-        good = good & ((field.array("flags") & _bits(field.disp["flags"], names)) == 0)
+        good = good & ((field.array("flags") & bits(field.disp["flags"], names)) == 0)
     parts = field.lengths
     before = {name: field.array(name) for name in parts}
     where = _where(field)
@@ -99,19 +109,3 @@ def _where(field: Field) -> Any:
 
         return da.where
     return np.where
-
-
-def _bits(flags: xr.DataArray, names: list[str]) -> np.uint8:
-    """The bits of named flags, together."""
-    meanings = str(flags.attrs.get("flag_meanings", "")).split()
-    masks = np.ravel(flags.attrs.get("flag_masks", ()))
-    if not meanings or len(meanings) != len(masks):
-        raise DataError(
-            "disp.flags has no flag_meanings and flag_masks that belong together, so its bits have "
-            "no names. Use disp.where((disp.flags & BITS) == 0)."
-        )
-    known = dict(zip(meanings, masks, strict=True))
-    wrong = [name for name in names if name not in known]
-    if wrong:
-        raise ModelError(f"flags={wrong[0]!r}: the flags of disp are {', '.join(meanings)}.")
-    return np.uint8(sum(int(known[name]) for name in set(names)))

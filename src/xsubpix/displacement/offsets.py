@@ -13,6 +13,7 @@ from ..errors import DataError, ModelError
 from ..kernels.robust import huber_fit
 from .field import Field
 from .fit_errors import Noise, Sample, estimate_noise
+from .flagged import left_out, sure_field
 from .traces import Trace, read_trace
 from .zone import fit_zone
 
@@ -34,6 +35,7 @@ def offsets(
     gap: float | None = None,
     order: int = 1,
     confidence: float = 0.95,
+    keep_unsure: bool = False,
 ) -> xr.Dataset:
     r"""Offset of the ground across a fault, along its strike.
 
@@ -59,6 +61,9 @@ def offsets(
         Of the polynomial in the distance from the trace on each side: 0, 1 or 2.
     confidence : float
         Of the intervals, between 0 and 1.
+    keep_unsure : bool
+        Use values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        by default they are left out, and the attribute ``left_out`` says how many.
 
     Returns
     -------
@@ -139,7 +144,8 @@ def offsets(
     >>> slip.parallel.values.round(3)  # left-lateral is negative
     array([-2., -2.])
     """
-    field = Field.of(disp).loaded()
+    field, share = sure_field(Field.of(disp).loaded(), keep_unsure)
+    skipped = left_out(field.disp, share)
     pixel = field.plane.pixel
     spacing = real_number("spacing", spacing, 0.0, above=True)
     width = spacing if width is None else real_number("width", width, 0.0, above=True)
@@ -164,13 +170,16 @@ def offsets(
             f"none of {count} stations has enough values on both sides of the trace within "
             f"{half_length:g} {field.unit}. Does the trace cross the field? Take a longer "
             "half_length, a wider width or a smaller gap."
+            + "".join(
+                f" Left out: {text} (keep_unsure=True keeps them)." for text in skipped.values()
+            )
         )
     # Half the offset's blur lies within half a window of the fault, whatever the ground did.
     near = max(pixel, blur)
     values = _measure(stations, names, level, half_length, near)
     return _dataset(field, line, at, values, names, {
         "title": "Offsets along a fault", "half_length": half_length, "width": width, "gap": gap,
-        "order": order, "confidence": level, "off_fault_beyond": near,
+        "order": order, "confidence": level, "off_fault_beyond": near, **skipped,
     })  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from ..checks import real_number
 from ..errors import DataError, ModelError
 from ..kernels.robust import nmad
 from .field import Field
+from .flagged import left_out, sure_field
 from .traces import Trace, read_trace
 
 __all__ = ["profile"]
@@ -35,6 +36,7 @@ def profile(
     spacing: float | None = None,
     statistic: Literal["median", "mean"] = "median",
     error_length: float | None = None,
+    keep_unsure: bool = False,
 ) -> xr.Dataset:
     """Stack the values of a swath onto its axis.
 
@@ -55,6 +57,9 @@ def profile(
     error_length : float, optional
         Side of the square in which errors are about the same, metres. None: what the
         model states of itself (``model_error_length``), else one pixel.
+    keep_unsure : bool
+        Use values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        by default they are left out, and the attribute ``left_out`` says how many.
 
     Returns
     -------
@@ -94,7 +99,7 @@ def profile(
     >>> float(line.north[3]), float(line.north[-3])
     (-1.0, 1.0)
     """
-    field = Field.of(disp).loaded()
+    field, share = sure_field(Field.of(disp).loaded(), keep_unsure)
     pixel = field.plane.pixel
     width = real_number("width", width, 0.0, above=True)
     step = pixel if spacing is None else real_number("spacing", spacing, 0.0, above=True)
@@ -138,6 +143,7 @@ def profile(
         attrs={
             "Conventions": "CF-1.11", "title": "Swath profile of displacement", "width": width,
             "spacing": step, "statistic": statistic, "error_length_pixels": error_length_pixels,
+            **left_out(field.disp, share),
         },
     )  # fmt: skip
     if field.grid.crs is not None:

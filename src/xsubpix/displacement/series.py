@@ -10,6 +10,7 @@ import xarray as xr
 from ..errors import DataError, ModelError
 from ..field_input import checked_field
 from ..grid import find_crs
+from .flagged import left_out, without_unsure
 
 __all__ = ["series"]
 
@@ -23,7 +24,12 @@ _ROUNDS, _HUBER = 8, 1.5
 
 
 def series(
-    disp: xr.Dataset, *, reference: Any = None, weights: str = "sigma", robust: bool = True
+    disp: xr.Dataset,
+    *,
+    reference: Any = None,
+    weights: str = "sigma",
+    robust: bool = True,
+    keep_unsure: bool = False,
 ) -> xr.Dataset:
     r"""Invert the displacements of pairs of dates for that of every date.
 
@@ -39,6 +45,9 @@ def series(
         Whether pairs weigh by ``1 / sigma**2``; without ``sigma`` they weigh alike.
     robust : bool
         Whether pairs that fit badly lose weight: rounds of Huber's weights.
+    keep_unsure : bool
+        Use values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        by default they are left out, and the attribute ``left_out`` says how many.
 
     Returns
     -------
@@ -85,6 +94,7 @@ def series(
     if weights not in ("sigma", "none"):
         raise ModelError(f"weights={weights!r}: give 'sigma' or 'none'.")
     disp = checked_field(disp, "east", "north", squeeze=False)
+    disp, share = without_unsure(disp, keep_unsure, ("east", "north", "sigma"))
     times, first, second = _network(disp)
     origin = 0
     if reference is not None:
@@ -123,6 +133,7 @@ def series(
         "quality": (quality, "share of the pairs that were used", "1"),
     }
     out = xr.Dataset(attrs={**disp.attrs, "title": "Displacement time series"})
+    out.attrs |= left_out(disp, share)
     for name, (field, label, unit) in described.items():
         if "time" in field.dims:
             field = field.transpose("time", ...)

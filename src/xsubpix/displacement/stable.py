@@ -34,7 +34,7 @@ def stable_ground(
         The mask is no mask on the field's grid: of another shape, in other places or in
         another CRS.
     ModelError
-        A trace without a buffer, or the reverse.
+        A buffer without a trace.
     """
     stable: Array | None = None
     if mask is not None:
@@ -45,13 +45,12 @@ def stable_ground(
                 "disp.quality > 0.5."
             )
         stable = _on_field(mask, field.grid)
-    if (trace is None) != (buffer is None):
-        given, missing = ("buffer", "trace") if trace is None else ("trace", "buffer")
+    if trace is None and buffer is not None:
         raise ModelError(
-            f"{given} was given and {missing} not: ground nearer to the trace than the "
+            f"buffer={buffer!r} was given and trace not: ground nearer to the trace than the "
             "buffer (metres) is left out, so both are needed."
         )
-    if trace is not None:
+    if trace is not None and buffer is not None:
         line = read_trace(trace, field.grid)
         metres = real_number("buffer", buffer, 0.0)
         (far,) = field.map(_Beyond(field.plane, line, metres), ["east"], 1, dtype=np.bool_)

@@ -13,6 +13,7 @@ from ..errors import ModelError
 from ..kernels.gradients import local_gradients, reach
 from ..kernels.matrices import inverse_2x2
 from .field import Field
+from .flagged import left_out, sure_field
 
 if TYPE_CHECKING:
     from ..grid import Grid
@@ -33,7 +34,13 @@ _INVARIANT = {
 }
 
 
-def strain(disp: xr.Dataset, *, scale: float, error_length: float | None = None) -> xr.Dataset:
+def strain(
+    disp: xr.Dataset,
+    *,
+    scale: float,
+    error_length: float | None = None,
+    keep_unsure: bool = False,
+) -> xr.Dataset:
     r"""Gradient of the displacement, and what of it does not depend on the axes.
 
     Parameters
@@ -48,6 +55,9 @@ def strain(disp: xr.Dataset, *, scale: float, error_length: float | None = None)
         Side of the square in which the errors of the displacement are about the same,
         metres. None: what the model states of itself (``model_error_length``), else one
         pixel.
+    keep_unsure : bool
+        Use values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        by default they are left out, and the attribute ``left_out`` says how many.
 
     Returns
     -------
@@ -92,7 +102,7 @@ def strain(disp: xr.Dataset, *, scale: float, error_length: float | None = None)
     >>> round(float(got.dilatation.mean()), 6), round(float(got.curl.mean()), 6)
     (0.001, 0.002)
     """
-    field = Field.of(disp)
+    field, share = sure_field(Field.of(disp), keep_unsure)
     pixel = field.plane.pixel
     scale = real_number("scale", scale, 0.0, above=True)
     rows, cols = field.grid.shape
@@ -122,6 +132,7 @@ def strain(disp: xr.Dataset, *, scale: float, error_length: float | None = None)
         "title": "Strain and rotation of the ground",
         "strain_scale": scale,
         "strain_error_length_pixels": error_length_pixels,
+        **left_out(field.disp, share),
     }
     return field.new(described, attrs)
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from ..kernels.robust import nmad
 from .field import Field
+from .flagged import left_out, sure_field
 
 __all__ = ["Summary", "summary"]
 
@@ -76,13 +77,16 @@ def _text(column: str, value: float) -> str:
     return f"{value:.1%}" if column == "valid" else f"{value:.4g}"
 
 
-def summary(disp: xr.Dataset) -> Summary:
+def summary(disp: xr.Dataset, *, keep_unsure: bool = False) -> Summary:
     """Summarise a displacement field.
 
     Parameters
     ----------
     disp : xarray.Dataset
         ``east`` and ``north``; more where there. A lazy field is described, not computed.
+    keep_unsure : bool
+        Count values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` in
+        the statistics too; by default they are left out, and the facts say how many.
 
     Returns
     -------
@@ -121,6 +125,8 @@ def summary(disp: xr.Dataset) -> Summary:
     if field.lazy:
         facts["values"] = "lazy: disp.load() to have statistics"
         return Summary(facts, {}, {})
+    field, share = sure_field(field, keep_unsure)
+    facts |= {name.replace("_", " "): text for name, text in left_out(disp, share).items()}
     sigma = np.asarray(field.array("sigma"))
     known = sigma[np.isfinite(sigma)]
     stated = float(np.median(known)) if known.size else float("nan")

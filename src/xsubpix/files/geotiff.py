@@ -26,6 +26,7 @@ from .bands import (
 )
 from .base import Format, Source
 from .journal import BlockFile
+from .qgis import MAP_BANDS, with_map_bands, write_styles
 from .sources import files_read_by, sources_unchanged, states_of
 from .verifying import check_written
 from .writing import (
@@ -53,6 +54,7 @@ def to_cog(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    style: bool = False,
 ) -> None:
     """Write a displacement field as a Cloud Optimized GeoTIFF.
 
@@ -79,6 +81,11 @@ def to_cog(
         the same field is written to the same place again. Without, what is
         unfinished is removed.
 
+    style : bool
+        Write styles for QGIS beside it, and the bands ``magnitude`` and ``opacity`` that
+        they need: ``NAME.qml`` for east, which QGIS takes by itself, ``NAME_north.qml`` and
+        ``NAME_magnitude.qml``. Colours are centred on zero, unsure values transparent.
+
     Raises
     ------
     FileError
@@ -98,6 +105,10 @@ def to_cog(
     """
     import rasterio
 
+    if style:
+        to_cog(with_map_bands(disp), path, overwrite=overwrite, resume=resume)
+        write_styles(path)
+        return
     disp = checked_field(disp) if isinstance(disp, xr.Dataset) else disp
     names = _writable(disp)
     grid = Grid.from_dataarray(disp[names[0]], "disp")
@@ -239,7 +250,9 @@ def _recognises(source: Source) -> bool:
 def _read(source: Source) -> xr.Dataset:
     raster = source.raster
     assert raster is not None
-    return field_from_bands(raster, {name: k for k, name in enumerate(raster.names)})
+    return field_from_bands(
+        raster, {name: k for k, name in enumerate(raster.names) if name not in MAP_BANDS}
+    )
 
 
 FORMAT: Format = Format(

@@ -58,6 +58,13 @@ class Plotter:
             return plot_profile(self._disp, **options)
         return plot_displacement(self._disp, **options)
 
-    def error(self, truth: xr.Dataset, *, trace: Any = None, figure: Any = None) -> Figure:
+    def error(
+        self,
+        truth: xr.Dataset,
+        *,
+        trace: Any = None,
+        keep_unsure: bool = False,
+        figure: Any = None,
+    ) -> Figure:
         """Draw the error against a known field; see :func:`~xsubpix.plot.plot_error`."""
-        return plot_error(self._disp, truth, trace=trace, figure=figure)
+        return plot_error(self._disp, truth, trace=trace, keep_unsure=keep_unsure, figure=figure)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from ..displacement.flagged import left_out, without_unsure
 from ..field_input import checked_field
 from ..grid import Grid
 from .style import DIVERGING, SEQUENTIAL, new_figure, show_field
@@ -32,7 +33,7 @@ def plot_comparison(
     pre, post : xarray.DataArray
         The images.
     disp : xarray.Dataset
-        The measured displacement.
+        The measured displacement; values flagged as unsure are grey.
     truth : xarray.Dataset, optional
         The true displacement: its end-point error is shown; without it, the
         quality.
@@ -58,6 +59,7 @@ def plot_comparison(
     """
     disp = checked_field(disp, "east", "north")
     grid = Grid.from_dataarray(disp["east"], "disp")
+    disp, share = without_unsure(disp, False, ["east", "north", "sigma"])
     unit = "m" if grid.units == "m" else "unit of the grid"
     figure = new_figure((17.5, 3.9))
     axes = figure.subplots(1, 5, sharex=True, sharey=True)
@@ -84,6 +86,9 @@ def plot_comparison(
         mesh = show_field(axes[4], disp["quality"], cmap="viridis", vmin=0, vmax=1)
         axes[4].set_title("quality")
         figure.colorbar(mesh, ax=axes[4], shrink=0.8)
+    if share:
+        text = left_out(disp, share)["left_out"].replace("_", " ")
+        figure.supxlabel(f"grey: {text}", fontsize="small", color="0.3")
     if title:
         figure.suptitle(title)
     return figure

@@ -9,14 +9,19 @@ import xarray as xr
 
 from ..checks import real_number
 from ..displacement.field import Field
+from ..displacement.flagged import left_out, without_unsure
 from ..displacement.traces import read_trace
-from ..errors import DataError, ModelError
+from ..errors import DataError, GridError, ModelError
 from ..field_input import checked_field
 from ..grid import Grid, Plane
+from ..image import Image, condition_linear
 from .style import (
     DIVERGING,
+    MISSING,
     SEQUENTIAL,
     MapAxes,
+    draw_north,
+    draw_scale_bar,
     draw_trace,
     letter,
     limit_of,
@@ -37,6 +42,8 @@ _TITLES = {
 # Which pairs make a vector along the axes of the CRS, whose arrows can be drawn.
 _VECTORS = (("east", "north"),)
 _ARROWS = 16
+# How opaque colours are over a backdrop, and its longer side at most, pixels.
+_OPACITY, _BACKDROP = 0.6, 1500
 
 
 def plot_displacement(
@@ -45,8 +52,16 @@ def plot_displacement(
     trace: Any = None,
     components: tuple[str, ...] | None = None,
     limit: float | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    cmap: str | None = None,
     arrows: int | None = _ARROWS,
+    backdrop: xr.DataArray | None = None,
+    map_coordinates: bool = False,
+    scale_bar: bool = False,
+    north_arrow: bool = False,
     title: str | None = None,
+    keep_unsure: bool = False,
     figure: Any = None,
 ) -> Figure:
     """Draw the components of a displacement field, and its vectors.
@@ -62,11 +77,24 @@ def plot_displacement(
     limit : float, optional
         Of the colours, unit of the field, the same on both sides of zero and for
         all components. None: what 98 % of the values lie within.
+    vmin, vmax : float, optional
+        Limits of the colours that need not be symmetric; one alone is that of both sides.
+    cmap : str, optional
+        Colour map of matplotlib. None: a diverging one, white at zero.
+    backdrop : xarray.DataArray, optional
+        Image or hillshade in the CRS of the field, drawn in grey below the colours.
+    map_coordinates : bool
+        Axes in the coordinates of the CRS, kilometres, and not from the field's corner.
+    scale_bar, north_arrow : bool
+        Draw them on the first map: where it is in metres; toward true north.
     arrows : int, optional
         Arrows across the longer side of a last panel, each the median of its surroundings.
         None: no such panel.
     title : str, optional
         Above the figure.
+    keep_unsure : bool
+        Draw values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        by default they are grey, and a line below the maps says how many there are.
     figure : matplotlib.figure.Figure or SubFigure, optional
         Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 
@@ -105,8 +133,12 @@ def plot_displacement(
     unit = _unit(disp, names[0], grid)
     # At once: what is measured is measured one time.
     disp = disp[list(dict.fromkeys([*names, *_drawn_too(disp)]))].compute()
+    disp, share = without_unsure(disp, keep_unsure, [n for n in disp.data_vars if n != "flags"])
     fields = [disp[name].transpose(*grid.dims) for name in names]
     bound = limit_of([f.values for f in fields]) if limit is None else float(limit)
+    low, high = _limits(vmin, vmax, bound)
+    frame = MapAxes(grid, from_corner=not map_coordinates)
+    below = None if backdrop is None else _backdrop(backdrop, grid)
     vector = next((pair for pair in _VECTORS if set(pair) <= set(disp.data_vars)), None)
     with_arrows = arrows is not None and vector is not None and set(vector) <= set(names)
     count = len(names) + with_arrows
@@ -114,26 +146,43 @@ def plot_displacement(
     figure = new_figure((width, height + (0.4 if title else 0.0)), figure)
     axes = figure.subplots(1, count, squeeze=False, sharex=True, sharey=True)[0]
     for k, (ax, name, field) in enumerate(zip(axes, names, fields, strict=False)):
-        mesh = show_field(ax, field, cmap=DIVERGING, vmin=-bound, vmax=bound)
+        if below is not None:
+            show_field(ax, below, frame=frame, cmap="gray")
+        mesh = show_field(
+            ax, field, frame=frame, cmap=cmap or DIVERGING, vmin=low, vmax=high,
+            alpha=None if below is None else _OPACITY,
+            missing=MISSING if below is None else (0, 0, 0, 0),
+        )  # fmt: skip
         ax.set_title(_TITLES.get(name, name))
-        draw_trace(ax, line, grid)
+        draw_trace(ax, line, grid, frame)
         letter(ax, k)
-    beyond = max(float(np.nanmax(np.abs(f.values), initial=0.0)) for f in fields) > bound
+    if scale_bar:
+        draw_scale_bar(axes[0], frame)
+    if north_arrow:
+        draw_north(axes[0], grid)
+    values = np.concatenate([f.values.ravel() for f in fields])
+    beyond = bool((values < low).any() or (values > high).any())
     figure.colorbar(
         mesh, ax=axes[: len(names)], label=f"displacement ({unit})", shrink=0.85, pad=0.02,
         extend="both" if beyond else "neither",
     )  # fmt: skip
     if with_arrows and arrows is not None:
-        _arrows(figure, axes[-1], disp, grid, unit, arrows)
-        draw_trace(axes[-1], line, grid)
+        _arrows(figure, axes[-1], disp, frame, unit, arrows)
+        draw_trace(axes[-1], line, grid, frame)
         letter(axes[-1], count - 1)
+    _say_left_out(figure, disp, share)
     if title:
         figure.suptitle(title)
     return figure
 
 
 def plot_error(
-    disp: xr.Dataset, truth: xr.Dataset, *, trace: Any = None, figure: Any = None
+    disp: xr.Dataset,
+    truth: xr.Dataset,
+    *,
+    trace: Any = None,
+    keep_unsure: bool = False,
+    figure: Any = None,
 ) -> Figure:
     """Draw the error of a measured field against a known one.
 
@@ -145,6 +194,8 @@ def plot_error(
         True ones, on the same grid or a finer one.
     trace : trace, optional
         Of the fault, drawn over the maps.
+    keep_unsure : bool
+        Draw and count values that are flagged as unsure too.
     figure : matplotlib.figure.Figure or SubFigure, optional
         Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 
@@ -174,7 +225,9 @@ def plot_error(
     measured, known = Field.of(disp), Field.of(truth, what="truth")
     disp, truth, grid = measured.disp, known.disp, measured.grid
     line = None if trace is None else read_trace(trace, grid)
-    disp, truth = dask.compute(disp[["east", "north"]], truth[["east", "north"]])
+    drawn = ["east", "north", *(["flags"] if "flags" in disp else [])]
+    disp, truth = dask.compute(disp[drawn], truth[["east", "north"]])
+    disp, share = without_unsure(disp, keep_unsure, ["east", "north"])
     errors = [error_of(disp, truth, name).transpose(*grid.dims) for name in ("east", "north")]
     length = epe(disp, truth).transpose(*grid.dims)
     unit = _unit(disp, "east", grid)
@@ -205,6 +258,7 @@ def plot_error(
     ax.set(xlabel=f"end-point error ({unit})", ylabel="values below (%)", ylim=(0, 100))
     ax.set_title("distribution")
     letter(ax, 3)
+    _say_left_out(figure, disp, share)
     return figure
 
 
@@ -228,7 +282,48 @@ def _components(disp: xr.Dataset, asked: tuple[str, ...] | None) -> list[str]:
 
 
 def _drawn_too(disp: xr.Dataset) -> list[str]:
-    return [name for pair in _VECTORS for name in pair if set(pair) <= set(disp.data_vars)]
+    vectors = [name for pair in _VECTORS for name in pair if set(pair) <= set(disp.data_vars)]
+    return [*vectors, *(["flags"] if "flags" in disp else [])]
+
+
+def _limits(vmin: float | None, vmax: float | None, bound: float) -> tuple[float, float]:
+    """Limits of the colours; symmetric unless both are given."""
+    if vmin is None and vmax is None:
+        return -bound, bound
+    if vmin is None or vmax is None:
+        size = abs(vmax if vmin is None else vmin)  # type: ignore[arg-type]
+        vmin, vmax = -size, size
+    if not vmin < vmax:
+        raise ModelError(f"vmin={vmin!r} and vmax={vmax!r}: give two limits, the lower one first.")
+    return float(vmin), float(vmax)
+
+
+def _backdrop(image: xr.DataArray, grid: Grid) -> xr.DataArray:
+    """The part of an image under a field, thinned, between 0 and 1."""
+    own = Grid.from_dataarray(image, "backdrop")
+    grid.check_same_crs(own, ("disp", "backdrop"))
+    x, y = grid.corners().T
+    rows, cols = own.index(x, y)
+    parts = []
+    for at, size in ((rows, own.shape[0]), (cols, own.shape[1])):
+        first, last = max(0, int(at.min())), min(size, int(np.ceil(at.max())) + 1)
+        if last - first < 2:
+            raise GridError(
+                "backdrop does not lie under disp: in its rows and columns disp spans "
+                f"{rows.min():.0f} to {rows.max():.0f} and {cols.min():.0f} to {cols.max():.0f}."
+            )
+        parts.append(slice(first, last, max(1, (last - first) // _BACKDROP)))
+    part = image.isel(dict(zip(own.dims, parts, strict=True)))
+    values = condition_linear(np.asarray(part.values), Image.from_dataarray(image).nodata)
+    low, high = np.nanpercentile(values, [2, 98])
+    return part.copy(data=((values - low) / max(high - low, 1e-12)).clip(0, 1))
+
+
+def _say_left_out(figure: Figure, disp: xr.Dataset, share: float | None) -> None:
+    """Say below the maps how many values are drawn grey."""
+    if share:
+        text = left_out(disp, share)["left_out"].replace("_", " ")
+        figure.supxlabel(f"grey: {text}", fontsize="small", color="0.3")
 
 
 def _unit(disp: xr.Dataset, name: str, grid: Grid) -> str:
@@ -246,16 +341,19 @@ def _size(grid: Grid, panels: int) -> tuple[float, float]:
     return panels * float(np.clip(height * aspect, 1.6, 6.0)) + 1.9, height + 0.9
 
 
-def _arrows(figure: Figure, ax: Any, disp: xr.Dataset, grid: Grid, unit: str, across: int) -> None:
+def _arrows(
+    figure: Figure, ax: Any, disp: xr.Dataset, map_axes: MapAxes, unit: str, across: int
+) -> None:
     """Length in grey, and arrows with a key, in the directions of the map."""
+    grid = map_axes.grid
     parts = [disp[n].transpose(*grid.dims).values.astype(float) for n in ("east", "north")]
     length = disp["east"].transpose(*grid.dims).copy(data=np.hypot(*parts))
     top = limit_of([length.values])
-    show_field(ax, length, cmap="Greys", vmin=0, vmax=1.6 * top)
+    show_field(ax, length, frame=map_axes, cmap="Greys", vmin=0, vmax=1.6 * top)
     step = max(1, -(-max(grid.shape) // across))
     rows, cols = (np.arange(0, n - step // 2, step) for n in grid.shape)
     u, v, x, y = [], [], [], []
-    map_axes, plane = MapAxes(grid), Plane.of(grid)
+    plane = Plane.of(grid)
     for row in rows:
         for col in cols:
             block = [p[row : row + step, col : col + step] for p in parts]

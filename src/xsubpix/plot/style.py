@@ -20,6 +20,8 @@ __all__ = [
     "DIVERGING",
     "SEQUENTIAL",
     "MapAxes",
+    "draw_north",
+    "draw_scale_bar",
     "draw_trace",
     "letter",
     "limit_of",
@@ -73,16 +75,20 @@ class MapAxes:
     Parameters
     ----------
     grid : Grid
+    from_corner : bool
+        False: coordinates of the CRS, in kilometres.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, from_corner: bool = True) -> None:
         self.grid = grid
+        self.from_corner = from_corner
         #: Whether axes are in kilometres.
         self.kilometres = grid.metres_per_unit is not None
         self.scale = 1e-3 * (grid.metres_per_unit or 1.0) if self.kilometres else 1.0
         # Seven-figure coordinates say little in a picture.
         corners = grid.corners() * self.scale
-        self.origin = corners.min(0) if self.kilometres else np.zeros(2)
+        moved = self.kilometres and from_corner
+        self.origin = corners.min(0) if moved else np.zeros(2)
         #: How much longer a unit of y is drawn than one of x: degrees of latitude.
         self.aspect = 1.0
         if grid.crs is not None and not self.kilometres:
@@ -102,21 +108,42 @@ class MapAxes:
     def label(self, axis: int) -> str:
         """Label of the x (0) or y (1) axis."""
         if self.kilometres:
+            if not self.from_corner:
+                return f"{('easting', 'northing')[axis]} (km)"
             return f"{'xy'[axis]} (km from corner)"
         if self.grid.crs is not None:
             return ("longitude", "latitude")[axis] + " (degrees)"
         return str(self.grid.dims[1 - axis])
 
 
-def show_field(ax: Any, field: xr.DataArray, **style: Any) -> Any:
-    """Draw a field with its rows and columns where they are, kilometres if in metres."""
+def show_field(
+    ax: Any,
+    field: xr.DataArray,
+    *,
+    frame: MapAxes | None = None,
+    missing: Any = MISSING,
+    **style: Any,
+) -> Any:
+    """Draw a field with its rows and columns where they are, kilometres if in metres.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    field : xarray.DataArray
+    frame : MapAxes, optional
+        Of the picture; None: that of the field.
+    missing : colour
+        Of ground without a value.
+    **style
+        Of ``imshow``, or ``pcolormesh`` on a rotated grid.
+    """
     import matplotlib
     from matplotlib.ticker import MaxNLocator
 
     grid = Grid.from_dataarray(field, "field")
-    map_axes = MapAxes(grid)
+    map_axes = MapAxes(grid) if frame is None else frame
     # Ground without a value is grey; what is off a rotated grid stays white.
-    style["cmap"] = matplotlib.colormaps[style.pop("cmap")].with_extremes(bad=MISSING)
+    style["cmap"] = matplotlib.colormaps[style.pop("cmap")].with_extremes(bad=missing)
     values = field.transpose(*grid.dims).values
     rows, cols = grid.shape
     if grid.is_rotated:
@@ -155,7 +182,9 @@ def limit_of(arrays: list[np.ndarray], share: float = 98.0) -> float:
     return float(np.ceil(limit / unit - 1e-9) * unit)
 
 
-def draw_trace(ax: Any, trace: Trace | None, grid: Grid, **style: Any) -> None:
+def draw_trace(
+    ax: Any, trace: Trace | None, grid: Grid, frame: MapAxes | None = None, **style: Any
+) -> None:
     """Draw a trace, thin and dark, with a light edge that shows on any ground."""
     if trace is None:
         return
@@ -163,7 +192,7 @@ def draw_trace(ax: Any, trace: Trace | None, grid: Grid, **style: Any) -> None:
 
     from ..grid import Plane
 
-    plane, map_axes = Plane.of(grid), MapAxes(grid)
+    plane, map_axes = Plane.of(grid), frame or MapAxes(grid)
     bounds = ax.get_xlim(), ax.get_ylim()
     halo = [effects.Stroke(linewidth=2.6, foreground="white"), effects.Normal()]
     for segment in trace.segments:
@@ -171,6 +200,52 @@ def draw_trace(ax: Any, trace: Trace | None, grid: Grid, **style: Any) -> None:
         ax.plot(x, y, **{"color": "black", "lw": 1.0, "path_effects": halo, **style})
     ax.set_xlim(bounds[0])
     ax.set_ylim(bounds[1])
+
+
+def draw_scale_bar(ax: Any, frame: MapAxes) -> None:
+    """A bar of a round length in the lower left corner; only where the axes are kilometres."""
+    if not frame.kilometres:
+        return
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+    width = abs(frame.high[0] - frame.low[0]) / 4
+    power = 10.0 ** np.floor(np.log10(width))
+    length = float(power * max(k for k in (1, 2, 5) if k * power <= width))
+    words = f"{length:g} km" if length >= 1 else f"{1000 * length:g} m"
+    bar = AnchoredSizeBar(
+        ax.transData, length, words, "lower left", pad=0.3, borderpad=0.5, sep=3,
+        frameon=True, size_vertical=0.012 * abs(frame.high[1] - frame.low[1]),
+    )  # fmt: skip
+    bar.patch.set(alpha=0.8, edgecolor="none")
+    ax.add_artist(bar)
+
+
+def draw_north(ax: Any, grid: Grid) -> None:
+    """An arrow toward true north in the upper right corner; only where there is a CRS."""
+    if grid.crs is None:
+        return
+    turn = np.radians(_grid_convergence(grid))
+    at, step = np.array([0.93, 0.84]), 0.1 * np.array([np.sin(turn), np.cos(turn)])
+    ax.annotate(
+        "N", xy=at + step, xytext=at, xycoords="axes fraction", ha="center", va="center",
+        fontsize="small", zorder=10,
+        arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.2},
+        bbox={"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "none",
+              "alpha": 0.85},
+    )  # fmt: skip
+
+
+def _grid_convergence(grid: Grid) -> float:
+    """Degrees clockwise from up in the picture to true north, at the centre of a grid."""
+    if grid.crs is None or grid.crs.is_geographic:
+        return 0.0
+    import pyproj
+
+    to = pyproj.Transformer.from_crs(grid.crs, grid.crs.geodetic_crs, always_xy=True)
+    x, y = grid.at((grid.shape[0] - 1) / 2, (grid.shape[1] - 1) / 2)
+    lon, lat = to.transform(float(x), float(y))
+    east, north = to.transform(lon, lat + 1e-3, direction="INVERSE")
+    return float(np.degrees(np.arctan2(east - float(x), north - float(y))))
 
 
 def letter(ax: Any, k: int) -> None:

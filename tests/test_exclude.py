@@ -1,0 +1,122 @@
+"""Clouds, water and polygons left out, on any grid."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xsubpix
+from xsubpix import DataError, FileError, ModelError
+from xsubpix.cli import main
+
+OPTIONS = {"model": "phase", "window": 16, "step": 4, "search": 3}
+
+
+@pytest.fixture
+def scenes(scene, utm):
+    """A pair that moved by (0.4, 0.2) px of 10 m, with garbage in a box of both."""
+    pre, post = scene((120, 140)), scene((120, 140), (0.4, 0.2))
+    for image, seed in ((pre, 1), (post, 2)):
+        image[40:80, 50:100] = np.random.default_rng(seed).normal(300, 90, (40, 50))
+    return utm(pre), utm(post)
+
+
+def box(grid_like, rows=(40, 80), cols=(50, 100)):
+    away = xr.zeros_like(grid_like, dtype=bool)
+    away[slice(*rows), slice(*cols)] = True
+    return away
+
+
+def check(disp):
+    """Nothing under the box, the rest as it is without it."""
+    assert np.isnan(disp.east[13:17, 16:22]).all()
+    rest = disp.east.where(np.isfinite(disp.east))
+    assert float(abs(rest - 4).quantile(0.95)) < 0.5
+    assert np.isfinite(disp.east).mean() > 0.7
+
+
+def test_a_boolean_raster_on_the_grid_and_lazily(scenes, identical):
+    """Else garbage under clouds is measured."""
+    pre, post = scenes
+    away = box(pre)
+    disp = xsubpix.correlate(pre, post, exclude=away, **OPTIONS)
+    check(disp)
+    lazy = xsubpix.correlate(pre.chunk(50), post.chunk(50), exclude=away, **OPTIONS)
+    again = xsubpix.correlate(pre.chunk(50), post.chunk(50), exclude=away, **OPTIONS)
+    assert set(lazy.east.data.dask) == set(again.east.data.dask)
+    identical(lazy, disp)
+
+
+def test_classes_of_both_missions_on_other_grids(scenes):
+    """Else masks must be resampled by hand, and bits looked up."""
+    pre, post = scenes
+    away = box(pre)
+    scl = (away * 9 + (~away) * 5).astype(np.uint8)[::2, ::2]
+    scl = scl.assign_coords(x=scl.x + 5, y=scl.y - 5).rio.write_crs(32611)
+    check(xsubpix.correlate(pre, post, exclude=scl, exclude_values="cloud", **OPTIONS))
+    check(xsubpix.correlate(pre, post, exclude=scl, exclude_values=[8, 9], **OPTIONS))
+    qa = (away * (1 << 3) + (~away) * (1 << 6)).astype(np.uint16)
+    other = qa.rio.reproject("EPSG:32612", resampling=0)
+    check(
+        xsubpix.correlate(
+            pre, post, exclude=[other, scl], exclude_values=("cloud", "cloud_shadow"), **OPTIONS
+        )
+    )
+
+
+def test_polygons_in_longitude_and_latitude(scenes, tmp_path):
+    """Else a lake drawn in a GIS must be rasterised first."""
+    geopandas = pytest.importorskip("geopandas")
+    import shapely
+
+    pre, post = scenes
+    inside = pre[40:80, 50:100]
+    x, y = inside.x.values, inside.y.values
+    shape = shapely.box(x.min() - 5, y.min() - 5, x.max() + 5, y.max() + 5)
+    check(xsubpix.correlate(pre, post, exclude=shape, **OPTIONS))
+    frame = geopandas.GeoDataFrame(geometry=[shape], crs=32611)
+    check(xsubpix.correlate(pre, post, exclude=frame, **OPTIONS))
+    path = tmp_path / "lake.geojson"
+    path.write_text(json.dumps(json.loads(frame.to_crs(4326).to_json())))
+    check(xsubpix.correlate(pre, post, exclude=path, **OPTIONS))
+
+
+def test_whole_numbers_and_nodata(scenes, utm):
+    """Else an image of uint16 cannot have holes."""
+    pre, post = ((10 * s).astype("u2") for s in scenes)
+    pre[:20] = 0
+    disp = xsubpix.correlate(pre.rio.write_nodata(0), post, exclude=box(pre), **OPTIONS)
+    check(disp)
+    assert np.isnan(disp.east[:3]).all()
+
+
+def test_the_command_line(scenes, tmp_path):
+    """Else the mask of a download is for Python only."""
+    pre, post = scenes
+    paths = [str(tmp_path / f"{name}.tif") for name in ("pre", "post", "scl", "out")]
+    pre.rio.to_raster(paths[0])
+    post.rio.to_raster(paths[1])
+    (box(pre) * 9).astype(np.uint8).rio.to_raster(paths[2])
+    command = ["correlate", paths[0], paths[1], paths[3], "--model", "phase", "--window", "16",
+               "--step", "4", "--quiet", "--exclude", paths[2]]  # fmt: skip
+    assert main([*command, "--exclude-values", "8,9"]) == 0
+    check(xsubpix.open_displacement(paths[3]))
+    assert main([*command, "--overwrite"]) == 2
+
+
+def test_what_is_refused(scenes, tmp_path):
+    """Else a typo leaves the clouds in."""
+    pre, post = scenes
+    scl = box(pre).astype(np.uint8)
+    for error, match, options in (
+        (ModelError, "say which", {"exclude": scl}),
+        (ModelError, "SCL, whose names", {"exclude": scl, "exclude_values": "clouds"}),
+        (ModelError, "exclude not", {"exclude_values": 3}),
+        (FileError, "no such file", {"exclude": tmp_path / "a.geojson"}),
+        (FileError, "cannot read", {"exclude": tmp_path / "a.tif", "exclude_values": 3}),
+        (DataError, "give polygons", {"exclude": 3.0}),
+        (DataError, "LineString", {"exclude": {"type": "LineString", "coordinates": []}}),
+    ):
+        with pytest.raises(error, match=match):
+            xsubpix.correlate(pre, post, **options, **OPTIONS)
