@@ -87,7 +87,7 @@ def test_products_at_the_command_line(folder, capsys):
     assert run(folder, "profile", "p.csv", *line) == 0
     assert run(folder, "profile", "p.xyz", *line) == 2
     assert run(folder, "detrend", "flat.tif", *trace(folder), "--style") == 0
-    flat = xsubpix.open_displacement(folder / "flat.tif").subpix.mask()
+    flat = xsubpix.open_displacement(folder / "flat.tif").load().subpix.mask()
     assert float(flat.east[:50].median()) == pytest.approx(1.0, abs=0.05)
     assert list(flat.data_vars) == ["east", "north", "sigma", "quality", "flags"]
     assert run(folder, "destripe", "clean.tif", *trace(folder)) == 0
