@@ -77,7 +77,9 @@ def test_quiet_is_quiet(files, capsys):
     [
         ({0: "nowhere.tif"}, "nowhere.tif"),
         ({2: "nofolder/disp.tif"}, "nofolder"),
-        ({"--window": "3"}, "window=3"),
+        ({"--window": "3", "--model": "phase"}, "window=3"),
+        ({"--window": "64"}, "tile_size"),
+        ({"--tile-size": "3"}, "tile_size=3"),
         ({"--step": "0"}, "step=0"),
         ({"--model": "fase"}, "phase"),
         ({"--band": "2"}, "band 2"),
