@@ -21,14 +21,17 @@ from .displacement import (
     mask,
     offsets,
     profile,
+    quadtree,
     read_trace,
     rotate,
+    sample,
     series,
     statistics,
     strain,
     summary,
     to_pixels,
     true_north,
+    velocity,
 )
 from .errors import (
     DataError,
@@ -54,6 +57,7 @@ from .files import (
 from .grid import Grid
 from .report import report
 from .rupture import Fault, synthetic_rupture
+from .stack import pairs
 from .warp import warp_quintic
 
 __all__ = [
@@ -92,11 +96,14 @@ __all__ = [
     "open_displacement",
     "open_image",
     "open_pair",
+    "pairs",
     "profile",
+    "quadtree",
     "read_trace",
     "regrid",
     "report",
     "rotate",
+    "sample",
     "series",
     "statistics",
     "strain",
@@ -109,6 +116,7 @@ __all__ = [
     "to_points",
     "training_samples",
     "true_north",
+    "velocity",
     "warp_quintic",
 ]
 

@@ -111,6 +111,11 @@ class DisplacementAccessor:
     detect_trace = as_method(displacement.detect_trace)
     strain = as_method(displacement.strain)
     series = as_method(displacement.series)
+    velocity = as_method(displacement.velocity)
+
+    # Models of slip
+    quadtree = as_method(displacement.quadtree)
+    sample = as_method(displacement.sample)
 
     # Looking
     summary = as_method(displacement.summary)

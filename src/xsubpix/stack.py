@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable
 
 import numpy as np
 import xarray as xr
 
-from .errors import DataError, DimensionError
+from .checks import real_number, whole_number
+from .errors import DataError, DimensionError, SubpixWarning
 from .image import time_of
 
-__all__ = ["correlate_stack", "is_stack"]
+__all__ = ["correlate_stack", "is_stack", "pairs"]
 
 #: Dimensions along which images are paired, by position.
 STACKED = ("pair", "time")
@@ -115,6 +117,13 @@ def _check_times(pre: xr.DataArray, post: xr.DataArray, number: int) -> None:
             "with itself has not moved. Pair other dates, correlate(dates[:-1], dates[1:]), or "
             "drop the times, .drop_vars('time'), if these are two images."
         )
+    if one is not None and two is not None and one > two:
+        warnings.warn(
+            f"pair {number} of the stack goes back in time, {str(one)[:10]} to {str(two)[:10]}: "
+            "its displacement is that of the way back. Sort the stack: stack.sortby('time').",
+            SubpixWarning,
+            stacklevel=4,
+        )
 
 
 def _stack_dim(image: xr.DataArray) -> Hashable | None:
@@ -127,3 +136,90 @@ def _stack_dim(image: xr.DataArray) -> Hashable | None:
             ".reset_index('both', drop=True).rename(both='pair')."
         )
     return found[0] if found else None
+
+
+def pairs(
+    stack: xr.DataArray,
+    *,
+    shortest: float = 1.0,
+    longest: float | None = None,
+    season: float | None = None,
+    redundancy: int = 2,
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Pair the images of a stack sensibly.
+
+    Parameters
+    ----------
+    stack : xarray.DataArray
+        Images along ``time``, in any order.
+    shortest, longest : float, optional
+        Days between the two images of a pair, at least and at most.
+    season : float, optional
+        Days of the year by which the two may differ at most, over the turn of the year too:
+        30 pairs images of one season, whose light and plants are alike.
+    redundancy : int
+        Pairs that each image begins, with the next images that fit; two or more let
+        :func:`xsubpix.series` tell wrong pairs.
+
+    Returns
+    -------
+    pre, post : xarray.DataArray
+        Along ``pair``, for :func:`xsubpix.correlate`; each with its ``time``.
+
+    Raises
+    ------
+    DataError
+        There are no times, two are equal, or no pair fits.
+    ModelError
+        A parameter is out of its bounds.
+
+    Examples
+    --------
+    >>> when = np.array(["2020-01-01", "2020-02-01", "2021-01-05"], "datetime64[ns]")
+    >>> stack = xr.DataArray(np.zeros((3, 4, 5)), {"time": when}, ("time", "y", "x"))
+    >>> pre, post = pairs(stack, season=30)
+    >>> [str(time)[:10] for time in post.time.values]
+    ['2021-01-05', '2021-01-05']
+    """
+    low = real_number("shortest", shortest, 0.0)
+    high = np.inf if longest is None else real_number("longest", longest, low)
+    near = np.inf if season is None else real_number("season", season, 0.0, 183.0)
+    count = whole_number("redundancy", redundancy, 1, 1000)
+    if (
+        not isinstance(stack, xr.DataArray)
+        or "time" not in stack.dims
+        or "time" not in stack.coords
+    ):
+        have = stack.dims if isinstance(stack, xr.DataArray) else type(stack).__name__
+        raise DataError(
+            f"stack has {have}: a dimension 'time' with its coordinate is needed, "
+            "xr.concat(images, 'time')."
+        )
+    order = np.argsort(stack["time"].values, kind="stable")
+    times = stack["time"].values[order]
+    same = np.flatnonzero(np.diff(times) == np.timedelta64(0))
+    if same.size:
+        raise DataError(
+            f"stack has the time {str(times[same[0]])[:19]} twice: keep one, "
+            "stack.drop_duplicates('time'), or mosaic the two with open_pair."
+        )
+    days = (times - times[0]) / np.timedelta64(1, "D")
+    year = days + float((times[0] - times[0].astype("M8[Y]")) / np.timedelta64(1, "D"))
+    first: list[int] = []
+    second: list[int] = []
+    for k in range(len(times)):
+        span = days[k + 1 :] - days[k]
+        turn = np.abs((year[k + 1 :] - year[k] + 182.6) % 365.25 - 182.6)
+        fits = np.flatnonzero((span >= low) & (span <= high) & (turn <= near))[:count]
+        first += [k] * len(fits)
+        second += (k + 1 + fits).tolist()
+    if not first:
+        raise DataError(
+            f"no two of the {len(times)} images are {low:g} to {high:g} days"
+            + ("" if season is None else f" and at most {near:g} days of the year")
+            + " apart: allow more."
+        )
+    one, two = (
+        stack.isel(time=xr.DataArray(order[index], dims="pair")) for index in (first, second)
+    )
+    return one, two

@@ -11,11 +11,13 @@ from .masking import mask
 from .offsets import offsets
 from .outliers import filter_outliers
 from .profiles import profile
+from .quadtree import quadtree, sample
 from .series import series
 from .statistics import Statistics, statistics
 from .strain import strain
 from .summary import summary
 from .traces import Trace, read_trace
+from .velocity import velocity
 
 __all__ = [
     "Statistics",
@@ -33,12 +35,15 @@ __all__ = [
     "mask",
     "offsets",
     "profile",
+    "quadtree",
     "read_trace",
     "rotate",
+    "sample",
     "series",
     "statistics",
     "strain",
     "summary",
     "to_pixels",
     "true_north",
+    "velocity",
 ]

@@ -128,7 +128,7 @@ class Raster:
     path: str
 
 
-def open_raster(path: Path) -> Raster:
+def open_raster(path: str | Path) -> Raster:
     """Open a raster file lazily.
 
     Raises
@@ -140,7 +140,9 @@ def open_raster(path: Path) -> Raster:
     import rasterio.errors
     import rioxarray
 
-    check_plain_file(path)
+    virtual = str(path).startswith("/vsi")
+    if not virtual:
+        check_plain_file(path)
     try:
         with without_georeference_warnings(), rasterio.open(path) as source:
             names = tuple(name or "" for name in source.descriptions)
@@ -155,7 +157,8 @@ def open_raster(path: Path) -> Raster:
         raise OSError(str(error)) from error
     if not isinstance(pixels, xr.DataArray):
         raise ValueError("it holds several rasters, not a displacement field")
-    return Raster(pixels, names, units, tags, band_tags, described, os.path.abspath(path))
+    return Raster(pixels, names, units, tags, band_tags, described,
+                  str(path) if virtual else os.path.abspath(path))  # fmt: skip
 
 
 def field_from_bands(

@@ -24,6 +24,10 @@ class Source:
     ----------
     path : pathlib.Path
         File that is there.
+    dataset : xarray.Dataset, optional
+        What is open already; nothing is read from the path then.
+    virtual : str, optional
+        Name of a file that GDAL alone can reach, ``/vsi...``.
 
     Attributes
     ----------
@@ -31,17 +35,21 @@ class Source:
         Why GDAL or xarray could not open it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, dataset: xr.Dataset | None = None, virtual: str | None = None
+    ) -> None:
         self.path = path
         self.error: Exception | None = None
+        self._opened, self._virtual = dataset, virtual
 
     @functools.cached_property
     def raster(self) -> Raster | None:
         """Bands and tags, of what GDAL reads; None of NetCDF and of what GDAL cannot read."""
-        if self.path.suffix.lower() in _NETCDF:
+        netcdf = self.path.suffix.lower() in _NETCDF and self._virtual is None
+        if netcdf or self._opened is not None:
             return None
         try:
-            return open_raster(self.path)
+            return open_raster(self._virtual or self.path)
         except (OSError, ValueError) as error:
             self.error = error
             return None
@@ -49,7 +57,9 @@ class Source:
     @functools.cached_property
     def dataset(self) -> xr.Dataset | None:
         """Variables of a NetCDF file, lazy; None of other files."""
-        if self.path.suffix.lower() not in _NETCDF:
+        if self._opened is not None:
+            return self._opened
+        if self.path.suffix.lower() not in _NETCDF or self._virtual is not None:
             return None
         try:
             return xr.open_dataset(self.path, chunks={}, decode_coords="all")

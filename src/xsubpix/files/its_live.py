@@ -15,7 +15,7 @@ from ..grid import Grid, labelled
 from .base import Format, Source
 from .cf import SUFFIXES, mapping_of, write_dataset
 
-__all__ = ["FORMAT", "velocities"]
+__all__ = ["FORMAT", "is_cube", "pair_of_cube", "velocities"]
 
 # Days in the year of autoRIFT's metres a year.
 YEAR = 365.0
@@ -127,6 +127,48 @@ def _read(source: Source) -> xr.Dataset:
     kept = {k: opened.attrs[k] for k in ("source", "references") if k in opened.attrs}
     title = {"title": "Ground displacement, read from velocities", "Conventions": "CF-1.11"}
     return labelled(vx, grid, variables, {**title, **kept}, coords=coords)
+
+
+def is_cube(opened: xr.Dataset) -> bool:
+    """Tell a cube of many pairs, along ``mid_date``, from a granule of one."""
+    return "vx" in opened and "mid_date" in opened["vx"].dims
+
+
+def pair_of_cube(opened: xr.Dataset, pair: int | None) -> xr.Dataset:
+    """One pair of a cube, as a granule has it.
+
+    Raises
+    ------
+    FileError
+        No pair was named, or there is none of that number.
+    """
+    count = opened.sizes["mid_date"]
+    if pair is None and count == 1:
+        pair = 0
+    if not isinstance(pair, int) or not -count <= pair < count:
+        raise FileError(
+            f"the cube has {count} pairs, and pair={pair!r}: name one, from 0 to {count - 1}. "
+            "cube.date_dt and cube.acquisition_date_img1 tell what they are."
+        )
+    one = opened.isel(mid_date=pair).drop_vars("mid_date", errors="ignore")
+    info: dict[str, Any] = {}
+    for k in (1, 2):
+        name = f"acquisition_date_img{k}"
+        if name in one:
+            info[name] = str(np.datetime_as_string(one[name].values.astype("M8[s]")))
+    if "date_dt" in one:
+        value = one["date_dt"].values
+        day = np.timedelta64(1, "D")
+        info["date_dt"] = float(value / day if value.dtype.kind == "m" else value)
+    out = one[["vx", "vy", *(n for n in ("v_error",) if n in one and one[n].ndim == 2)]]
+    for name in ("vx", "vy"):
+        error = next((one[n] for n in (f"{name}_error", "v_error") if n in one), None)
+        if error is not None and error.ndim == 0:
+            out[name].attrs[f"{name}_error"] = float(error)
+    mapping = opened["vx"].encoding.get("grid_mapping", opened["vx"].attrs.get("grid_mapping"))
+    if mapping in one.variables:
+        out = out.assign_coords({mapping: one[mapping]})
+    return out.assign(img_pair_info=xr.Variable((), np.int8(0), info))
 
 
 def _time(text: Any) -> np.datetime64 | None:

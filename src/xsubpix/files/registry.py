@@ -25,18 +25,29 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def open_displacement(path: str | os.PathLike[str], *, format: str | None = None) -> xr.Dataset:
+def open_displacement(
+    path: str | os.PathLike[str] | xr.Dataset,
+    *,
+    format: str | None = None,
+    pair: int | None = None,
+) -> xr.Dataset:
     """Open a displacement field lazily, whichever program wrote it.
 
     Parameters
     ----------
-    path : str or path
+    path : str, path or xarray.Dataset
         A GeoTIFF of :func:`xsubpix.to_cog`; COSI-Corr's three bands (East/West,
         North/South, SNR; GeoTIFF or ENVI); CF NetCDF of :func:`xsubpix.to_netcdf`; a
-        granule of ITS_LIVE or autoRIFT (``vx``, ``vy``).
+        granule or a cube of ITS_LIVE or autoRIFT (``vx``, ``vy``). Rasters that GDAL
+        reaches by a name of its own: ``/vsizip//folder/a.zip/disp.tif``,
+        ``/vsicurl/https://...``, ``/vsis3/...``. Or a Dataset that is open, of a Zarr
+        store for instance.
     format : {"geotiff", "cosi-corr", "cf netcdf", "its_live"}, optional
         What the file is, where it does not say so itself: three bands without names are
         COSI-Corr's, in metres, only if this says so. None: what is recognised.
+    pair : int, optional
+        Of a cube of many pairs (dimension ``mid_date``) the one to open, from 0; negative
+        ones count from the last.
 
     Returns
     -------
@@ -64,12 +75,11 @@ def open_displacement(path: str | os.PathLike[str], *, format: str | None = None
     >>> disp.east.attrs["units"]
     'm'
     """
-    source = Source(Path(path))
-    if not source.path.exists():
-        raise FileError(f"cannot read {source.path}: there is no such file.")
-    if source.path.is_dir():
-        raise FileError(f"cannot read {source.path}: it is a folder. Name a file in it.")
-    check_plain_file(source.path)
+    source = _source(path)
+    if source.dataset is not None and its_live.is_cube(source.dataset):
+        source = Source(source.path, its_live.pair_of_cube(source.dataset, pair))
+    elif pair is not None:
+        raise FileError(f"pair={pair!r}, but {source.path} is no cube: leave it out.")
     if format is not None:
         readers = {f.name.lower(): f.read for f in FORMATS if f.read is not None}
         if not isinstance(format, str) or format.lower() not in readers:
@@ -89,3 +99,18 @@ def open_displacement(path: str | os.PathLike[str], *, format: str | None = None
         "ds.rename(NAME='east', NAME='north'), or open its bands with open_image and put them into "
         "a Dataset."
     )
+
+
+def _source(path: str | os.PathLike[str] | xr.Dataset) -> Source:
+    """What is to be opened, checked as far as its name tells."""
+    if isinstance(path, xr.Dataset):
+        return Source(Path("the Dataset"), path)
+    if os.fspath(path).startswith("/vsi"):
+        return Source(Path(path), virtual=os.fspath(path))
+    source = Source(Path(path))
+    if not source.path.exists():
+        raise FileError(f"cannot read {source.path}: there is no such file.")
+    if source.path.is_dir():
+        raise FileError(f"cannot read {source.path}: it is a folder. Name a file in it.")
+    check_plain_file(source.path)
+    return source
