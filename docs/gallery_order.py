@@ -6,6 +6,7 @@ from pathlib import Path
 
 ORDER = (
     "plot_first_field",
+    "plot_two_scenes",
     "plot_glacier",
     "plot_which_correlator",
     "plot_synthetic_rupture",

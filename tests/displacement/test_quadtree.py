@@ -68,7 +68,7 @@ def test_a_field_beside_gnss(noisy, tmp_path):
     rows = [f"S{k},{a:.9f},{b:.9f},1.0,0.8" for k, (a, b) in enumerate(zip(lon, lat, strict=True))]
     path.write_text("\n".join(["name,lon,lat,east,north", *rows]))
     got = moved.subpix.sample(path, radius=300.0)
-    assert list(got.name.values) == ["S0", "S1", "S2"]
+    assert list(got.station.values) == ["S0", "S1", "S2"]
     np.testing.assert_allclose(got.east_difference[:2], 0, atol=0.3)
     np.testing.assert_allclose(got.north_difference[:2], 0.2, atol=0.3)
     assert np.isnan(got.east[2])

@@ -192,7 +192,8 @@ def sample(
     -------
     xarray.Dataset
         Along ``point``: ``east``, ``north``, their ``east_scatter``, ``north_scatter`` (NMAD
-        within the radius) and ``n_values``, with the coordinates ``x``, ``y`` and ``name``;
+        within the radius) and ``n_values``, with the coordinates ``x``, ``y`` and ``station``, the
+        name;
         and of points that say so ``east_given``, ``north_given`` and the differences
         ``east_difference``, ``north_difference`` (field minus given). NaN off the field.
 
@@ -256,7 +257,7 @@ def sample(
             variables[f"{name}_given_sigma"] = ("point", given, {"units": unit})
     coords: dict[str, Any] = {"x": ("point", x), "y": ("point", y)}
     if "name" in table:
-        coords["name"] = ("point", np.asarray(table["name"]).astype(str))
+        coords["station"] = ("point", np.asarray(table["name"]).astype(str))
     attrs = {"title": "Displacement at points", "radius": reach, **left_out(field.disp, share)}
     return _with_crs(xr.Dataset(variables, coords, attrs), field)
 

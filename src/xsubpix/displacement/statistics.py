@@ -136,7 +136,8 @@ def statistics(
     Notes
     -----
     The variogram is Dowd's robust one of random pairs in sixteen rings of distance, up to
-    half of the shorter side; the model is exponential with a nugget. What a slope
+    half of the shorter side; the model is the better of an exponential and a Gaussian one, with
+    a nugget. What a slope
     leaves is in it: detrend first.
 
     Examples

@@ -18,20 +18,23 @@ _LEAST = 30
 
 @dataclasses.dataclass(frozen=True)
 class Variogram:
-    r"""Exponential variogram with a nugget.
+    r"""Exponential or Gaussian variogram with a nugget.
 
-    .. math:: \gamma(d) = n + s \, (1 - e^{-3 d / r})
+    .. math:: \gamma(d) = n + s \, (1 - e^{-3 (d / r)^p})
 
     Attributes
     ----------
     nugget, sill, reach : float
         n and s, squared unit of the values, and r, at which 95 % of the sill is reached,
         unit of the distances.
+    power : float
+        p: 1 exponential, 2 Gaussian.
     """
 
     nugget: float
     sill: float
     reach: float
+    power: float = 1.0
 
     def __call__(self, distance: np.ndarray) -> np.ndarray:
         """Half the mean square difference of values so far apart."""
@@ -39,7 +42,8 @@ class Variogram:
 
     def covariance(self, distance: np.ndarray) -> np.ndarray:
         """Covariance of what is correlated; without the nugget."""
-        return np.asarray(self.sill * np.exp(-3.0 * np.asarray(distance) / self.reach))
+        scaled = (np.asarray(distance) / self.reach) ** self.power
+        return np.asarray(self.sill * np.exp(-3.0 * scaled))
 
 
 def empirical_variogram(
@@ -102,7 +106,7 @@ def empirical_variogram(
 
 
 def fit_variogram(distance: np.ndarray, gamma: np.ndarray, count: np.ndarray) -> Variogram:
-    """Fit an exponential variogram with a nugget, weighted by the pairs of each ring."""
+    """Fit the better of an exponential and a Gaussian variogram, weighted by the rings' pairs."""
     from scipy.optimize import least_squares
 
     good = np.isfinite(gamma) & (count > 0)
@@ -113,16 +117,22 @@ def fit_variogram(distance: np.ndarray, gamma: np.ndarray, count: np.ndarray) ->
     top = float(g.max()) or 1e-12
     weight = np.sqrt(count[good] / count[good].max()) / (0.1 * top + g)
 
-    def misfit(p: np.ndarray) -> np.ndarray:
-        return weight * (p[0] + p[1] * (1 - np.exp(-3 * d / p[2])) - g)
+    def misfit(p: np.ndarray, power: float) -> np.ndarray:
+        return weight * (p[0] + p[1] * (1 - np.exp(-3 * (d / p[2]) ** power)) - g)
 
     starts = [float(d[0]) * 2, float(np.median(d)), float(d[-1])]
     fits = [
-        least_squares(
-            misfit, [0.2 * top, 0.8 * top, r],
-            bounds=([0.0, 0.0, 0.3 * float(d[0])], [2 * top, 4 * top, 3 * float(d[-1])]),
+        (
+            power,
+            least_squares(
+                misfit,
+                [0.2 * top, 0.8 * top, reach],
+                args=(power,),
+                bounds=([0.0, 0.0, 0.3 * float(d[0])], [2 * top, 4 * top, 3 * float(d[-1])]),
+            ),
         )
-        for r in starts
-    ]  # fmt: skip
-    best = min(fits, key=lambda fit: fit.cost)
-    return Variogram(*(float(v) for v in best.x))
+        for power in (1.0, 2.0)
+        for reach in starts
+    ]
+    power, best = min(fits, key=lambda fit: fit[1].cost)
+    return Variogram(*(float(v) for v in best.x), power)
