@@ -10,7 +10,7 @@ __all__ = ["quiet_interrupt"]
 
 
 def quiet_interrupt() -> None:
-    """Where this process is the command ``xsubpix``, say of an interrupt what it is.
+    """Say what an interrupt is in one line, where this process is the command ``xsubpix``.
 
     Nothing is changed in other programs.
     """

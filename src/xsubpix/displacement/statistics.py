@@ -48,6 +48,15 @@ class Statistics:
         Of the field.
     pixel : float
         Side of a pixel, metres.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, xsubpix
+    >>> pixel = {"y": -30.0 * np.arange(64), "x": 30.0 * np.arange(64)}
+    >>> noise = (("y", "x"), np.random.default_rng(0).normal(0.0, 0.1, (64, 64)))
+    >>> found = xsubpix.statistics(xr.Dataset({"east": noise, "north": noise}, pixel))
+    >>> round(found.table["east"]["nmad"], 1)
+    0.1
     """
 
     table: dict[str, dict[str, float]]
