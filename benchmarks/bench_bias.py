@@ -1,6 +1,6 @@
 """Bias by the fraction of a pixel: rigid shifts of real chips without noise.
 
-    python benchmarks/bench_bias.py [--models unet phase ...] [--chips 3]
+    python benchmarks/bench_bias.py [--models unet phase ...] [--chips 3] [--out docs/benchmarks]
 
 Chips of the test split are shifted to the right and down by 0, 0.1 ... 0.9 px, exactly, in the
 Fourier domain; printed is the mean error of each shift along its direction, and the standard
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from common import chips_of_test_split, fourier_shift
+from common import chips_of_test_split, fourier_shift, write_figures
 
 import xsubpix
 
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--chips", type=int, default=3)
     parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--out", metavar="FOLDER", help="write bias.json there")
     options = parser.parse_args()
     chips = [chip[: options.side, : options.side] for _, chip in chips_of_test_split(options.chips)]
     print("mean error (thousandths of a pixel) by shift (px); largest; NMAD of the errors (px)")
@@ -69,6 +70,8 @@ def main() -> None:
         print(
             f"{model:>12}{cells} {1000 * max(map(abs, means)):9.1f} {max(spreads):7.4f}", flush=True
         )
+        found = {"largest": max(map(abs, means)), "nmad": max(spreads), "means": means}
+        write_figures(options.out, "bias", {model: found})
 
 
 if __name__ == "__main__":

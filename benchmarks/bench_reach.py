@@ -1,6 +1,6 @@
 """Large ruptures: what is wrong, and what is wrong without a flag, by the size of the offset.
 
-    python benchmarks/bench_reach.py [--models unet cosi-corr ...] [--sides 2 4 8 12 20 40]
+    python benchmarks/bench_reach.py [--models unet cosi-corr ...] [--sides 2 4 8] [--out FOLDER]
 
 Real second dates (``XSUBPIX_DATA``) are moved by elastic strike-slip ruptures that displace the
 ground by up to A px on each side; each model is called with its default options ("search" adds
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from common import DATA
+from common import DATA, write_figures
 
 import xsubpix
 from xsubpix.training.cases import Case, pairs_in, real_cases
@@ -79,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--sides", nargs="+", type=int, default=list(SIDES))
+    parser.add_argument("--out", metavar="FOLDER", help="write reach.json there")
     options = parser.parse_args()
     made = list(cases(options.sides))
     print("wrong by more than 0.5 px (%), so without a flag (%), error within 16 px (px)")
@@ -86,12 +87,14 @@ def main() -> None:
     goals = (f"{GOALS[s][0]:8} {0.5:4} {GOALS[s][1]:6.2f}" for s in options.sides if s in GOALS)
     print(f"{'wanted':>12}" + "".join(goals))
     for model in options.models:
-        cells = []
+        cells, figures = [], {}
         for side in options.sides:
             rows = [judge(model, MODELS.get(model, {}), side, c) for s, c in made if s == side]
             wrong, silent, near = np.mean(rows, axis=0)
+            figures[str(side)] = {"wrong": wrong, "silent": silent, "near": near}
             cells.append(f"{100 * wrong:8.1f} {100 * silent:4.1f} {near:6.2f}")
         print(f"{model:>12}" + "".join(cells), flush=True)
+        write_figures(options.out, "reach", {model: figures})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Resolution against noise: the wavelength at which a method finds half of the amplitude.
 
-    python benchmarks/bench_star.py [--models unet micmac ...] [--chips 2] [--out star.json]
+    python benchmarks/bench_star.py [--models unet micmac ...] [--chips 2] [--out docs/benchmarks]
 
 The star of the DIC Challenge 2.0 (Reu et al. 2022, doi:10.1007/s11340-021-00806-6) on real
 texture: the ground moves by dy = 0.5 cos(2 pi y / L), with L growing from 8 px at the left to
@@ -8,7 +8,8 @@ texture: the ground moves by dy = 0.5 cos(2 pi y / L), with L growing from 8 px 
 is the wavelength at which half of the amplitude is found, and the noise: the standard deviation
 (NMAD) of the field of the unmoved pair, less its median over 65 px, which is how the images lie on
 each other. Three pairs: one image twice with 3 % noise, panchromatic against multispectral, and two
-dates (Nanjing and Taizhou); ``XSUBPIX_DATA`` holds the images.
+dates (Nanjing and Taizhou); ``XSUBPIX_DATA`` holds the images. With a folder, writes ``star.json``
+and ``star.png`` there; ``--models`` with no name draws the picture again.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import argparse
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from common import DATA
+from common import DATA, write_figures
 from scipy import ndimage
 
 import xsubpix
@@ -35,6 +37,10 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 AMPLITUDE, SHORTEST, LONGEST = 0.5, 8.0, 160.0
 GOALS = {"twice": (14, 0.010), "pan / MS": (28, 0.02), "two dates": (50, 0.03)}
+SHOWN = {
+    "twice": "one image, with noise", "pan / MS": "two instruments, one instant",
+    "two dates": "two dates",
+}  # fmt: skip
 RIM = 24
 
 
@@ -167,11 +173,11 @@ def figures(
 
 
 def main() -> None:
-    """Print the table, and write the curves."""
+    """Print the table; write it and the curves."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--models", nargs="*", default=list(MODELS))
     parser.add_argument("--chips", type=int, default=2)
-    parser.add_argument("--out")
+    parser.add_argument("--out", metavar="FOLDER")
     options = parser.parse_args()
     print("wavelength at which half of the amplitude is found (px), noise of the unmoved pair (px)")
     print(f"{'':>24}" + "".join(f"{kind:>20}" for kind in GOALS))
@@ -186,9 +192,33 @@ def main() -> None:
         row = (table[model][kind] for kind in GOALS)
         cells = "".join(f"{cell['half']:12.1f} {cell['noise']:7.4f}" for cell in row)
         print(f"{model:>24}{cells}", flush=True)
+        write_figures(options.out, "star", table)
     if options.out:
-        with open(options.out, "w") as file:
-            json.dump(table, file, indent=1)
+        draw(Path(options.out))
+
+
+def draw(folder: Path) -> None:
+    """Draw the share of the amplitude that each method finds, from the file of figures."""
+    from matplotlib.figure import Figure
+
+    from xsubpix.plot import method_style
+
+    table = json.loads((folder / "star.json").read_text(encoding="utf-8"))
+    figure = Figure(figsize=(11, 3.8), layout="constrained", dpi=110)
+    axes = figure.subplots(1, len(GOALS), sharey=True)
+    for k, (axis, kind) in enumerate(zip(axes, GOALS, strict=True)):
+        for model, row in table.items():
+            style = {**method_style(model), "markersize": 3.5}
+            axis.plot(row[kind]["wavelengths"], row[kind]["gains"], label=model, **style)
+        axis.axhline(0.5, color="0.6", lw=0.8)
+        axis.set(xscale="log", xlabel="wavelength of the motion (px)", ylim=(-0.1, 1.2))
+        axis.set_xticks([8, 16, 32, 64, 128], [8, 16, 32, 64, 128])
+        axis.minorticks_off()
+        axis.set_title(f"{'abc'[k]}  {SHOWN[kind]}", loc="left", fontsize=11)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("amplitude found over true")
+    axes[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    figure.savefig(folder / "star.png")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Glaciers in sixteen days: rock that stands still, and ice that moves up to 16 px.
 
-    python benchmarks/bench_yahtse.py [--models unet ...] [--picture yahtse.png]
+    python benchmarks/bench_yahtse.py [--models unet ...] [--picture yahtse.png] [--out FOLDER]
 
 Landsat-8 panchromatic images of the Yahtse Glacier (``XSUBPIX_DATA``), default calls. Rock
 outlines, eroded by 6 px, stand still: printed are the NMAD of each component there (px), and the
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from common import DATA
+from common import DATA, write_figures
 from scipy import ndimage
 
 import xsubpix
@@ -30,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--picture")
+    parser.add_argument("--out", metavar="FOLDER", help="write yahtse.json there")
     options = parser.parse_args()
     folder = DATA / "two_dates"
     pre, post = (
@@ -67,6 +68,11 @@ def main() -> None:
             f"{agreed:.1f} ({100 * float(flagged[fast].mean()):.1f} % of them flagged)",
             flush=True,
         )
+        figures = {
+            "nmad_east": spreads[0], "nmad_north": spreads[1], "inside_1": inside[0],
+            "inside_2": inside[1], "agreement": agreed,
+        }  # fmt: skip
+        write_figures(options.out, "yahtse", {model: figures})
     if options.picture:
         draw(reference, fields, options.picture)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
@@ -60,3 +62,16 @@ def noise_for(image: np.ndarray, correlation: float, window: int = 32) -> float:
         else:
             high = middle
     return (low + high) / 2
+
+
+def write_figures(folder: str | None, name: str, figures: dict[str, Any]) -> None:
+    """Keep a benchmark's figures as FOLDER/NAME.json, from which the documentation takes them.
+
+    Methods that the file has and this run has not stay in it.
+    """
+    if folder is None:
+        return
+    path = Path(folder) / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(kept | figures, indent=1) + "\n", encoding="utf-8")

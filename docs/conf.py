@@ -1,5 +1,7 @@
 """Configuration of the documentation: see ``nox -s docs``."""
 
+import argparse
+import os
 import re
 import sys
 from importlib import metadata
@@ -10,9 +12,10 @@ import sphinx_autosummary_accessors
 from sphinx.application import Sphinx
 
 import xsubpix  # noqa: F401  (registers the accessors)
+from xsubpix.cli.main import _parser
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # mathml.py, gallery_order.py
+sys.path.insert(0, str(HERE))  # mathml.py, measured.py, gallery_order.py
 
 project = "xsubpix"
 author = "The xsubpix developers"
@@ -31,6 +34,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
     "mathml",
+    "measured",
 ]
 templates_path = ["_templates", sphinx_autosummary_accessors.templates_path]
 exclude_patterns = ["_build", "snippets"]
@@ -67,8 +71,9 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
 html_context = {"default_mode": "light"}  # the figures have white grounds
+html_logo = "_static/logo.svg"
+html_favicon = "_static/favicon.svg"
 html_theme_options = {
-    "logo": {"text": "xsubpix"},
     "navigation_with_keys": False,
     "header_links_before_dropdown": 5,
     "navbar_align": "left",
@@ -76,16 +81,11 @@ html_theme_options = {
     "footer_end": [],
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
 }
-# Pages without pages below them have nothing to show in the left column, and code
-# needs the room.
+# The left column lists the pages of a part. Examples and tables of benchmarks need the room.
 html_sidebars = {
     page: []
-    for page in (
-        "index", "quickstart", "conventions", "theory", "compares", "changes", "citing",
-        "contributing", "references", "search", "genindex", "gallery/*", "inputs", "clusters",
-        "networks", "benchmarks/*", "sg_execution_times",
-    )
-}  # fmt: skip
+    for page in ("index", "search", "genindex", "gallery/*", "benchmarks/*", "sg_execution_times")
+}
 
 
 def skip_parameters(
@@ -123,7 +123,27 @@ def read_tables(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = re.sub(r"^@table (\S+): (.*)$", table, source[0], flags=re.M)
 
 
+def write_help(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put what ``--help`` says of each command where the page of the command line asks for it."""
+    if docname == "cli":
+        source[0] = source[0].replace("@help", "\n".join(help_of(_parser(), "xsubpix")))
+
+
+def help_of(parser: argparse.ArgumentParser, name: str) -> list[str]:
+    """A section for a command, and for those below it."""
+    os.environ["COLUMNS"] = "78"
+    text = parser.format_help().rstrip()
+    lines = [name, "-" * len(name), "", ".. code-block:: text", ""]
+    lines += [f"   {line}".rstrip() for line in text.splitlines()] + [""]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below, other in action.choices.items():
+                lines += help_of(other, f"{name} {below}")
+    return lines
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", write_help)
     app.connect("source-read", read_tables)
     app.connect("autodoc-skip-member", skip_parameters)
     app.connect("source-read", read_changelog)

@@ -5,7 +5,7 @@ A database of earthquakes
 Networks learn to measure displacement from pairs whose displacement is known.
 Here is a database of such pairs, small enough to be built in seconds: faults
 drawn from observed scaling laws, put on images, at four factors of one
-displacement. From a shell, on files of one's own::
+displacement. From a shell, on your own files::
 
     xsubpix database build scenes/*.tif --test 'valley*' --validation 'coast*' \\
         --out db.zarr --faults 10000,2000,2000
@@ -104,27 +104,29 @@ distance = np.arange(-60, 61)
 x, y = centre[0] + distance * across[0] - 0.5, size - (centre[1] + distance * across[1]) - 0.5
 columns, rows = (np.clip(v.round().astype(int), 0, size - 1) for v in (x, y))
 
+SHADES = plt.colormaps["viridis"]([0.0, 0.3, 0.6, 0.88])  # one a factor, in all figures
 fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 frame = train.isel(sample=broken).load()
 for k, factor in enumerate(frame.factor.values):
     parallel = frame.dx[k].values * along[0] - frame.dy[k].values * along[1]
-    ax.plot(distance, parallel[rows, columns], label=f"{factor:g}")
+    ax.plot(distance, parallel[rows, columns], color=SHADES[k], label=f"{factor:g}")
 ax.set(xlabel="distance from the trace, pixels", ylabel="along strike, pixels")
 ax.legend(title="factor")
 
 # %%
 # Count
 # -----
-# How large the jumps are, and how alike the two dates. Jumps span almost two orders
-# of magnitude; correlation is that of cells of 32 px, the ground moved.
+# The sizes of the jumps, and the similarity of the two dates. Jumps span almost two orders
+# of magnitude. The correlation is that of cells of 32 px after the motion is undone.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
 jump = table["largest_step"].where(table["trace"] == 1).values
 jump = jump[np.isfinite(jump)]
 for k, factor in enumerate(table["factor"].values):
-    left.hist(jump * factor, bins=np.geomspace(0.005, 5, 25), alpha=0.6, label=f"{factor:g}")
+    outline = {"histtype": "step", "lw": 1.8, "color": SHADES[k]}
+    left.hist(jump * factor, bins=np.geomspace(0.005, 5, 25), label=f"{factor:g}", **outline)
     right.hist(
-        table["correlation"].values[..., k].ravel(), bins=np.linspace(0, 1, 25), alpha=0.6
+        table["correlation"].values[..., k].ravel(), bins=np.linspace(0, 1, 25), **outline
     )  # fmt: skip
 left.set(xscale="log", xlabel="largest jump in a crop, pixels", ylabel="crops")
 left.legend(title="factor")
@@ -133,6 +135,6 @@ right.set(xlabel="correlation of pre and post")
 # %%
 # Where it comes from
 # -------------------
-# The datasheet in the store says so, with the distributions in numbers.
+# The datasheet in the store gives the sources, and the distributions in numbers.
 
 print((folder / "db.zarr" / "README.md").read_text()[:2400])

@@ -2,10 +2,9 @@
 A first displacement field
 ==========================
 
-Two images, a displacement field, and what the flags are for. The second image
-is made from the first: a right-lateral earthquake moves the ground, and another
-season, other air and another instrument change how it looks. So the truth is
-known.
+Two images, a displacement field, and what the flags are for. The second image is made
+from the first: a right-lateral earthquake moves the ground, and another season, other air
+and another instrument change its look. So the true displacement is known.
 """
 
 import matplotlib.pyplot as plt
@@ -13,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 import xsubpix
+from xsubpix.plot import method_style
 from xsubpix.tutorial import example_earthquake, open_scene
 
 
@@ -45,8 +45,8 @@ disp.load()
 # %%
 # Leave out what is flagged
 # -------------------------
-# ``flags`` says where a measurement stands on weak ground. ``edge`` alone is
-# harmless: the window reaches over the image's border, and holds less ground there.
+# ``flags`` mark measurements that are not to be trusted. ``edge`` alone is harmless: part
+# of the window lies outside the image.
 
 flag = dict(zip(disp.flags.flag_meanings.split(), disp.flags.flag_masks, strict=True))
 unsure = flag["low_texture"] | flag["not_converged"] | flag["out_of_range"]
@@ -68,9 +68,9 @@ show(axes[2], error, "end-point error", cmap="magma", vmin=0, vmax=5, cbar_kwarg
 # %%
 # A profile across the fault
 # --------------------------
-# Geologists want the offset along the fault. The fault is nearly straight here;
-# its strike turns east and north into motion along it, and the mean of many
-# profiles side by side is less noisy than one. A window correlator is drawn beside.
+# Geologists want the offset along the fault. The fault is nearly straight here, so its
+# strike turns east and north into motion along it. The mean of many profiles side by
+# side is less noisy than one. A window correlator is drawn for comparison.
 
 windows = pre.chunk().subpix.correlate(post.chunk(), model="phase", window=32, step=4).load()
 
@@ -89,19 +89,19 @@ y = xr.DataArray(start[1] + np.add.outer(across * right[1], beside * along[1]), 
 
 fig, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 ax.axvspan(-160, 160, color="0.92", label="half a window from the trace")
-for field, name, style in (
-    (truth, "truth", "k-"),
-    (good, "unet", "C0.-"),
-    (windows.where((windows.flags & unsure) == 0), "phase, windows of 320 m", "C1.--"),
+for field, name in (
+    (truth, "truth"),
+    (good, "unet"),
+    (windows.where((windows.flags & unsure) == 0), "phase, windows of 320 m"),
 ):
     parallel = (field.east * along[0] + field.north * along[1]).interp(x=x, y=y)
-    ax.plot(across, parallel.mean("beside"), style, label=name)
+    ax.plot(across, parallel.mean("beside"), label=name, **{**method_style(name), "markersize": 4})
 ax.set(xlabel="distance from the trace, to its right (m)", ylabel="motion along the strike (m)")
 ax.legend()
 
 # %%
-# Within half a window of the trace, a window holds ground from both sides of the
-# fault, and settles for one of them or for something between: the step is smeared
-# and displaced. That is where a window correlator errs most at a rupture, and no
-# average over many pixels takes it away. A network that has seen ruptures keeps the
-# step narrow and in its place; beside it, it overshoots here by a metre or so.
+# Within half a window of the trace, a window holds ground from both sides of the fault,
+# and finds the motion of one of them or something between: the step is smeared and
+# displaced. Averaging over many pixels does not remove this error. A network that was
+# trained on ruptures keeps the step narrow and in its place; beside it, it may
+# overshoot a little.

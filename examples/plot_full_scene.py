@@ -2,9 +2,9 @@
 A full scene, on a cluster
 ==========================
 
-A Landsat scene has 15,000 pixels a side. It is never in memory: blocks are read,
-measured and written, by one machine or by many. The code is the same; only the client
-differs. Here a small scene and one worker, so that it runs in seconds.
+A Landsat scene has 15,000 pixels a side. It is never in memory as a whole: blocks are
+read, measured and written, by one machine or by many. The code is the same; only the client
+differs. This page takes a small scene and one worker, so that it runs in seconds.
 """
 
 import tempfile
@@ -26,9 +26,9 @@ for name, image in (("pre", pre), ("post", post)):
 # %%
 # Start it
 # --------
-# Workers in processes of their own serve best on one machine (``processes=True``, the
-# default, under ``if __name__ == "__main__":`` in a script); this page keeps them in its
-# own process. One thread a worker where the model is a network: torch uses the cores.
+# On one machine, run workers in processes of their own (``processes=True``, the default,
+# under ``if __name__ == "__main__":`` in a script). This page keeps them in its own process.
+# For a network, one thread a worker is enough: PyTorch uses the other cores.
 
 client = Client(LocalCluster(n_workers=1, threads_per_worker=2, processes=False,
                              dashboard_address=None))  # fmt: skip
@@ -36,9 +36,8 @@ client = Client(LocalCluster(n_workers=1, threads_per_worker=2, processes=False,
 # %%
 # Open, measure, write
 # --------------------
-# Nothing is read before ``to_cog``; then each block is written as soon as it is there.
-# The pixels do not depend on chunks nor on how many workers there are, bit for bit on
-# the CPU.
+# Nothing is read before ``to_cog``. Then each block is written as soon as it is done. The
+# values do not depend on the chunks or on the number of workers, bit for bit on the CPU.
 
 images = [
     rioxarray.open_rasterio(folder / f"{name}.tif", chunks={"y": 256, "x": 256}).squeeze(drop=True)
@@ -59,8 +58,7 @@ there = disp.persist()
 print("same pixels without a cluster:", there.east.compute().equals(alone.east))
 
 # %%
-# Products that can be lazy stay so: cleaning and rotating a scene needs no more memory than
-# measuring it.
+# Cleaning and rotating stay lazy too: they need no more memory than measuring.
 
 fault = xsubpix.Fault.from_json(truth.attrs["fault"])
 products = there.subpix.filter_outliers().subpix.rotate(fault, smoothing=1000.0)
@@ -71,8 +69,7 @@ client.close()
 # %%
 # Elsewhere
 # ---------
-# On Slurm, clouds and GPUs the client is another one and the rest of the script as above;
-# :doc:`/clusters` has the recipes. From a shell on one machine, without a line of
-# Python, and resumed where it was stopped::
+# On Slurm, cloud services and GPUs only the client differs: see :doc:`/clusters`. From a
+# shell on one machine, without a line of Python, and resumed where it was stopped::
 #
 #    xsubpix correlate pre.tif post.tif disp.tif --step 4

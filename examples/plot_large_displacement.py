@@ -2,10 +2,10 @@
 Glaciers and landslides: large displacement
 ===========================================
 
-Correlators and networks measure some pixels. A glacier moves tens of them between two
-images, and a landslide does so with an edge. One parameter, ``search``, gets there:
-the large part is found on reduced images, the second image is brought back by it, and
-any model measures the rest.
+A glacier can move by tens of pixels between two images, and a landslide does so with a
+sharp edge. Most models by themselves reach only a few pixels. With the parameter
+``search``, the large part is found on reduced images, the second image is moved back by
+it, and any model measures the rest.
 """
 
 import matplotlib.pyplot as plt
@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 import xsubpix
+from xsubpix.plot import method_style
 from xsubpix.second_date import SecondDate
 from xsubpix.tutorial import open_scene
 
@@ -38,10 +39,9 @@ post = moved.copy(data=second.acquire(moved.values))
 # %%
 # Without and with ``search``
 # ---------------------------
-# By itself the network reaches some 4 px, and a window half its side. What lies beyond
-# is not always noticed: the network names a small sigma for a wrong number, since it was
-# never shown such a pair. **Say how far the ground may have gone**, as a length or in
-# pixels; generously, since what exceeds it cannot be found.
+# A window by itself reaches half its side, and the network up to 64 px. Larger motion is
+# not always flagged. **Say how far the ground may have moved**, as a length or in pixels.
+# Be generous: what exceeds ``search`` cannot be found.
 
 UNSURE = ("low_texture", "not_converged", "out_of_range")
 settings = {
@@ -68,8 +68,8 @@ for name, options in settings.items():
 print("median error of what was kept:\n" + "\n".join(lines))
 
 # %%
-# White: flagged, or unlike the neighbours. Along the margins of the ice the ground is
-# sheared by more than a pixel in a few: no window is rigid there.
+# White: flagged, or removed as an outlier. Along the margins of the ice the ground is
+# sheared by more than a pixel within a few pixels: no window moves as one there.
 
 panels = {"truth": truth, **fields}
 fig, axes = plt.subplots(2, 3, figsize=(10, 7), layout="constrained", sharex=True, sharey=True)
@@ -89,16 +89,18 @@ fig.colorbar(shown, ax=axes, label="displacement (m)", shrink=0.7)
 
 fig, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 row = {"y": slice(float(pre.y.mean()) + 250, float(pre.y.mean()) - 250)}
-for k, (name, field) in enumerate(panels.items()):
+for name, field in panels.items():
     line = field.subpix.magnitude().sel(row).median("y")
-    style = {"color": "black", "lw": 2.5} if name == "truth" else {"color": f"C{k - 1}"}
+    style = {**method_style(name), "marker": ""}
+    if name == "unet":  # the same network without search
+        style |= {"linestyle": ":", "linewidth": 1.2}
     ax.plot((line.x - float(pre.x.mean())) / 1e3, line, label=name, **style)
 ax.set(xlabel="distance across the ice (km)", ylabel="displacement (m)")
 ax.legend()
 
 # %%
-# What it does, and what it does not
-# ----------------------------------
+# Limits
+# ------
 # :class:`~xsubpix.estimators.pyramid.CoarseToFine` is the same for all models. Its first
 # guess is continuous: within 16 px or so of a landslide's head scarp, or of a fault
 # whose sides differ by many pixels, it is stretched from one side to the other, and

@@ -3,8 +3,8 @@ Offsets along a fault
 =====================
 
 From a displacement field to what a paper on an earthquake shows: the slip that
-reached the ground, station by station, with its confidence interval, and how wide
-the fault zone is. The earthquake is synthetic, so the truth is known.
+reached the surface, station by station, with its confidence interval, and the width of
+the fault zone. The earthquake is synthetic, so the truth is known.
 """
 
 import matplotlib.pyplot as plt
@@ -20,7 +20,8 @@ disp = pre.chunk().subpix.correlate(post.chunk(), model="phase", window=32, step
 # %%
 # Clean
 # -----
-# What is flagged goes, and what disagrees with its neighbours. A fault is no outlier.
+# Flagged values are removed, and values that disagree with their neighbours. A fault is not
+# an outlier.
 
 good = disp.subpix.mask(flags=("low_texture", "not_converged", "out_of_range"))
 good = good.subpix.filter_outliers()
@@ -40,8 +41,8 @@ good.subpix.rotate(fault, smoothing=1000.0).subpix.plot(trace=fault, figure=plt.
 # %%
 # A profile
 # ---------
-# All values within 500 m of a line across the fault, stacked onto it. Their error
-# bars know that neighbouring windows overlap.
+# All values within 500 m of a line across the fault, stacked onto it. The error bars
+# account for the overlap of neighbouring windows.
 
 x, y = float(pre.x[200]), float(pre.y[150])
 line = [[x - 1300, y + 1500], [x + 1300, y - 1500]]
@@ -52,10 +53,10 @@ profile.subpix.plot(truth=known, figure=plt.figure())
 # %%
 # Offsets
 # -------
-# Every 400 m along the trace a line is fitted to the motion on either side, and the
-# offset is where the two part. Half a window next to the fault, where the correlator
-# blurs, is left out of the fits. The bands say how far the offset could be off, given how
-# the residuals scatter and how far in space they are correlated.
+# Every 400 m along the trace, a line is fitted to the motion on either side. The offset is
+# the distance between the two lines at the trace. Half a window next to the fault, where the
+# correlator blurs, is left out. The bands are confidence intervals, from the scatter of the
+# residuals and the length over which they are correlated.
 
 # sphinx_gallery_thumbnail_number = 4
 options = {"spacing": 400.0, "half_length": 1600.0}
@@ -70,14 +71,14 @@ ratio = float(offsets.parallel.mean() / known.parallel.where(measured).mean())
 print(f"offset {ratio:.3f} of the true one; {int(inside.sum())} of {int(measured.sum())} inside")
 
 # %%
-# The fault zone looks some 90 m wide: that is the correlation window, since this fault
-# is a line. Only what is wider than a window is ground.
+# This fault is a line. The width of the fault zone that the figure shows is that of the blur
+# of the correlation window (320 m, tapered). Only a zone that is wider than that is real.
 #
 # For a GIS: ``offsets.subpix.to_points("offsets.gpkg")``.
 #
 # Without a mapped trace
 # ----------------------
-# The ridge of the gradient proposes one. Look at it before you measure along it.
+# The ridge of the gradient proposes one. Check it before you measure along it.
 
 trace = good.subpix.detect_trace()
 good.subpix.denoise().subpix.plot(trace=trace, title="denoised", figure=plt.figure())

@@ -1,10 +1,10 @@
 """
-Train on scenes of one's own
-============================
+Train on your own scenes
+========================
 
-A network has seen one sensor over some landscapes. For another sensor, desert, snow or
-forest, adapt it: find two dates of ground that did not move, put ruptures on them, and
-go on from the weights of the package.
+The network was trained on one sensor over a few landscapes. For another sensor, or for
+desert, snow or forest, adapt it: find two dates of ground that did not move, put ruptures on
+them, and continue from the weights of the package.
 """
 
 # %%
@@ -13,8 +13,8 @@ go on from the weights of the package.
 # .. note:: This part needs a network connection and is not run when the page is built.
 #
 # A search in a public catalogue, Sentinel-2 here; ``pip install pystac-client odc-stac``.
-# The same tile keeps the grid the same, and the same season the fields;
-# the ground must not have moved between the dates, or take a part that did not.
+# Take the same tile, so that the grid is the same, and the same season, so that the fields
+# look alike. The ground must not have moved between the dates.
 #
 # .. code-block:: python
 #
@@ -52,8 +52,8 @@ go on from the weights of the package.
 # %%
 # Samples
 # -------
-# Here a small pair stands for it. Ruptures of known displacement move the second date,
-# at four factors; a part of the scene is kept for validation.
+# This page uses a small pair. Ruptures of known displacement move the second date, at four
+# factors. A part of the scene is kept for validation.
 
 import subprocess
 import sys
@@ -83,9 +83,9 @@ for ax, name in zip(axes, ("pre", "post", "dx", "dy"), strict=True):
 # %%
 # Adapt
 # -----
-# A file says what to do; thousands of steps and a GPU or a night in earnest, two dozen
-# here. A low rate keeps what the network knows. Add the database that it was trained on
-# as a second ``[[data]]`` if it should not forget other ground.
+# A file configures the training: two dozen steps here, thousands for real use, on a GPU or
+# overnight. A low learning rate keeps what the network knows. Add the database that it was
+# trained on as a second ``[[data]]`` if it should not forget other ground.
 
 (folder / "mine.toml").write_text("""
 architecture = "unet"
@@ -114,8 +114,8 @@ pd.read_csv(folder / "adapted" / "progress.csv")
 # %%
 # Use it
 # ------
-# The file is a model like any other. Compare it with the one it came from on ground and
-# dates that neither has seen, by ``xsubpix evaluate``, before trusting it.
+# The file of weights is a model like any other. Before you trust it, compare it with the
+# original on ground and dates that neither has seen, with ``xsubpix evaluate``.
 
 disp = pre.subpix.correlate(post, model=folder / "adapted" / "weights.safetensors", step=4)
 disp.subpix.summary()

@@ -2,9 +2,9 @@
 Synthetic ruptures
 ==================
 
-Break the ground of an image: a fault of one's own, or faults drawn at random
-from observed distributions; the displacement of the ground in an elastic
-half-space; and the image once the ground has moved.
+Put a fault through an image: your own, or one drawn at random from observed
+distributions. Compute the displacement of the ground in an elastic half-space, and the
+image after the ground has moved.
 """
 
 import matplotlib.pyplot as plt
@@ -28,8 +28,8 @@ scene = open_scene(512)
 centre = float(scene.x.mean()), float(scene.y.mean())
 
 # %%
-# A fault of one's own
-# --------------------
+# Your own fault
+# --------------
 # Strike 20 degrees, vertical, 12 km long, ruptured from the surface to 8 km depth;
 # rake 180 is right-lateral. All lengths are metres, places are in the image's CRS.
 
@@ -44,8 +44,8 @@ for ax, name in zip(axes, ("east", "north", "up"), strict=True):
     show(ax, truth[name], name, cmap="RdBu_r", center=0, cbar_kwargs={"shrink": 0.8, "label": "m"})
 
 # %%
-# What the image looks like afterwards
-# ------------------------------------
+# The image afterwards
+# --------------------
 # ``warp_quintic`` moves the ground. Roads and field edges that cross the trace
 # are cut and offset to the right.
 
@@ -62,8 +62,8 @@ for ax, image, name in zip(axes, (scene, post), ("before", "after"), strict=True
 # %%
 # A profile across the trace
 # --------------------------
-# Each pixel has its own side's value: the step lies between two pixels, with
-# nothing between. The line is the same fault's displacement at any point.
+# Each pixel has the value of its side: the step lies between two pixels. The line is the
+# displacement of the same fault at any point.
 
 across = np.sort(np.append(np.arange(-195, 200, 10.0), [-0.1, 0.1]))
 east, north, _ = displacement_at(
@@ -74,7 +74,14 @@ offset = (row.x - centre[0]) * right[0] + (row.y - centre[1]) * right[1]
 
 fig, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 ax.plot(across, east * np.sin(strike) + north * np.cos(strike), "k-", lw=1, label="anywhere")
-ax.plot(offset, row.east * np.sin(strike) + row.north * np.cos(strike), "C0o", ms=4, label="pixels")
+ax.plot(
+    offset,
+    row.east * np.sin(strike) + row.north * np.cos(strike),
+    "o",
+    color="#0072B2",
+    ms=4,
+    label="pixels",
+)
 ax.set(xlabel="distance from the trace, to its right (m)", ylabel="motion along the strike (m)")
 ax.set_xlim(-200, 200)
 ax.legend()
@@ -82,8 +89,8 @@ ax.legend()
 # %%
 # Faults at random
 # ----------------
-# A seed is an earthquake. What is given is kept, the rest is drawn:
-# :func:`xsubpix.rupture.draw_fault` says from which distributions.
+# Each seed gives another earthquake. Parameters that you give are kept, the others are drawn:
+# :func:`xsubpix.rupture.draw_fault` describes the distributions.
 
 # sphinx_gallery_thumbnail_number = 4
 fig, axes = plt.subplots(2, 3, figsize=(14, 8.4), layout="constrained", sharex=True, sharey=True)

@@ -2,9 +2,9 @@
 How sure is a field?
 ====================
 
-``sigma``, ``quality`` and ``flags``: what they say, whether it is true, and how to find
-out on images of one's own, where nobody knows the truth. Then what is left of it all in
-the offset across a fault.
+What ``sigma``, ``quality`` and ``flags`` say, whether it is true, and how to check it on
+your own images, where the truth is unknown. Then what remains of it in the offset across a
+fault.
 """
 
 import itertools
@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import erf
 
 import xsubpix
+from xsubpix.plot import method_style
 from xsubpix.tutorial import example_earthquake, procedural_scene, two_dates
 
 UNSURE = ("low_texture", "not_converged", "out_of_range")
@@ -40,12 +41,13 @@ fields = {name: pre.subpix.correlate(post, **options) for name, options in MODEL
 
 levels = np.linspace(0.05, 4, 60)
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-for k, (name, disp) in enumerate(fields.items()):
+for name, disp in fields.items():
+    colour = method_style(name)["color"]
     true = truth.interp(x=disp.x, y=disp.y)
     far = abs(disp.subpix.rotate(fault).distance) > 160
     for label, style, where in (("far", "-", far), ("near", ":", ~far)):
         z = scores(disp, true, where)
-        left.plot(erf(levels / 2**0.5), [(z <= a).mean() for a in levels], f"C{k}{style}",
+        left.plot(erf(levels / 2**0.5), [(z <= a).mean() for a in levels], style, color=colour,
                   label=f"{name}, {label}")  # fmt: skip
         print(f"{name}, {label}: {(z <= 1).mean():.0%} and {(z <= 1.96).mean():.0%}")
 
@@ -54,8 +56,8 @@ for k, (name, disp) in enumerate(fields.items()):
     error = (kept.east - true.east).values.ravel()
     tenths = np.nanquantile(sigma, np.linspace(0, 1, 11))
     inside = [(sigma >= a) & (sigma <= b) for a, b in itertools.pairwise(tenths)]
-    right.plot([np.nanmedian(sigma[i]) for i in inside],
-               [np.nanquantile(abs(error[i]), 0.683) for i in inside], f"C{k}o-")  # fmt: skip
+    stated = [np.nanmedian(sigma[i]) for i in inside]
+    right.plot(stated, [np.nanquantile(abs(error[i]), 0.683) for i in inside], "o-", color=colour)
 left.axline((0, 0), slope=1, color="0.6", zorder=0)
 left.set(xlabel="share of errors that should lie within", ylabel="share that does")
 left.legend(title="of the trace (160 m)")
@@ -63,17 +65,17 @@ right.axline((0, 0), slope=1, color="0.6", zorder=0)
 right.set(xlabel="stated sigma (m)", ylabel="error that 68 % stay below (m)", xlim=0, ylim=0)
 
 # %%
-# Left: above the grey line ``sigma`` is cautious, below it too small. Right, a tenth of the
-# values a point: it tells good values from bad ones. It knows noise and lack of texture. It
-# does not know that a window lies across a fault: near the trace it is too small, for
-# windows more so than for the network. How a network's sigma does on unseen real pairs is
-# in :doc:`/benchmarks/networks`.
+# Left: above the grey line ``sigma`` is cautious, below it too small. Right: each point is a
+# tenth of the values; ``sigma`` separates good values from bad ones. It covers noise and
+# lack of texture. It does not know that a window lies across a fault: near the trace it is
+# too small, more so for windows than for the network. :doc:`/benchmarks/networks` has
+# figures for real pairs.
 #
 # On ground that did not move
 # ---------------------------
-# On images of one's own, stable ground is the test: whatever is measured there is
-# error. Take a trend away, which is not noise, and compare the scatter with what
-# ``sigma`` says. Where it is too small, multiply it.
+# On your own images, stable ground is the test: whatever is measured there is error.
+# Subtract a trend, which is not noise, and compare the scatter with ``sigma``. If
+# ``sigma`` is too small, multiply it.
 
 first, second = two_dates(384)
 fig, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
@@ -82,21 +84,21 @@ for ax, (name, options) in zip(axes, MODELS.items(), strict=True):
     z = scores(still, {"east": 0.0, "north": 0.0})
     factor = np.quantile(z, 0.683)
     ax.hist(z, np.linspace(0, 6, 61), density=True, color="0.75", label="as stated")
-    ax.hist(z / factor, np.linspace(0, 6, 61), density=True, histtype="step", color="C1",
-            label=f"sigma times {factor:.2f}")  # fmt: skip
+    ax.hist(z / factor, np.linspace(0, 6, 61), density=True, histtype="step", lw=1.8,
+            color="#D55E00", label=f"sigma times {factor:.2f}")  # fmt: skip
     ax.plot(levels, np.sqrt(2 / np.pi) * np.exp(-(levels**2) / 2), "k", lw=1, label="normal")
     ax.set(title=f"{name}, two dates of stable ground", xlabel="error over sigma")
     ax.legend()
 
 # %%
-# Two dates are more than noise: fields are ploughed, leaves come and go, and no match
-# knows of it. The errors have longer tails than a normal variable's, and they are alike
-# over a window's reach. Never divide ``sigma`` by the root of a number of pixels.
+# Two dates differ by more than noise: fields are ploughed, leaves come and go. The errors
+# have longer tails than a normal variable, and neighbouring errors are alike. Never divide
+# ``sigma`` by the root of the number of pixels.
 #
 # Masks
 # -----
-# What flags, quality and neighbours say, one after the other: each takes outliers away,
-# and says in the attributes what it did.
+# Flags, quality and neighbours, one after the other: each removes outliers, and records in
+# the attributes what it did.
 
 disp = fields["phase"]
 true = truth.interp(x=disp.x, y=disp.y)
@@ -115,9 +117,9 @@ print(steps["and quality"].attrs["mask"].replace("; ", "\n"))
 # %%
 # What reaches the offset
 # -----------------------
-# :func:`xsubpix.offsets` does not trust ``sigma``: the residuals of its fits tell how large
-# the errors are and how far they hang together. Its intervals were tried on many faults
-# of known slip (``benchmarks/bench_products.py``). Here is one.
+# :func:`xsubpix.offsets` does not use ``sigma``: the residuals of its fits show how large
+# the errors are and over what length they are alike. Its intervals were tested on many
+# faults of known slip (``benchmarks/bench_products.py``). Here is one.
 
 options = {"spacing": 400.0, "half_length": 1500.0}
 known = truth.subpix.offsets(fault, **options)
@@ -130,6 +132,6 @@ for name, disp in fields.items():
 found.subpix.plot(truth=known, title="phase", figure=plt.figure())
 
 # %%
-# An interval holds what the residuals show. A network that draws a step too small on
-# changed ground does so on both sides and leaves no residual: compare with a window
-# correlator before publishing.
+# An interval contains only what the residuals show. If a network draws a step too small, it
+# does so on both sides and leaves no residual: compare with a window correlator before
+# you publish.

@@ -2,9 +2,9 @@
 Which correlator when
 =====================
 
-Every model behind one call, on one earthquake: where each is good, where each fails,
-and what it costs. The ground is known to have moved, and by how much; another season,
-other air and another instrument have changed how it looks.
+All models on one earthquake: where each is good, where each fails, and what it costs. The
+true displacement is known. Another season, other air and another instrument have changed
+the look of the ground.
 """
 
 import time
@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import xsubpix
+from xsubpix.plot import method_style
 from xsubpix.tutorial import example_earthquake, open_scene
 
 pre = open_scene(320)
@@ -54,8 +55,8 @@ for name, options in models.items():
 # %%
 # Fault-parallel motion
 # ---------------------
-# The correlators of windows have outliers where the ground changed, and a blurred trace;
-# they flag most of the former. The regularised ones have neither, and smooth what is small.
+# Window correlators have outliers where the ground changed, most of them flagged, and blur
+# the trace. Regularised methods have neither, but smooth small features.
 
 fields = {"truth": truth} | {name: d.subpix.mask(flags=UNSURE) for name, d in fields.items()}
 fields = {name: d.subpix.rotate(fault, smoothing=1000.0) for name, d in fields.items()}
@@ -80,9 +81,9 @@ fig.colorbar(shown, ax=axes, label="parallel to the fault (m)", shrink=0.7, exte
 bins = np.arange(-600, 601, 40.0)
 fig, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 ax.axvspan(-160, 160, color="0.93", label="half a window of 32 px")
-for k, (name, field) in enumerate(fields.items()):
+for name, field in fields.items():
     across = field.parallel.groupby_bins(field.distance, bins).median()
-    style = {"color": "black", "lw": 2.5} if name == "truth" else {"color": f"C{k - 1}"}
+    style = {**method_style(name), "markersize": 4}
     ax.plot((bins[1:] + bins[:-1]) / 2, across, label=name, **style)
 ax.set(xlabel="distance from the trace, to its right (m)", ylabel="parallel to it (m)")
 ax.legend()
@@ -90,7 +91,7 @@ ax.legend()
 # %%
 # Error against cost, on many images
 # ----------------------------------
-# One scene is an anecdote. :doc:`/benchmarks/correlators` has the classical models and
+# One scene proves little. :doc:`/benchmarks/correlators` has the classical models and
 # their peers of other packages on Landsat chips and real second dates,
 # :doc:`/benchmarks/networks` the network on a hundred pairs that it has not seen.
 #
@@ -100,14 +101,14 @@ ax.legend()
 #
 # So which?
 # ---------
-# * A first look, a rupture, dates that look different: ``unet``, the default.
-# * Two dates that look alike (days apart, one sensor): ``micmac``, the sharpest and most
-#   precise there, and the slowest.
+# * For a first look, a rupture, or dates that look different: ``unet``, the default.
+# * For two dates that look alike (days apart, one sensor): ``micmac``, the most precise
+#   there, and the slowest.
 # * Small smooth motion, nothing learned, an uncertainty that follows from the data:
 #   ``phase``, or ``cosi-corr`` to compare with what was published by it. Use a larger window
 #   where flags abound, and filter outliers.
-# * No texture, no hope: they all need something to match. Look at ``flags`` and ``sigma``.
+# * All of them need texture. Look at ``flags`` and ``sigma``.
 # * Displacements of tens of pixels: any of them, with ``search=``; see
 #   :doc:`plot_large_displacement`.
-# * Offsets to be published: two of them. Where they disagree by more than their
-#   intervals, the images do not tell.
+# * For offsets to be published: two of them. If they disagree by more than their
+#   intervals, the images do not decide.

@@ -16,8 +16,8 @@ def add_parser(commands: Any) -> None:
     """Add the command ``align`` to the sub-parsers of the command line."""
     parser = commands.add_parser(
         "align",
-        help="bring an image onto another's grid and registration",
-        description="Bring POST onto the grid and the registration of PRE, by one resampling, and "
+        help="bring one image onto the grid of another and remove the shift between them",
+        description="Bring POST onto the grid and the registration of PRE in one resampling, and "
         "write it as a Cloud Optimized GeoTIFF (float32, nodata NaN).",
         epilog="example: xsubpix align before.tif after.tif aligned.tif --order 1",
     )
@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("out", metavar="OUT", help="GeoTIFF to write")
     parser.add_argument("--band", type=int, help="band of both images, from 1")
     add_alignment(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=_align)
 

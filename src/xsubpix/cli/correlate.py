@@ -24,23 +24,26 @@ def add_parser(commands: Any) -> None:
         help="measure the displacement between two GeoTIFFs",
         description="Measure the displacement of the ground between two images and write it as a "
         "Cloud Optimized GeoTIFF with the bands east, north, sigma, quality and flags (float32, "
-        "metres, nodata NaN). POST is brought onto the pixels of PRE where it has others.",
+        "metres, nodata NaN). If POST lies on another grid, it is resampled onto that of PRE. "
+        "If the command is stopped, give it again and it continues.",
         epilog="example: xsubpix correlate before.tif after.tif disp.tif --align",
     )
     add_scenes(measure)
     measure.add_argument("out", metavar="OUT", help="GeoTIFF to write")
     measure.add_argument("--band", type=int, help="band of both images, from 1")
-    measure.add_argument("--model", default="unet", help="how to measure (default: unet)")
+    measure.add_argument(
+        "--model", default="unet", help="name of a model, or a file of weights (default: unet)"
+    )
     measure.add_argument("--window", type=int, help="side of the correlation windows, pixels")
     measure.add_argument(
         "--tile-size", type=int, help="side of a network's tiles, pixels: more is faster on a GPU"
     )
     measure.add_argument(
-        "--step", type=int, help="pixels between values (default: the model's own)"
+        "--step", type=int, help="distance between values, pixels (default: the model's own)"
     )
     measure.add_argument(
         "--search", type=_search, metavar="LENGTH",
-        help="largest displacement looked for: pixels, 20, or a length, 300m, '0.3 km'",
+        help="largest displacement to look for, in pixels (20) or as a length (300m, '0.3 km')",
     )  # fmt: skip
     measure.add_argument("--device", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     measure.add_argument(
@@ -59,11 +62,11 @@ def add_parser(commands: Any) -> None:
     )  # fmt: skip
     measure.add_argument(
         "--align", action="store_true",
-        help="take the shift between the two away first, in the same resampling",
+        help="first remove the shift between the two images, in the same resampling",
     )  # fmt: skip
     add_alignment(measure.add_argument_group("with --align"))
     measure.add_argument("--style", action="store_true", help="write styles for QGIS too")
-    measure.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    measure.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     measure.add_argument("--quiet", action="store_true", help="no progress bar")
     measure.set_defaults(run=_correlate)
 

@@ -26,11 +26,11 @@ def _add_build(verbs: Any) -> None:
     """Add ``database build``."""
     build = verbs.add_parser(
         "build",
-        help="build a database, or go on with one that was stopped",
-        description="Put synthetic ruptures on satellite images: frames with an image before, "
-        "images after at several factors of one displacement, and the displacement. Given again, "
-        "the same command goes on where it was stopped. The same seed, scenes and version give "
-        "the same bytes, whatever the number of workers.",
+        help="build a database, or continue one that was stopped",
+        description="Put synthetic ruptures on satellite images. Each frame holds an image before, "
+        "images after at several factors of one displacement, and the displacement. If the command "
+        "is stopped, give it again and it continues. The same seed, scenes and version give the "
+        "same bytes, whatever the number of workers.",
         epilog="example: xsubpix database build scenes/*_pan.tif --multispectral _pan:_ms "
         "--location 'P[0-9]+R[0-9]+' --validation P091R083 --test P090R083 --out db.zarr "
         "--faults 10000,2000,2000",
@@ -43,18 +43,22 @@ def _add_build(verbs: Any) -> None:
         "on one grid) or LIST.toml (tables [[scene]]: path, multispectral, post, band, location, "
         "split, source, licence)",
     )
-    build.add_argument("--out", type=Path, required=True, metavar="DB.zarr", help="the store")
+    build.add_argument(
+        "--out", type=Path, required=True, metavar="DB.zarr", help="database to write"
+    )
     build.add_argument(
         "--faults", type=_integers, required=True, metavar="N,N,N",
-        help="faults, one a frame, of training, validation and test",
+        help="number of faults (one a frame) for training, validation and test",
     )  # fmt: skip
     _add_split_options(build)
     _add_image_options(build)
     _add_displacement_options(build)
-    build.add_argument("--workers", type=int, help="processes or threads (default: the cores)")
+    build.add_argument(
+        "--workers", type=int, help="processes or threads (default: one for each core)"
+    )
     build.add_argument(
         "--scheduler", choices=("processes", "threads", "synchronous"), default="processes",
-        help="of dask (default: processes)",
+        help="scheduler of dask (default: processes)",
     )  # fmt: skip
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     build.set_defaults(run=_build)
@@ -62,11 +66,9 @@ def _add_build(verbs: Any) -> None:
 
 def _add_info(verbs: Any) -> None:
     """Add ``database info``."""
-    info = verbs.add_parser("info", help="statistics of a database")
+    info = verbs.add_parser("info", help="print statistics of a database")
     info.add_argument("database", type=Path, metavar="DB.zarr")
-    info.add_argument(
-        "--checksum", action="store_true", help="SHA-256 over the bytes of all arrays"
-    )
+    info.add_argument("--checksum", action="store_true", help="also print a SHA-256 of all arrays")
     info.set_defaults(run=_info)
 
 
@@ -75,8 +77,8 @@ def _add_split_options(build: argparse.ArgumentParser) -> None:
     split = build.add_argument_group("splits, by location")
     split.add_argument(
         "--location", metavar="REGEX",
-        help="what it finds in a file's name is the scene's location, and scenes of one location "
-        "are never split (default: each scene is a location)",
+        help="the part of a file's name that it matches is the location of the scene; scenes of "
+        "one location stay in one split (default: each scene is a location)",
     )  # fmt: skip
     for name in ("train", "validation", "test"):
         split.add_argument(
@@ -91,24 +93,24 @@ def _add_image_options(build: argparse.ArgumentParser) -> None:
     images = build.add_argument_group("images")
     images.add_argument(
         "--multispectral", type=_replacement, metavar="OLD:NEW",
-        help="each scene's bands are in the file whose name has NEW for OLD, as in _pan:_ms",
+        help="the bands of a scene are in the file whose name has NEW for OLD, as in _pan:_ms",
     )  # fmt: skip
-    images.add_argument("--band", type=int, help="band, from 1 (default: all, mixed)")
+    images.add_argument("--band", type=int, help="band, counted from 1 (default: a mixture of all)")
     images.add_argument(
         "--source", default="", help="where the scenes come from, for the datasheet"
     )
     images.add_argument("--licence", default="", help="their licence, for the datasheet")
     images.add_argument(
         "--min-correlation", type=float, default=0.9, metavar="R",
-        help="of windows of two real dates (default: 0.9)",
+        help="least correlation of windows of two real dates (default: 0.9)",
     )  # fmt: skip
     images.add_argument(
         "--correlation", type=_floats, default=(0.6, 0.95), metavar="LOW,HIGH",
-        help="of simulated second dates (default: 0.6,0.95)",
+        help="correlation of simulated second dates (default: 0.6,0.95)",
     )  # fmt: skip
     images.add_argument(
         "--dates", type=int, metavar="N",
-        help="second dates a frame (default: one for each factor)",
+        help="second dates for each frame (default: one for each factor)",
     )  # fmt: skip
 
 
@@ -134,9 +136,13 @@ def _add_displacement_options(build: argparse.ArgumentParser) -> None:
         help="roughness of the ruptures: 0 clean breaks, 1 as real ones, with shear off the trace, "
         "splays, strands and cracks, up to 2 (default: 0)",
     )  # fmt: skip
-    ground.add_argument("--frame", type=int, default=1024, help="side of frames, px (1024)")
-    ground.add_argument("--crop", type=int, default=512, help="side of crops, px (512)")
-    ground.add_argument("--seed", type=int, default=0, help="of all that is random (0)")
+    ground.add_argument(
+        "--frame", type=int, default=1024, help="side of frames, pixels (default: 1024)"
+    )
+    ground.add_argument(
+        "--crop", type=int, default=512, help="side of crops, pixels (default: 512)"
+    )
+    ground.add_argument("--seed", type=int, default=0, help="seed of all random draws (default: 0)")
 
 
 def _build(options: argparse.Namespace) -> int:

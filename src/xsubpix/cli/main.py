@@ -22,7 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"xsubpix {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on" if options.command == "correlate" else ""
+        goes_on = (
+            "; give the same command again to continue" if options.command == "correlate" else ""
+        )
         print(f"xsubpix {options.command}: interrupted{goes_on}", file=sys.stderr)
         return 130
 

@@ -13,26 +13,26 @@ __all__ = ["add_alignment", "add_scenes", "alignment", "found", "scenes"]
 
 def add_scenes(parser: argparse.ArgumentParser) -> None:
     """Add the two scenes and their band to a command."""
-    listed = "; files of one date, separated by commas, are mosaicked"
+    listed = "; several files of one date, separated by commas, are joined"
     parser.add_argument("pre", metavar="PRE", help=f"image before: a file or URL{listed}")
-    parser.add_argument("post", metavar="POST", help="image after, on any grid, likewise")
+    parser.add_argument("post", metavar="POST", help="image after, on any grid: as PRE")
 
 
 def add_alignment(parser: Any) -> None:
     """Add the options of an alignment to a command."""
     parser.add_argument(
         "--order", type=int, choices=(0, 1, 2), default=0,
-        help="what is taken away: a shift (0), an affine (1) or a quadratic motion (2)",
+        help="what to remove: a shift (0), an affine (1) or a quadratic motion (2) (default: 0)",
     )  # fmt: skip
     parser.add_argument(
         "--align-search", type=float, default=100.0, metavar="PIXELS",
-        help="largest shift looked for, pixels of PRE (default: 100)",
+        help="largest shift to look for, pixels of PRE (default: 100)",
     )  # fmt: skip
     parser.add_argument(
-        "--align-trace", metavar="FILE", help="fault whose surroundings are left out"
+        "--align-trace", metavar="FILE", help="fault; the ground around it is left out"
     )
     parser.add_argument(
-        "--align-buffer", type=float, metavar="METRES", help="how far around the fault"
+        "--align-buffer", type=float, metavar="METRES", help="how far around the fault to leave out"
     )
 
 

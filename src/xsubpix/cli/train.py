@@ -20,24 +20,30 @@ def add_parsers(commands: Any) -> None:
     train = commands.add_parser(
         "train",
         help="train a network",
-        description="Train a network as a TOML file says, or go on where the same run was "
+        description="Train a network as configured in a TOML file, or continue a run that was "
         "stopped. Writes weights.safetensors, progress.csv, curves.png, samples.png and "
         "checkpoint.pt. Several processes: torchrun --nproc-per-node N -m xsubpix train ...",
     )
-    train.add_argument("config", type=Path, metavar="CONFIG.toml")
-    train.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the run")
+    train.add_argument("config", type=Path, metavar="CONFIG.toml", help="configuration")
+    train.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="folder of the run"
+    )
     train.add_argument(
         "--finetune", metavar="MODEL",
-        help="begin with the weights of a model that comes with the package, or of a file",
+        help="start from the weights of a model of the package, or from a file of weights",
     )  # fmt: skip
-    train.add_argument("--stop-at", type=int, metavar="STEP", help="stop there, to go on later")
+    train.add_argument(
+        "--stop-at", type=int, metavar="STEP", help="stop at this step, to continue later"
+    )
     train.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
-    train.add_argument("--threads", type=int, help="of torch (default: the cores)")
+    train.add_argument(
+        "--threads", type=int, help="threads of PyTorch (default: one for each core)"
+    )
     train.add_argument(
         "--workers", type=int, default=1,
-        help="processes that make samples; 0: the one that trains (1)",
+        help="processes that make samples; 0: in the training process (default: 1)",
     )  # fmt: skip
-    train.add_argument("--quiet", action="store_true", help="no lines of progress")
+    train.add_argument("--quiet", action="store_true", help="do not show progress")
     train.set_defaults(run=_train)
 
     test = commands.add_parser(
@@ -49,23 +55,37 @@ def add_parsers(commands: Any) -> None:
     )
     test.add_argument(
         "models", nargs="*", metavar="MODEL",
-        help="names, files of weights, with parameters as in cosi-corr:window=64, or methods of "
-        "other packages as FILE.py:NAME, NAME a function there that returns a function of two "
-        f"images (default: the networks of the package, {', '.join(_COMPARED)})",
+        help="name of a model, or a file of weights; parameters follow a colon, as in "
+        "cosi-corr:window=64. A method of another package is FILE.py:NAME; NAME is a function "
+        "that returns a function of two images (default: the networks of the package, "
+        f"{', '.join(_COMPARED)})",
     )  # fmt: skip
-    test.add_argument("--data", type=Path, metavar="DB.zarr", help="database; its test split")
-    test.add_argument("--samples", type=int, default=100, help="of the database (100)")
-    test.add_argument("--side", type=int, default=512, help="of samples, pixels (512)")
-    test.add_argument("--border", type=int, default=32, help="left out, pixels (32)")
+    test.add_argument(
+        "--data", type=Path, metavar="DB.zarr", help="database, whose test samples are used"
+    )
+    test.add_argument(
+        "--samples", type=int, default=100, help="how many samples of the database (default: 100)"
+    )
+    test.add_argument(
+        "--side", type=int, default=512, help="side of the samples, pixels (default: 512)"
+    )
+    test.add_argument(
+        "--border",
+        type=int,
+        default=32,
+        help="width of the border that is left out, pixels (default: 32)",
+    )
     test.add_argument(
         "--real", type=Path, metavar="FOLDER",
-        help="real pairs (default: the folder XSUBPIX_DATA, where it is set)",
+        help="folder of real pairs (default: the environment variable XSUBPIX_DATA)",
     )  # fmt: skip
     test.add_argument("--out", type=Path, metavar="FOLDER", help="write networks.rst and figures")
     test.add_argument("--overwrite", action="store_true", help="replace an earlier page")
-    test.add_argument("--workers", type=int, default=1, help="processes that measure (1)")
-    test.add_argument("--seed", type=int, default=0, help="of samples and ruptures (0)")
-    test.add_argument("--quiet", action="store_true", help="no lines of progress")
+    test.add_argument("--workers", type=int, default=1, help="processes that measure (default: 1)")
+    test.add_argument(
+        "--seed", type=int, default=0, help="seed of samples and ruptures (default: 0)"
+    )
+    test.add_argument("--quiet", action="store_true", help="do not show progress")
     test.set_defaults(run=_evaluate)
 
 

@@ -1,0 +1,93 @@
+"""Figures of benchmarks in the text: none is typed, so that none grows old.
+
+The role ``measured`` with the text ``star: unet / two dates / half | .0f`` inserts one number of
+``benchmarks/star.json``, by its keys, in a format of Python; ``%`` alone is a share in whole per
+cent. Where there is no such file, the row and the column name a cell of the first table of the
+page: ``scale: unet 15000 / seam at corners, px``, the row by its first two cells. The directive
+``star-table`` is the whole of ``star.json`` in a table.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+FOLDER = Path(__file__).parent / "benchmarks"
+
+
+def value(file: str, keys: str) -> float:
+    """One number of a benchmark's file, by its keys."""
+    if not (FOLDER / f"{file}.json").exists():
+        row, _, column = (part.strip() for part in keys.partition(" / "))
+        return float(cells(file)[row][column])
+    found: Any = json.loads((FOLDER / f"{file}.json").read_text(encoding="utf-8"))
+    for key in (part.strip() for part in keys.split(" / ")):
+        if not isinstance(found, dict) or key not in found:
+            raise KeyError(f"benchmarks/{file}.json has no {key!r} (of {keys!r})")
+        found = found[key]
+    return float(found)
+
+
+def cells(file: str) -> dict[str, dict[str, str]]:
+    """The first list-table of a page: columns by name, of rows by their first two cells."""
+    text = (FOLDER / f"{file}.rst").read_text(encoding="utf-8")
+    rows: list[list[str]] = []
+    for line in text.partition(".. list-table::")[2].splitlines()[1:]:
+        item = re.match(r"   ([* ]) -(.*)", line)
+        if item and item[1] == "*":
+            rows.append([])
+        if item:
+            rows[-1].append(item[2].strip())
+    head, *others = rows
+    return {f"{row[0]} {row[1]}": dict(zip(head, row, strict=True)) for row in others}
+
+
+def shown(text: str) -> str:
+    """The number that a role asks for, as text."""
+    asked, _, style = (part.strip() for part in text.partition("|"))
+    file, _, keys = asked.partition(":")
+    number = value(file, keys)
+    return f"{100 * number:.0f} %" if style == "%" else f"{number:{style or '.3g'}}"
+
+
+class Measured(SphinxRole):
+    """The role ``measured``."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        try:
+            return [nodes.Text(shown(self.text))], []
+        except (KeyError, OSError, ValueError) as error:
+            message = self.inliner.reporter.error(f"measured: {error}", line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+
+
+class StarTable(SphinxDirective):
+    """The directive ``star-table``."""
+
+    def run(self) -> list[nodes.Node]:
+        table = json.loads((FOLDER / "star.json").read_text(encoding="utf-8"))
+        lines = [
+            ".. list-table:: Wavelength at which half of the amplitude is found, and noise (px)",
+            "   :header-rows: 1", "",
+        ]  # fmt: skip
+        kinds = {"twice": "one image, with noise", "pan / MS": "two instruments",
+                 "two dates": "two dates"}  # fmt: skip
+        rows = [["Model", *kinds.values()]]
+        for model, row in table.items():
+            pairs = [f"{row[k]['half']:.0f}, noise {row[k]['noise']:.3f}" for k in kinds]
+            rows.append([f"``{model}``", *pairs])
+        for row in rows:
+            lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(row)]
+        return self.parse_text_to_nodes("\n".join(lines) + "\n")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_role("measured", Measured())
+    app.add_directive("star-table", StarTable)
+    return {"parallel_read_safe": True}
