@@ -102,7 +102,7 @@ def open_displacement(
 
 
 def _source(path: str | os.PathLike[str] | xr.Dataset) -> Source:
-    """What is to be opened, checked as far as its name tells."""
+    """Source of a path or object, checked as far as its name tells."""
     if isinstance(path, xr.Dataset):
         return Source(Path("the Dataset"), path)
     if os.fspath(path).startswith("/vsi"):
