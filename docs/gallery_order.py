@@ -6,7 +6,6 @@ from pathlib import Path
 
 ORDER = (
     "plot_first_field",
-    "plot_two_scenes",
     "plot_glacier",
     "plot_two_scenes",
     "plot_which_correlator",

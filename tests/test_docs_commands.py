@@ -28,7 +28,9 @@ def code_of(page: Path, language: str) -> list[str]:
 
 def commands_of(page: Path) -> list[list[str]]:
     """Commands of this package on a page, as words."""
-    lines = "\n".join(code_of(page, "bash")).splitlines()
+    blocks = code_of(page, "bash") + code_of(page, "console")
+    lines = "\n".join(blocks).replace("\\\n", "").splitlines()
+    lines = [line.removeprefix("$ ") for line in lines]
     return [shlex.split(line, comments=True) for line in lines if line.startswith("xsubpix ")]
 
 

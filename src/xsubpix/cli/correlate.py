@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
     )
     measure.add_argument("--window", type=int, help="side of the correlation windows, pixels")
     measure.add_argument(
-        "--tile-size", type=int, help="side of a network's tiles, pixels: more is faster on a GPU"
+        "--tile-size", type=int, help="side of a network's tiles, pixels; larger is faster on a GPU"
     )
     measure.add_argument(
         "--step", type=int, help="distance between values, pixels (default: the model's own)"
@@ -53,8 +53,8 @@ def add_parser(commands: Any) -> None:
     )  # fmt: skip
     measure.add_argument(
         "--exclude", action="append", metavar="FILE",
-        help="polygons, or a raster of classes such as SCL or QA_PIXEL, to leave out; may be given "
-        "again",
+        help="polygons, or a raster of classes such as SCL or QA_PIXEL, to leave out; may be "
+        "repeated",
     )  # fmt: skip
     measure.add_argument(
         "--exclude-values", type=lambda text: text.split(","), metavar="VALUES",
@@ -65,7 +65,7 @@ def add_parser(commands: Any) -> None:
         help="first remove the shift between the two images, in the same resampling",
     )  # fmt: skip
     add_alignment(measure.add_argument_group("with --align"))
-    measure.add_argument("--style", action="store_true", help="write styles for QGIS too")
+    measure.add_argument("--style", action="store_true", help="also write styles for QGIS")
     measure.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     measure.add_argument("--quiet", action="store_true", help="no progress bar")
     measure.set_defaults(run=_correlate)

@@ -25,47 +25,90 @@ _EXAMPLES = {
 
 def add_parsers(commands: Any) -> None:
     """Add the commands of products to the sub-parsers of the command line."""
-    trend = _parser(commands, "detrend", _detrend, "take a surface away", "GeoTIFF to write")
-    trend.add_argument("--order", type=int, default=1, choices=(0, 1, 2), help="0, 1 or 2 (1)")
-    stripes = _parser(commands, "destripe", _destripe, "take stripes away", "GeoTIFF to write")
-    stripes.add_argument(
-        "--angle", default="along", type=_angle, help="along, across or degrees from grid north"
+    trend = _parser(
+        commands,
+        "detrend",
+        _detrend,
+        "subtract a polynomial surface from a field",
+        "GeoTIFF to write",
     )
-    stripes.add_argument("--wavelength", type=float, metavar="METRES", help="longest that goes")
+    trend.add_argument(
+        "--order",
+        type=int,
+        default=1,
+        choices=(0, 1, 2),
+        help="order of the polynomial (default: 1)",
+    )
+    stripes = _parser(
+        commands, "destripe", _destripe, "remove stripes from a field", "GeoTIFF to write"
+    )
+    stripes.add_argument(
+        "--angle",
+        default="along",
+        type=_angle,
+        help="direction of the stripes: along, across, or degrees from grid north (default: along)",
+    )
+    stripes.add_argument(
+        "--wavelength", type=float, metavar="METRES", help="remove shorter waves only"
+    )
     for parser in (trend, stripes):
         _add_trace(parser)
-        parser.add_argument("--buffer", type=float, metavar="METRES", help="left out around it")
-        parser.add_argument("--depth", type=float, metavar="METRES", help="of the fault's slip")
-        parser.add_argument("--style", action="store_true", help="write styles for QGIS too")
+        parser.add_argument(
+            "--buffer", type=float, metavar="METRES", help="width around it to leave out"
+        )
+        parser.add_argument(
+            "--depth",
+            type=float,
+            metavar="METRES",
+            help="depth of slip: fit the fault's two sides too",
+        )
+        parser.add_argument("--style", action="store_true", help="also write styles for QGIS")
 
     table = "table (*.csv), points (*.gpkg, *.geojson) or figure (*.png, *.pdf) to write"
     off = _parser(commands, "offsets", _offsets, "measure offsets along a fault", table)
     _add_trace(off, required=True)
-    off.add_argument("--spacing", type=float, required=True, metavar="METRES")
-    off.add_argument("--half-length", type=float, required=True, metavar="METRES")
-    off.add_argument("--width", type=float, metavar="METRES")
-    off.add_argument("--gap", type=float, metavar="METRES")
-    line = _parser(commands, "profile", _profile, "stack a swath onto a line", table)
+    off.add_argument(
+        "--spacing", type=float, required=True, metavar="METRES", help="distance between stations"
+    )
+    off.add_argument(
+        "--half-length", type=float, required=True, metavar="METRES",
+        help="how far the fits reach on either side",
+    )  # fmt: skip
+    off.add_argument(
+        "--width", type=float, metavar="METRES",
+        help="length of trace that a station takes in (default: the spacing)",
+    )  # fmt: skip
+    off.add_argument(
+        "--gap", type=float, metavar="METRES",
+        help="ground nearer to the trace that is left out (default: the blur of the model)",
+    )  # fmt: skip
+    line = _parser(commands, "profile", _profile, "stack the values of a swath onto a line", table)
     line.add_argument(
         "--line", required=True, type=_line, metavar="X,Y,X,Y",
         help="axis in the CRS of the field, or a file",
     )  # fmt: skip
-    line.add_argument("--width", type=float, required=True, metavar="METRES")
-    line.add_argument("--spacing", type=float, metavar="METRES")
+    line.add_argument(
+        "--width", type=float, required=True, metavar="METRES", help="width of the swath"
+    )
+    line.add_argument(
+        "--spacing", type=float, metavar="METRES", help="distance between points on the line"
+    )
 
     draw = _parser(commands, "plot", _plot, "draw a field", "figure to write: *.png, *.pdf, *.svg")
     _add_trace(draw)
-    draw.add_argument("--vmax", type=float, help="of the colours, unit of the field")
+    draw.add_argument(
+        "--vmax", type=float, help="value at the end of the colours, in the unit of the field"
+    )
     draw.add_argument("--cmap", help="colour map of matplotlib")
-    draw.add_argument("--backdrop", metavar="FILE", help="image or hillshade below the colours")
-    draw.add_argument("--scale-bar", action="store_true", help="with a north arrow")
-    draw.add_argument("--title")
-    words = "write a field on one page"
+    draw.add_argument("--backdrop", metavar="FILE", help="image or hillshade to draw below")
+    draw.add_argument("--scale-bar", action="store_true", help="draw a scale bar and a north arrow")
+    draw.add_argument("--title", help="title of the figure")
+    words = "write a report of a field, one HTML page"
     page = _parser(commands, "report", _report, words, "*.html", optional=True)
     _add_trace(page)
-    page.add_argument("--title", default="Displacement of the ground")
-    page.add_argument("--spacing", type=float, metavar="METRES", help="between stations")
-    page.add_argument("--half-length", type=float, metavar="METRES", help="reach of the fits")
+    page.add_argument("--title", default="Displacement of the ground", help="title of the page")
+    page.add_argument("--spacing", type=float, metavar="METRES", help="distance between stations")
+    page.add_argument("--half-length", type=float, metavar="METRES", help="how far the fits reach")
 
 
 def _parser(
@@ -80,13 +123,17 @@ def _parser(
         name, help=words, description=f"{words[0].upper()}{words[1:]}.",
         epilog=f"example: {_EXAMPLES[name]}",
     )  # fmt: skip
-    parser.add_argument("field", metavar="DISP", help="displacement field, of any known format")
+    parser.add_argument(
+        "field", metavar="DISP", help="displacement field, in any format that is known"
+    )
     if optional:
-        parser.add_argument("out", metavar="OUT", nargs="?", type=Path, help=f"{out} (DISP.html)")
+        parser.add_argument(
+            "out", metavar="OUT", nargs="?", type=Path, help=f"{out} (default: DISP.html)"
+        )
     else:
         parser.add_argument("out", metavar="OUT", type=Path, help=out)
     parser.add_argument("--keep-unsure", action="store_true", help="use flagged values too")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.set_defaults(run=run)
     return parser
 
