@@ -13,7 +13,8 @@ import xarray as xr
 
 from ._version import __version__
 from .errors import DataError, ModelError
-from .estimators import Estimator, Flag, Output
+from .estimators import Estimate, Estimator, Flag, Output
+from .estimators.doubt import doubts
 from .estimators.registry import create_searching
 from .exclude import blank, read_exclude
 from .grid import Grid, labelled
@@ -111,7 +112,8 @@ def correlate(
             0 to 1, defined by each model.
         ``flags`` : uint8
             CF flags: ``nodata``, ``edge`` (the window reaches beyond the
-            image), ``low_texture``, ``not_converged``, ``out_of_range``.
+            image), ``low_texture``, ``not_converged``, ``out_of_range``, ``ambiguous``
+            (the ground repeats itself, and another place fits nearly as well).
 
         and what further outputs a model declares of itself.
 
@@ -268,7 +270,7 @@ class _Measure:
         # One row of tiles at a time: copies of tiles, halo included, add up. Always
         # copies, since a view would be read-only, and its tiles overlap.
         parts = [
-            self.estimator(*(np.array(x[i]).reshape(-1, side, side) for x in (pre, post)))
+            self._measured(*(np.array(x[i]).reshape(-1, side, side) for x in (pre, post)))
             for i in range(down)
         ]
         found = {
@@ -281,6 +283,22 @@ class _Measure:
         edge = self._edge(at_rows, 0)[:, None] | self._edge(at_cols, 1)
         found["flags"] = found["flags"] | np.where(edge, Flag.EDGE, np.uint8(0))
         return tuple(found[o.name].astype(o.dtype, copy=False) for o in self.estimator.outputs)
+
+    def _measured(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
+        """Estimate of some tiles, with the flags of what nothing supports."""
+        estimator = self.estimator
+        # Estimators may write into what they are given.
+        images = (pre.copy(), post.copy()) if estimator.judged else (pre, post)
+        estimate = estimator(pre, post)
+        if not estimator.judged:
+            return estimate
+        search = getattr(estimator, "search", None) or getattr(estimator, "reach", None)
+        doubtful = [
+            doubts(*tiles, halo=estimator.halo, step=estimator.step, search=search,
+                   patterns=not estimator.bears_patterns)
+            for tiles in zip(*images, estimate.dx, estimate.dy, strict=True)
+        ]  # fmt: skip
+        return dataclasses.replace(estimate, flags=estimate.flags | np.stack(doubtful))
 
     def _to_grid(self, found: dict[str, np.ndarray], rows: np.ndarray, cols: np.ndarray) -> None:
         """Turn displacements and lengths from input pixels into the unit of the grid."""

@@ -38,6 +38,7 @@ class Flag:
     LOW_TEXTURE = np.uint8(4)
     NOT_CONVERGED = np.uint8(8)
     OUT_OF_RANGE = np.uint8(16)
+    AMBIGUOUS = np.uint8(32)
 
     MEANINGS: ClassVar[dict[str, np.uint8]] = {
         "nodata": NODATA,
@@ -45,6 +46,7 @@ class Flag:
         "low_texture": LOW_TEXTURE,
         "not_converged": NOT_CONVERGED,
         "out_of_range": OUT_OF_RANGE,
+        "ambiguous": AMBIGUOUS,
     }
 
 
@@ -283,6 +285,11 @@ class Estimator(ABC):
     description: ClassVar[str] = ""
     #: Outputs beyond :data:`OUTPUTS`: rows of the table, declared by a subclass.
     further_outputs: ClassVar[tuple[Output, ...]] = ()
+    #: Whether results are compared with the images once more, and flagged where nothing
+    #: supports them (:mod:`xsubpix.estimators.doubt`).
+    judged: ClassVar[bool] = True
+    #: Whether missing pixels that make a pattern in both images leave results as they are.
+    bears_patterns: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         step = self.default_step if self.step is None else self.step

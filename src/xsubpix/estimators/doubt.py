@@ -1,0 +1,218 @@
+"""Results that nothing supports: ground that repeats itself, other ground, patterns of holes.
+
+What is said here is found from the images and the result alone, the same for every model:
+blocks of 32 pixels of the first image are compared with the second one, around the place
+where the model says that they went.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+
+from .base import Flag
+
+__all__ = ["doubts"]
+
+#: Side of the blocks, and how far around the found place they are compared, pixels.
+BLOCK, REACH = 32, 16
+#: Distance of the blocks, pixels: each stands for the ground between it and the next ones.
+EVERY = 48
+#: Another place that is as good as this share of the found one makes it one of several.
+RIVAL = 0.9
+#: Correlations below which a block does not resemble what it was matched with: of the images
+#: as they are, and of what is left without a mean over 9 pixels. Both have to be low.
+UNLIKE, UNLIKE_FINE = 0.5, 0.2
+#: Holes at the same place of both images make a pattern where they are this share of a
+#: block, and this share of what is left touches one.
+HOLES, EDGES = 0.1, 0.25
+# Lags within which a peak is the found one, pixels.
+_OWN = 2
+# Values that say where a block went.
+_ENOUGH = 500
+# Reach of less shows no peak.
+_LEAST_REACH = 6
+# Peaks of less are no repetition, but what any texture has.
+_LEAST_RIVAL = 0.5
+
+
+def doubts(
+    pre: np.ndarray,
+    post: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
+    *,
+    halo: int,
+    step: int,
+    search: float | None = None,
+    patterns: bool = True,
+) -> np.ndarray:
+    """Flags of the outputs of one tile that nothing supports.
+
+    Parameters
+    ----------
+    pre, post : numpy.ndarray of float32
+        Tile of both images, shape (h, w), NaN for missing.
+    dx, dy : numpy.ndarray
+        Result, input pixels, shape (tile, tile); NaN for missing.
+    halo, step : int
+        Geometry of the tile, see :class:`~xsubpix.estimators.base.Estimator`.
+    search : float, optional
+        Largest displacement that the model looks for: what lies beyond is no rival.
+    patterns : bool
+        Whether patterns of missing pixels are looked for.
+
+    Returns
+    -------
+    numpy.ndarray of uint8
+        ``ambiguous`` where the ground repeats itself: another place fits nearly as well.
+        ``not_converged`` where it resembles nothing at the found place, or where missing
+        pixels make a pattern in both images, which can be taken for ground.
+
+    Examples
+    --------
+    >>> rows = np.sin(np.arange(96) * 2 * np.pi / 8)  # furrows, 8 pixels apart
+    >>> field = (rows[:, None] * np.sin(np.arange(96) * 2 * np.pi / 8)).astype("f4")
+    >>> still = np.zeros((4, 4), "f4")
+    >>> int(doubts(field, field, still, still, halo=32, step=8)[0, 0]) == int(Flag.AMBIGUOUS)
+    True
+    """
+    flags = np.zeros(dx.shape, np.uint8)
+    known = np.isfinite(dx) & np.isfinite(dy)
+    if not known.any():
+        return flags
+    valid_pre, valid_post = np.isfinite(pre), np.isfinite(post)
+    if patterns and not (valid_pre | valid_post).all():
+        flags |= _sampled(_pattern(valid_pre, valid_post), halo, step, dx.shape)
+    fine = [_without_mean(image) for image in (pre, post)]
+    whole = [np.where(np.isfinite(image), image, 0.0) for image in (pre, post)]
+    whole = [image - image.mean() for image in whole]
+    starts, block_of = _blocks(pre.shape[0], halo, step, dx.shape[0])
+    edges = np.searchsorted(block_of, np.arange(len(starts) + 1))
+    bounds = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+    for i, row in enumerate(starts):
+        for j, col in enumerate(starts):
+            part = bounds[i], bounds[j]
+            here = known[part]
+            if not here.any():
+                continue
+            found = np.stack([dy[part][here], dx[part][here]], axis=1)
+            found = found[:: max(1, len(found) // _ENOUGH)]
+            flags[part] |= _judged(fine, whole, valid_pre, valid_post, row, col, found, search)
+    flags[~known] = 0
+    return flags
+
+
+def _blocks(side: int, halo: int, step: int, count: int) -> tuple[list[int], np.ndarray]:
+    """First pixels of the blocks along one side of a tile, and the block of each output."""
+    centre = halo + step * np.arange(count) + (step - 1) / 2
+    number = max(1, round((centre[-1] - centre[0] + step) / EVERY))
+    block_of = np.minimum(((centre - centre[0]) / EVERY).astype(int), number - 1)
+    starts = []
+    for k in range(number):
+        middle = float(centre[block_of == k].mean()) if (block_of == k).any() else centre[0]
+        start = round(middle - BLOCK / 2)
+        starts.append(min(max(start, _LEAST_REACH), side - BLOCK - _LEAST_REACH))
+    return starts, block_of
+
+
+def _judged(
+    fine: list[np.ndarray],
+    whole: list[np.ndarray],
+    valid_pre: np.ndarray,
+    valid_post: np.ndarray,
+    row: int,
+    col: int,
+    found: np.ndarray,
+    search: float | None,
+) -> np.uint8:
+    """Flags of one block, whose outputs have the displacements `found` (n, 2)."""
+    none = np.uint8(0)
+    shift = np.rint(np.median(found, axis=0)).astype(int)
+    height, width = fine[0].shape
+    top, left = row + shift[0], col + shift[1]
+    reach = min(REACH, top, left, height - BLOCK - top, width - BLOCK - left)
+    if reach < _LEAST_REACH or min(row, col) < 0:
+        return none
+    own = slice(row, row + BLOCK), slice(col, col + BLOCK)
+    there = tuple(slice(k - reach, k + BLOCK + reach) for k in (top, left))
+    # Holes would be compared with each other: a block needs nearly all of its pixels.
+    if valid_pre[own].mean() < 0.9 or valid_post[there].mean() < 0.9:
+        return none
+    surface = _correlations(fine[0][own], fine[1][there])
+    if surface is None:
+        return none
+    lags = np.arange(-reach, reach + 1)
+    near = np.abs(lags) <= _OWN
+    best = float(surface[np.ix_(near, near)].max())
+    if best < UNLIKE_FINE:
+        raw = _correlations(whole[0][own], whole[1][there])
+        if raw is not None and float(raw[np.ix_(near, near)].max()) < UNLIKE:
+            return Flag.NOT_CONVERGED
+        return none
+    peaks = surface == scipy.ndimage.maximum_filter(surface, 3, mode="constant", cval=np.inf)
+    peaks[[0, -1]] = peaks[:, [0, -1]] = False
+    # Ground on the other side of a fault went elsewhere, and is found there.
+    spread = np.unique(np.rint(found - shift).astype(int), axis=0)
+    for dy, dx in spread[:64]:
+        peaks &= ~((np.abs(lags - dy) <= _OWN)[:, None] & (np.abs(lags - dx) <= _OWN)[None, :])
+    if search is not None:
+        beyond = [np.abs(lags + s) > search + 1 for s in shift]
+        peaks &= ~(beyond[0][:, None] | beyond[1][None, :])
+    rival = float(surface[peaks].max(initial=-1.0))
+    return Flag.AMBIGUOUS if rival > max(_LEAST_RIVAL, RIVAL * best) else none
+
+
+def _correlations(template: np.ndarray, image: np.ndarray) -> np.ndarray | None:
+    """Normalised correlation of a block at every lag up to REACH; None without contrast."""
+    template = template - template.mean()
+    energy = float((template**2).sum())
+    size = scipy.fft.next_fast_len(image.shape[0], real=True)
+    spectrum = scipy.fft.rfft2(image, (size, size))
+    product = scipy.fft.rfft2(template, (size, size)).conj() * spectrum
+    lags = image.shape[0] - BLOCK + 1
+    covariance = scipy.fft.irfft2(product, (size, size))[:lags, :lags]
+    total, squares = (_box_sums(x) for x in (image, image**2))
+    energies = squares - total**2 / BLOCK**2
+    floor = 1e-8 * max(float(squares.max()), 1e-30)
+    if energy <= floor or float(energies.max()) <= floor:
+        return None
+    usable = energies > floor
+    return np.where(usable, covariance / np.sqrt(energy * np.where(usable, energies, 1.0)), 0.0)
+
+
+def _box_sums(image: np.ndarray) -> np.ndarray:
+    """Sums over all blocks of an image, double precision."""
+    total = np.pad(image.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    n = BLOCK
+    return total[n:, n:] - total[:-n, n:] - total[n:, :-n] + total[:-n, :-n]
+
+
+def _without_mean(image: np.ndarray) -> np.ndarray:
+    """Image less its mean over 9 pixels, 0 where it is missing."""
+    valid = np.isfinite(image)
+    filled = np.where(valid, image, 0.0).astype(np.float64)
+    share = scipy.ndimage.uniform_filter(valid.astype(np.float64), 9, mode="nearest")
+    mean = scipy.ndimage.uniform_filter(filled, 9, mode="nearest") / np.maximum(share, 1e-6)
+    return np.where(valid, filled - mean, 0.0)
+
+
+def _pattern(valid_pre: np.ndarray, valid_post: np.ndarray) -> np.ndarray:
+    """Pixels around which holes at the same place of both images make a pattern."""
+    holes = ~valid_pre & ~valid_post
+    touching = scipy.ndimage.binary_dilation(holes) & ~holes
+    share, edges = (
+        scipy.ndimage.uniform_filter(mask.astype(np.float64), BLOCK, mode="nearest")
+        for mask in (holes, touching)
+    )
+    left = np.maximum(1.0 - share, 1e-6)
+    return (share >= HOLES) & (edges >= EDGES * left)
+
+
+def _sampled(pattern: np.ndarray, halo: int, step: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Flag of a mask of pixels at the outputs."""
+    at = halo + step * np.arange(shape[0]) + step // 2
+    return np.where(pattern[np.ix_(at, at)], Flag.NOT_CONVERGED, np.uint8(0)).astype(np.uint8)
