@@ -1,4 +1,4 @@
-"""Sessions: demo, tests, lint, typecheck, docs, bench, gpu, evaluate, build."""
+"""Sessions: demo, tests, fuzz, lint, typecheck, docs, bench, gpu, evaluate, build."""
 
 import glob
 import os
@@ -40,6 +40,16 @@ def tests(session: nox.Session) -> None:
             "pytest", *arguments, "--doctest-modules", "src",
             env={"OMP_NUM_THREADS": "1", "PYTHONPATH": "src"},
         )  # fmt: skip
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Mutate files of every kind, a thousand each or as many as is said: ``-- 5000 zarr``."""
+    install(session, "tests")
+    session.run(
+        "python", os.path.join("tests", "fuzz", "mutations.py"), *(session.posargs or ["1000"]),
+        env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
 
 
 @nox.session

@@ -18,6 +18,7 @@ from .layout import COLUMNS, QUANTUM, SPLITS, crop_corners
 from .samples import samples_dataset
 from .store import (
     check_files,
+    damage_named,
     open_array,
     open_split,
     read_attributes,
@@ -157,6 +158,12 @@ def open_database(
     >>> dict(samples.pre.sizes)
     {'sample': 9, 'scaling': 2, 'y': 64, 'x': 64}
     """
+    with damage_named(path):
+        return _opened(path, split, crops, decode)
+
+
+def _opened(path: str | os.PathLike[str], split: str, crops: bool, decode: bool) -> xr.Dataset:
+    """Samples of a split with their table, lazily."""
     table = database_table(path, split)
     reader = DatabaseReader(os.fspath(path), split, crops, decode)
     samples = reader.shape[0]
@@ -225,8 +232,9 @@ def database_table(path: str | os.PathLike[str], split: str = "train") -> xr.Dat
     if split not in SPLITS or not (Path(path) / split).is_dir():
         there = ", ".join(s for s in SPLITS if (Path(path) / s).is_dir())
         raise FileError(f"{os.fspath(path)} has no split {split!r}; it has {there}.")
-    check_files(path, split)
-    return read_table(path, split)
+    with damage_named(path):
+        check_files(path, split)
+        return read_table(path, split)
 
 
 def read_table(path: str | os.PathLike[str], split: str) -> xr.Dataset:

@@ -18,16 +18,18 @@ field, so that nothing is lost by storing one of four.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, SubpixError
 from .frames import Frame
 from .layout import COLUMNS, QUANTUM, SPLITS, STORE_VERSION, TEXTS
 
@@ -40,6 +42,7 @@ __all__ = [
     "check_files",
     "checksum",
     "create_store",
+    "damage_named",
     "open_array",
     "open_split",
     "read_attributes",
@@ -169,7 +172,7 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
         metadata = json.loads((Path(path) / "zarr.json").read_text())
         attributes = metadata["attributes"]
         attributes["plan"]["settings"]
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise FileError(
             f"{os.fspath(path)} is no database of xsubpix ({type(error).__name__}: {error}). Make "
             "one: xsubpix database build SCENES... --out db.zarr."
@@ -229,11 +232,27 @@ def _array_files(path: Path) -> list[Path]:
     )
 
 
+@contextlib.contextmanager
+def damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the errors of reading a damaged store into one of ours."""
+    try:
+        yield
+    except SubpixError:
+        raise
+    except Exception as error:  # zarr's, json's, NumPy's, of what the bytes became
+        words = " ".join(str(error).split())[:300]
+        raise FileError(
+            f"{os.fspath(path)} is damaged ({type(error).__name__}: {words}). Get it anew, or "
+            "build it again."
+        ) from error
+
+
 # Handles are cheap to keep and dear to make: a training loop reads millions of crops.
 def open_split(path: str | os.PathLike[str], split: str) -> zarr.Group:
     """Open a split's group for reading."""
     file = Path(path) / split / "zarr.json"
-    return _cached_group(str(file.parent), file.stat().st_mtime_ns)
+    with damage_named(path):
+        return _cached_group(str(file.parent), file.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=64)
@@ -248,7 +267,8 @@ def open_array(path: str | os.PathLike[str], split: str, name: str, mode: str = 
         stamp = file.stat().st_mtime_ns
     except OSError as error:
         raise FileError(f"{os.fspath(path)} has no array {split}/{name}.") from error
-    return _cached_array(str(file.parent), mode, stamp)
+    with damage_named(path):
+        return _cached_array(str(file.parent), mode, stamp)
 
 
 @functools.lru_cache(maxsize=256)
@@ -312,7 +332,8 @@ def check_files(path: str | os.PathLike[str], split: str) -> None:
 def read_column(path: str | os.PathLike[str], split: str, name: str) -> np.ndarray:
     """Return a column of the table, read once and kept; not to be written to."""
     file = Path(path) / split / name / "zarr.json"
-    return _cached_column(str(file.parent), file.stat().st_mtime_ns)
+    with damage_named(path):
+        return _cached_column(str(file.parent), file.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=256)

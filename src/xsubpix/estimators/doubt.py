@@ -90,12 +90,22 @@ def doubts(
     fine = [_without_mean(image) for image in (pre, post)]
     whole = [np.where(np.isfinite(image), image, 0.0) for image in (pre, post)]
     whole = [image - image.mean() for image in whole]
-    starts, block_of = _blocks(pre.shape[0], halo, step, dx.shape[0])
-    edges = np.searchsorted(block_of, np.arange(len(starts) + 1))
-    bounds = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
-    for i, row in enumerate(starts):
-        for j, col in enumerate(starts):
-            part = bounds[i], bounds[j]
+    both = valid_pre & valid_post
+    starts, block_of = zip(
+        *(_blocks(both.any(1 - axis), halo, step, dx.shape[0]) for axis in (0, 1)), strict=True
+    )
+    bounds = [
+        [
+            slice(int(a), int(b))
+            for a, b in itertools.pairwise(
+                np.searchsorted(block_of[axis], np.arange(len(starts[axis]) + 1))
+            )
+        ]
+        for axis in (0, 1)
+    ]
+    for i, row in enumerate(starts[0]):
+        for j, col in enumerate(starts[1]):
+            part = bounds[0][i], bounds[1][j]
             here = known[part]
             if not here.any():
                 continue
@@ -106,8 +116,13 @@ def doubts(
     return flags
 
 
-def _blocks(side: int, halo: int, step: int, count: int) -> tuple[list[int], np.ndarray]:
-    """First pixels of the blocks along one side of a tile, and the block of each output."""
+def _blocks(has_data: np.ndarray, halo: int, step: int, count: int) -> tuple[list[int], np.ndarray]:
+    """First pixels of the blocks along one side of a tile, and the block of each output.
+
+    Blocks at the border of an image are moved to where it has data.
+    """
+    there = np.flatnonzero(has_data)
+    low, high = (int(there[0]), int(there[-1]) + 1) if there.size else (0, has_data.size)
     centre = halo + step * np.arange(count) + (step - 1) / 2
     number = max(1, round((centre[-1] - centre[0] + step) / EVERY))
     block_of = np.minimum(((centre - centre[0]) / EVERY).astype(int), number - 1)
@@ -115,7 +130,7 @@ def _blocks(side: int, halo: int, step: int, count: int) -> tuple[list[int], np.
     for k in range(number):
         middle = float(centre[block_of == k].mean()) if (block_of == k).any() else centre[0]
         start = round(middle - BLOCK / 2)
-        starts.append(min(max(start, _LEAST_REACH), side - BLOCK - _LEAST_REACH))
+        starts.append(max(low + _LEAST_REACH, min(start, high - BLOCK - _LEAST_REACH)))
     return starts, block_of
 
 
@@ -134,13 +149,18 @@ def _judged(
     shift = np.rint(np.median(found, axis=0)).astype(int)
     height, width = fine[0].shape
     top, left = row + shift[0], col + shift[1]
-    reach = min(REACH, top, left, height - BLOCK - top, width - BLOCK - left)
-    if reach < _LEAST_REACH or min(row, col) < 0:
-        return none
+    widest = min(REACH, top, left, height - BLOCK - top, width - BLOCK - left)
     own = slice(row, row + BLOCK), slice(col, col + BLOCK)
-    there = tuple(slice(k - reach, k + BLOCK + reach) for k in (top, left))
     # Holes would be compared with each other: a block needs nearly all of its pixels.
-    if valid_pre[own].mean() < 0.9 or valid_post[there].mean() < 0.9:
+    if widest < _OWN or min(row, col) < 0 or max(row, col) > height - BLOCK:
+        return none
+    if valid_pre[own].mean() < 0.9:
+        return none
+    for reach in (widest, min(_LEAST_REACH, widest), _OWN):
+        there = tuple(slice(k - reach, k + BLOCK + reach) for k in (top, left))
+        if valid_post[there].mean() >= 0.9:
+            break
+    else:
         return none
     surface = _correlations(fine[0][own], fine[1][there])
     if surface is None:

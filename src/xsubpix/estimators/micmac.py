@@ -148,6 +148,8 @@ class MicMac(Estimator):
     schedule: str = "robust"
     azimuth: float | None = None
 
+    # Its windows correlate what is there in both images, and nothing that was filled in.
+    bears_patterns: ClassVar[bool] = True
     name: ClassVar[str] = "micmac"
     description: ClassVar[str] = (
         "normalised cross-correlation with multi-directional dynamic programming "

@@ -11,6 +11,7 @@ from typing import Any
 import xarray as xr
 
 from .bands import Raster, open_raster
+from .variables import open_variables
 
 __all__ = ["Format", "Source"]
 
@@ -62,7 +63,7 @@ class Source:
         if self.path.suffix.lower() not in _NETCDF or self._virtual is not None:
             return None
         try:
-            return xr.open_dataset(self.path, chunks={}, decode_coords="all")
+            return open_variables(self.path)
         except (OSError, ValueError) as error:
             self.error = error
             return None

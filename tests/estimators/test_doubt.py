@@ -1,0 +1,92 @@
+"""Flags of what nothing supports, found from the images and the result alone."""
+
+import numpy as np
+import pytest
+
+import xsubpix
+from xsubpix.estimators import Flag
+from xsubpix.estimators.doubt import doubts
+
+GEOMETRY = {"halo": 40, "step": 4}
+SIZE = (176, 176)
+OUTPUTS = (24, 24)
+
+
+def judged(pre, post, shift=(0.0, 0.0), **options):
+    dx, dy = (np.full(OUTPUTS, s, "f4") for s in shift)
+    return doubts(pre, post, dx, dy, **GEOMETRY, **options)
+
+
+def test_ground_that_is_found_is_not_doubted(scene):
+    """Else right values are flagged."""
+    pre, post = scene(SIZE), scene(SIZE, (3.0, -2.0))
+    assert not judged(pre, post, (3.0, -2.0)).any()
+    noise = np.random.default_rng(0).normal(0, 10, (2, *SIZE)).astype("f4")
+    assert not judged(pre + noise[0], post + noise[1], (3.0, -2.0)).any()
+
+
+def test_ground_that_repeats_itself(scene):
+    """Two equal peaks: 48 to 94 % wrong and unflagged."""
+    y, x = np.indices(SIZE)
+    furrows = (100 + 20 * np.sin(x * 2 * np.pi / 7) * np.sin(y * 2 * np.pi / 7)).astype("f4")
+    rough = furrows + 0.2 * (scene(SIZE) - 100)
+    assert (judged(rough, rough) == Flag.AMBIGUOUS).all()
+    # A search that no other furrow lies in leaves one place.
+    assert not judged(rough, rough, search=2.0).any()
+
+
+def test_a_fault_is_no_repetition(scene):
+    """The other side of a fault is found elsewhere, as it should be."""
+    pre, post = scene(SIZE), scene(SIZE, (0.0, 6.0))
+    post[:88] = scene(SIZE)[:88]
+    dx = np.zeros(OUTPUTS, "f4")
+    dy = np.where(np.arange(24)[:, None] < 12, 0.0, 6.0) * np.ones((1, 24))
+    assert not (doubts(pre, post, dx, dy.astype("f4"), **GEOMETRY) & Flag.AMBIGUOUS).any()
+
+
+def test_other_ground_and_wrong_places(scene):
+    """dis, deepflow and tvl1 left all of it unflagged."""
+    pre = scene(SIZE)
+    assert (judged(pre, scene(SIZE, seed=5)) == Flag.NOT_CONVERGED).all()
+
+
+@pytest.mark.parametrize(
+    "holes",
+    [
+        lambda y, x: y % 3 == 0, lambda y, x: y % 2 == 0, lambda y, x: x % 12 < 6,
+        lambda y, x: (y // 4 + x // 4) % 2 == 0,
+        lambda y, x: np.random.default_rng(0).random(y.shape) < 0.45,
+    ],
+)  # fmt: skip
+def test_patterns_of_holes(scene, holes):
+    """The mask's own texture was matched: 88 to 100 % of unflagged values wrong."""
+    hidden = holes(*np.indices(SIZE))
+    pre, post = (np.where(hidden, np.nan, s) for s in (scene(SIZE), scene(SIZE, (1.3, 0.0))))
+    assert (judged(pre, post, (0.0, 0.0)) & Flag.NOT_CONVERGED).all()
+    assert not (judged(pre, post, (1.3, 0.0), patterns=False)).any()
+
+
+def test_wedges_are_no_pattern(scene):
+    """Landsat-7's gaps since 2003 are wide, and what lies between is measured."""
+    hidden = np.indices(SIZE)[0] % 33 < 9
+    pre, post = (np.where(hidden, np.nan, s) for s in (scene(SIZE), scene(SIZE, (1.3, 0.0))))
+    assert not judged(pre, post, (1.3, 0.0)).any()
+
+
+@pytest.mark.parametrize("model", ["phase", "cosi-corr", "dis", "unet"])
+def test_nothing_to_match(scene, image, model):
+    """On two different grounds no value may be left unflagged."""
+    if model == "dis":
+        pytest.importorskip("cv2")
+    pre, post = image(scene((128, 128))), image(scene((128, 128), seed=9))
+    disp = xsubpix.correlate(pre, post, model=model, step=8)
+    unsure = (disp.flags & 0b111101) != 0
+    assert float(unsure.mean()) > 0.95
+
+
+def test_flags_do_not_depend_on_chunks(scene, image, identical):
+    """Blocks lie on the tiles, and tiles on the image."""
+    pre, post = image(scene((128, 128))), image(scene((128, 128), seed=9))
+    options = {"model": "phase", "window": 16, "step": 8}
+    lazy = xsubpix.correlate(pre.chunk({"y": 50, "x": 37}), post, **options)
+    identical(xsubpix.correlate(pre, post, **options), lazy)

@@ -1,0 +1,40 @@
+"""Damaged files of every kind: a right result or one error of the package, never more."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+_spec = importlib.util.spec_from_file_location(
+    "mutations", Path(__file__).with_name("mutations.py")
+)
+mutations = importlib.util.module_from_spec(_spec)
+sys.modules["mutations"] = mutations
+_spec.loader.exec_module(mutations)
+
+# What needs an extra, and how many in a test run: some seconds each.
+NEEDS = {"zarr": "zarr", "geopackage": "geopandas", "netcdf": "netCDF4"}
+NUMBER = 100
+
+
+@pytest.mark.parametrize("kind", mutations.KINDS)
+def test_mutations(kind):
+    """If it failed, a damaged download would be a traceback, a hang, or a wrong number."""
+    if kind in NEEDS:
+        pytest.importorskip(NEEDS[kind])
+    found = list(mutations.outcomes(kind, NUMBER))
+    wrong = [f"{k}: {words}" for k, words in found if words not in ("right", "refused")]
+    assert wrong == []
+    assert len(found) == NUMBER
+
+
+def test_the_guard_sees_what_it_forbids(tmp_path):
+    """Else it passes because it reads nothing."""
+
+    def broken(path):
+        raise KeyError("east")
+
+    whole = mutations.make_toml(tmp_path)
+    assert "KeyError" in mutations._one(broken, whole, None, False)
+    assert mutations._one(mutations.read_toml, whole, None, False) == "right"

@@ -1,0 +1,225 @@
+"""Inputs that gave a wrong number without a word, and what becomes of each now.
+
+    python tests/wrong_numbers.py > docs/wrong_numbers.rst
+
+writes the table of the documentation. ``test_wrong_numbers.py`` runs the same list.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyproj
+import rioxarray  # noqa: F401  (registers .rio)
+import xarray as xr
+
+import xsubpix
+from xsubpix.errors import SubpixError
+
+SIDE = 96
+Outcome = tuple[float, float]
+
+
+def ground(seed: int = 0, shape: tuple[int, int] = (SIDE, SIDE + 1)) -> np.ndarray:
+    """Texture of natural ground, band-limited."""
+    spectrum = np.fft.rfft2(np.random.default_rng(seed).normal(size=shape))
+    f = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1]))
+    f[0, 0] = 1.0
+    image = np.fft.irfft2(spectrum * (f < 0.35) / f, s=shape)
+    return (100 + 20 * image / image.std()).astype("f4")
+
+
+def placed(values: np.ndarray, crs: str = "EPSG:32611", x0: float = 5e5, y0: float = 4e6,
+           size: float = 10.0) -> xr.DataArray:  # fmt: skip
+    rows, cols = values.shape
+    coords = {"y": y0 - size * np.arange(rows), "x": x0 + size * np.arange(cols)}
+    return xr.DataArray(values, coords, ("y", "x")).rio.write_crs(crs)
+
+
+def pair(**options: Any) -> tuple[xr.DataArray, xr.DataArray]:
+    """Images that moved one pixel to the right."""
+    full = ground()
+    return placed(full[:, 1:], **options), placed(full[:, :-1], **options)
+
+
+def measured(pre: xr.DataArray, post: xr.DataArray) -> float:
+    """Median displacement to the east of what is not flagged."""
+    disp = xsubpix.correlate(pre, post, model="phase", window=16, step=8).compute()
+    sure = disp.east.where((disp.flags & 0b111101) == 0)
+    return float(np.nanmedian(sure))
+
+
+def field(north: np.ndarray | None = None) -> xr.Dataset:
+    """Two metres across a fault at the middle column."""
+    if north is None:
+        north = np.where(np.arange(SIDE) < SIDE // 2, 0.0, 2.0) * np.ones((SIDE, 1))
+    image = placed(north.astype("f4"))
+    return xr.Dataset({"east": 0 * image, "north": image}).rio.write_crs("EPSG:32611")
+
+
+def web_mercator() -> Outcome:
+    to_map = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True)
+    x0, y0 = to_map.transform(20.0, 60.0)
+    return measured(*pair(crs="EPSG:3857", x0=x0, y0=y0)), 5.01
+
+
+def degrees_under_a_map() -> Outcome:
+    return measured(*pair(x0=-117.0, y0=35.0, size=1e-4)), 9.1
+
+
+def metres_under_degrees() -> Outcome:
+    return measured(*pair(crs="EPSG:4326")), 10.0
+
+
+def plainly_opened() -> Outcome:
+    images = []
+    for image in pair(crs="EPSG:4326", x0=10.0, y0=45.0, size=1e-4):
+        named = image.drop_vars("spatial_ref").assign_attrs(grid_mapping="spatial_ref")
+        images.append(named)
+    return measured(*images), 7.88
+
+
+def nodata_within_a_field() -> Outcome:
+    disp = field()
+    disp["north"].values[10:20] = -9999.0
+    disp["north"].attrs["_FillValue"] = -9999.0
+    return float(xsubpix.magnitude(disp).max()), 2.0
+
+
+def several_fill_values() -> Outcome:
+    images = []
+    for image in pair():
+        image.values[30:60, 30:60] = 251.0 + np.indices((30, 30)).sum(0) % 2
+        images.append(image.assign_attrs(missing_value=[251.0, 252.0]))
+    return measured(*images), 10.0
+
+
+def mask_upside_down() -> Outcome:
+    y = np.arange(SIDE)[:, None]
+    disp = field(np.where(y < 30, 5.0, 1.0) * np.ones((1, SIDE)))
+    stable = (disp.north * 0 + y) >= 30
+    flat = xsubpix.detrend(disp, 0, mask=stable.isel(y=slice(None, None, -1)))
+    return float(flat.north[60:].mean()), 0.0
+
+
+def mask_from_elsewhere() -> Outcome:
+    disp = field()
+    stable = (disp.north < 1).assign_coords(x=disp.x + 1e5)
+    return float(xsubpix.detrend(disp, 0, mask=stable).north[0, 0]), 0.0
+
+
+def truth_from_elsewhere() -> Outcome:
+    disp = field()
+    return float(xsubpix.epe(disp, disp.assign_coords(x=disp.x + 1e5)).mean()), 0.0
+
+
+def trace_in_degrees() -> Outcome:
+    trace = [(-117.0, 36.14), (-116.99, 36.13)]
+    return float(xsubpix.rotate(field(), trace).parallel.mean()), 0.0
+
+
+def pieces_both_ways() -> Outcome:
+    x = 5e5 + 10.0 * SIDE / 2 - 5.0
+    pieces = [[(x, 4e6), (x, 3999700.0)], [(x, 3999100.0), (x, 3999690.0)]]
+    options = {"half_length": 300.0, "spacing": 150.0}
+    return float(xsubpix.offsets(field(), pieces, **options).parallel.max()), -2.0
+
+
+def averaged_flags() -> Outcome:
+    disp = field()
+    flags = np.where(np.arange(SIDE) % 3 == 0, 4, 0).astype("u1") * np.ones((SIDE, 1), "u1")
+    attrs = {"flag_masks": np.array([4], "u1"), "flag_meanings": "low_texture"}
+    disp["flags"] = (("y", "x"), flags, attrs)
+    coarse = disp.coarsen(x=6, y=2).mean()
+    coarse["flags"].attrs = attrs
+    return float(np.isfinite(xsubpix.mask(coarse, flags="low_texture").north).mean()), 0.67
+
+
+def one_date_twice() -> Outcome:
+    image = pair()[0]
+    dates = xr.concat([image, image], "time")
+    dates = dates.assign_coords(time=np.array(["2020-01-01", "2020-02-01"], "M8[ns]"))
+    disp = xsubpix.correlate(dates[0], dates, model="phase", window=16, step=16)
+    return float(disp.east[0].mean()), np.nan
+
+
+def furrows() -> Outcome:
+    y, x = np.indices((SIDE, SIDE))
+    pre, post = (
+        placed(
+            (100 + 20 * np.sin((x - d) * 2 * np.pi / 6) * np.sin(y * 2 * np.pi / 6)).astype("f4")
+        )
+        for d in (0.0, 4.0)
+    )
+    return measured(pre, post), np.nan
+
+
+def other_ground() -> Outcome:
+    return measured(pair()[0], placed(ground(7)[:, 1:])), np.nan
+
+
+def every_third_row() -> Outcome:
+    images = []
+    for image in pair():
+        image.values[::3] = np.nan
+        images.append(image)
+    return measured(*images), np.nan
+
+
+#: Label -> what is done, and what may come of it: ``"right"``, ``"refused"``, ``"flagged"``.
+CASES: dict[str, tuple[Callable[[], Outcome], str]] = {
+    "Web Mercator at 60 degrees: 10 m for 5 m": (web_mercator, "right"),
+    "degrees under the CRS of a map": (degrees_under_a_map, "refused"),
+    "metres under the CRS of degrees": (metres_under_degrees, "refused"),
+    "a CRS that did not come along": (plainly_opened, "refused"),
+    "-9999 m within a field": (nodata_within_a_field, "right"),
+    "several fill values": (several_fill_values, "right"),
+    "a mask with its rows the other way": (mask_upside_down, "right"),
+    "a mask from 100 km away": (mask_from_elsewhere, "refused"),
+    "a truth from 100 km away": (truth_from_elsewhere, "refused"),
+    "a trace in degrees on a map": (trace_in_degrees, "refused"),
+    "a trace in pieces drawn both ways": (pieces_both_ways, "right"),
+    "averages of flags": (averaged_flags, "refused"),
+    "a pair of one date": (one_date_twice, "refused"),
+    "furrows that repeat themselves": (furrows, "flagged"),
+    "other ground": (other_ground, "flagged"),
+    "every third row missing in both images": (every_third_row, "flagged"),
+}
+
+
+def outcome(make: Callable[[], Outcome]) -> tuple[str, str]:
+    """What becomes of a case: right, refused, flagged or wrong; and the words."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # medians of nothing
+            found, expected = make()
+    except SubpixError as error:
+        return "refused", f"{type(error).__name__}: {error}"
+    if np.isnan(found):
+        return "flagged", "no value that is not flagged"
+    right = abs(found - expected) <= 0.1 * max(abs(expected), 0.2)
+    return ("right" if right else "wrong"), f"{found:.3g}, where {expected:.3g} is right"
+
+
+def main() -> None:
+    """Print the page of the documentation."""
+    title = "What becomes of wrong numbers"
+    print(f"{title}\n{'=' * len(title)}\n")
+    print(
+        "Written by ``python tests/wrong_numbers.py``; the tests run the same list. Each of these "
+        "gave a number that was wrong, and nothing said so. *right*: the number is right now. "
+        "*refused*: an error says both values and what to do. *flagged*: no value is left that no "
+        "flag calls unsure.\n"
+    )
+    print(".. list-table::\n   :header-rows: 1\n   :widths: 30 10 60\n")
+    rows = [(label, *outcome(make)) for label, (make, _) in CASES.items()]
+    for row in [("input", "result", "in words"), *rows]:
+        cells = [" ".join(cell.split()).replace("*", "\\*").replace("`", "'") for cell in row]
+        print(f"   * - {cells[0]}\n     - {cells[1]}\n     - {cells[2]}")
+
+
+if __name__ == "__main__":
+    main()
