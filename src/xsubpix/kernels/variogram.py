@@ -135,4 +135,5 @@ def fit_variogram(distance: np.ndarray, gamma: np.ndarray, count: np.ndarray) ->
         for reach in starts
     ]
     power, best = min(fits, key=lambda fit: fit[1].cost)
-    return Variogram(*(float(v) for v in best.x), power)
+    nugget, sill, reach = (float(v) for v in best.x)
+    return Variogram(nugget, sill, reach, power)
