@@ -163,11 +163,12 @@ def _maps(field: Field, names: list[str], line: Trace | None) -> Figure:
 def _errors(
     field: Field, line: Trace | None, stable: xr.DataArray | None, reach: float
 ) -> list[str]:
-    where = {} if line is None else {"trace": line, "buffer": reach}
     beyond = "" if line is None else f", beyond {reach:.4g} {field.unit} of the trace"
     head = f"<h2>Statistics of stable ground{beyond}</h2>"
     try:
-        found = statistics(field.disp, stable=stable, **where)
+        found = statistics(
+            field.disp, stable=stable, trace=line, buffer=None if line is None else reach
+        )
     except DataError as error:
         return [head, f"<p>{html.escape(str(error))}</p>"]
     columns = list(next(iter(found.table.values())))

@@ -75,12 +75,12 @@ def correlate_stack(
             "pairs are made by position. Choose with pre.isel(...), or align by the coordinate."
         )
     if dims == ["pair", "pair"] and "pair" in pre.coords and "pair" in post.coords:
-        one, two = pre["pair"].values, post["pair"].values
-        if not np.array_equal(one, two):
-            k = int(np.flatnonzero(one != two)[0])
+        labels = pre["pair"].values, post["pair"].values
+        if not np.array_equal(*labels):
+            k = int(np.flatnonzero(labels[0] != labels[1])[0])
             raise DimensionError(
-                f"pre and post have different pairs: {one[k]!r} and {two[k]!r} in place {k}. Order "
-                "them alike, post.sel(pair=pre.pair), or drop the coordinate."
+                f"pre and post have different pairs: {labels[0][k]!r} and {labels[1][k]!r} at "
+                f"position {k}. Order them alike, post.sel(pair=pre.pair), or drop the coordinate."
             )
     fields = []
     for k in range(max(sizes)):

@@ -65,7 +65,8 @@ def _on_field(mask: xr.DataArray, here: Grid) -> Array:
     can be matched by position only, and has to have the field's shape.
     """
     image = Image.from_dataarray(mask, "mask")
-    there, values = image.grid, image.data
+    there = image.grid
+    values: Any = image.data
     if image.nodata is not None:
         import dask.array as da
 

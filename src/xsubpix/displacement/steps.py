@@ -93,7 +93,8 @@ class Steps:
         """Build the model of a trace on a field of a shape."""
         size = plane.pixel * max(shape)
         reach = _BEYOND * size if depth is None else 10 * (size + depth)
-        edges, part = [], []
+        edges: list[np.ndarray] = []
+        part: list[np.ndarray] = []
         for line in trace.segments:
             tip = [_is_tip(p, plane, shape, depth is not None) for p in (line[0], line[-1])]
             parts = _PARTS if any(tip) or depth is not None else 1

@@ -60,7 +60,7 @@ def with_map_bands(disp: xr.Dataset) -> xr.Dataset:
         ),
         ("opacity", opacity, {"long_name": "0 where missing or unsure, else 255", "units": "1"}),
     ):
-        data = values.transpose(*east.dims).data.astype(np.float32)
+        data = xr.DataArray(values).transpose(*east.dims).data.astype(np.float32)
         out[name] = xr.Variable(east.dims, data, attrs, east.encoding)
     return out
 

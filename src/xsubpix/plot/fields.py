@@ -133,7 +133,9 @@ def plot_displacement(
     unit = _unit(disp, names[0], grid)
     # At once: what is measured is measured one time.
     disp = disp[list(dict.fromkeys([*names, *_drawn_too(disp)]))].compute()
-    disp, share = without_unsure(disp, keep_unsure, [n for n in disp.data_vars if n != "flags"])
+    disp, share = without_unsure(
+        disp, keep_unsure, [str(n) for n in disp.data_vars if n != "flags"]
+    )
     fields = [disp[name].transpose(*grid.dims) for name in names]
     bound = limit_of([f.values for f in fields]) if limit is None else float(limit)
     low, high = _limits(vmin, vmax, bound)

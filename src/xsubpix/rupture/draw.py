@@ -217,17 +217,17 @@ def draw_fault(
     heterogeneity = _given_or_drawn(heterogeneity, rng.uniform(0.2, 0.6))
     surface = rng.uniform(0.5, 1.0) if top_depth == 0 else 0.0
 
-    strands = _draw_strands(length, step_overs, pixel, trace_rng)
+    lines = _draw_strands(length, step_overs, pixel, trace_rng)
     trace_seed = int(trace_rng.integers(2**63))
     traces = _best_seen(
         extent, min(0.35 * side, 0.9 * length), position_rng,
         lambda anchor, share: _trace(
-            strands, anchor, share, length, strike, extent, pixel, curvature, roughness, hurst,
+            lines, anchor, share, length, strike, extent, pixel, curvature, roughness, hurst,
             np.random.default_rng(trace_seed),
         ),
     )  # fmt: skip
     segments = _slip_on(
-        strands, traces, length, width, slip, extent, pixel, heterogeneity, surface, slip_rng
+        lines, traces, length, width, slip, extent, pixel, heterogeneity, surface, slip_rng
     )
     strands: tuple[Strand, ...] = ()
     if complexity > 0 and top_depth == 0:

@@ -445,7 +445,7 @@ class Fault:
             )
             names = ("dip", "rake", "width", "top_depth", "element_size")
             strands = tuple(Strand(**strand) for strand in values.get("strands", ()))
-            return cls(segments, *(values[name] for name in names), strands)
+            return cls(segments, **{name: values[name] for name in names}, strands=strands)
         except (KeyError, TypeError) as error:
             raise FaultError(f"Not a complete description of a fault: {error!r}.") from error
 

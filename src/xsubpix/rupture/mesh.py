@@ -141,12 +141,12 @@ def _strand_meshes(
     """
     trace = segment.vertices - origin
     along = arc_length(trace)
-    alike: dict[tuple[float, tuple[float, ...]], list[Strand]] = {}
+    same_depth: dict[tuple[float, tuple[float, ...]], list[Strand]] = {}
     for strand in strands:
-        alike.setdefault((strand.bottom, strand.positions), []).append(strand)
-    for (bottom, _), beside in alike.items():
+        same_depth.setdefault((strand.bottom, strand.positions), []).append(strand)
+    for (bottom, _), beside in same_depth.items():
         places, points, _ = beside[0].beside(trace)
-        share = sum(strand.share_at(places) for strand in beside)
+        share = np.sum([strand.share_at(places) for strand in beside], axis=0)
         row = min(_first_row(fault, strand) for strand in beside)
         slip_at = functools.partial(
             _shared_slip, fault, segment, arc_length(points), places, -share

@@ -152,10 +152,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name, (low, high) in _WHOLE.items():
             whole_number(name, getattr(self, name), low, high, error=DataError)
-        for name, high in _ABOVE_ZERO.items():
-            real_number(name, getattr(self, name), 0.0, high, above=True, error=DataError)
-        for name, high in _FROM_ZERO.items():
-            real_number(name, getattr(self, name), 0.0, high, error=DataError)
+        for name, largest in _ABOVE_ZERO.items():
+            real_number(name, getattr(self, name), 0.0, largest, above=True, error=DataError)
+        for name, largest in _FROM_ZERO.items():
+            real_number(name, getattr(self, name), 0.0, largest, error=DataError)
         for name in ("half", "compile"):
             if not isinstance(getattr(self, name), bool):
                 raise DataError(f"{name}={getattr(self, name)!r}: give true or false.")
