@@ -1,8 +1,10 @@
-"""Sessions: demo, tests, fuzz, lint, typecheck, docs, bench, gpu, evaluate, build."""
+"""Sessions: ``nox -l`` lists them. Environments and the one PyTorch they share are in .nox."""
 
 import glob
+import hashlib
 import os
 import shutil
+from pathlib import Path
 
 import nox
 
@@ -10,35 +12,90 @@ nox.options.sessions = ["tests", "lint", "typecheck"]
 nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = "constraints.txt"
+TORCH = "2.13.0"
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
+def install_torch(session: nox.Session, version: str = TORCH) -> None:
+    """Make PyTorch importable, by its version: a plain "torch" may bring gigabytes of CUDA.
+
+    It is installed once, beside the environments, and each finds it through a .pth file.
+    """
+    where = "import sys, sysconfig; print(*sys.version_info[:2], sysconfig.get_path('purelib'))"
+    major, minor, packages = session.run("python", "-c", where, silent=True).strip().split(" ", 2)
+    folder = Path(session.virtualenv.location).resolve().parent / "shared"
+    shared = folder / f"torch-{version}-python{major}.{minor}"
+    if not shared.exists():
+        session.log(
+            f"Set-up, once for all sessions: PyTorch {version}, the largest part. The CPU build "
+            "downloads 0.2 GB and takes 0.8 GB of disk, a CUDA build 3 GB and 7 GB. Then the "
+            "package and what it needs, up to 1 GB for each session. Some minutes."
+        )
+        part = shared.with_name(f"{shared.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        session.install(
+            "--constraint", CONSTRAINTS, "--no-deps", "--target", str(part), f"torch=={version}"
+        )
+        part.rename(shared)
+    Path(packages, "shared-torch.pth").write_text(f"{shared}\n")
+
+
+def source_digest() -> str:
+    """Digest of all that decides what an installation holds."""
+    files = ["pyproject.toml", CONSTRAINTS, *glob.glob("src/xsubpix/**/*", recursive=True)]
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        path = Path(name)
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(path.as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def install(session: nox.Session, *extras: str) -> None:
-    """Install the package with extras, at the versions of the constraints file."""
-    # torch by its pinned version first: a plain "torch" takes gigabytes of CUDA.
-    session.install("--constraint", CONSTRAINTS, "torch==2.13.0")
+    """Install the package with extras, at the versions of the constraints file.
+
+    What is installed already, of these very sources, is not built again.
+    """
+    install_torch(session)
     target = f".[{','.join(extras)}]" if extras else "."
+    stamp = Path(session.virtualenv.location, "installed.txt")
+    digest = source_digest()
+    lines = stamp.read_text().split("\n") if stamp.exists() else []
+    if lines[:1] != [digest]:
+        lines = [digest]
+    if target in lines:
+        session.log(f"{target} is installed and unchanged: nothing to build.")
+        return
     session.install("--constraint", CONSTRAINTS, target)
+    stamp.write_text("\n".join([*lines, target]))
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
+    """Measure an earthquake on a satellite image; see the folder xsubpix-demo."""
     install(session, "demo")
     session.run("xsubpix", "demo", *session.posargs)
 
 
+def run_tests(session: nox.Session) -> None:
+    """Run the tests, or what the arguments ask for."""
+    arguments = session.posargs or ["-n", str(os.cpu_count() or 1)]
+    session.run("pytest", *arguments, env=ONE_THREAD)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
+    """Run all tests and the examples of docstrings."""
     install(session, "tests")
     if shutil.which("gfortran"):
         # Okada's rectangles, against which dislocations are tested; built from Fortran.
         session.install("--constraint", CONSTRAINTS, "okada-wrapper")
-    arguments = session.posargs or ["-n", str(os.cpu_count() or 1)]
-    session.run("pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
+    run_tests(session)
     if not session.posargs:
         # Examples in docstrings, of the sources: the installed package has no conftest.py.
         session.run(
-            "pytest", *arguments, "--doctest-modules", "src",
-            env={"OMP_NUM_THREADS": "1", "PYTHONPATH": "src"},
+            "pytest", "-n", str(os.cpu_count() or 1), "--doctest-modules", "src",
+            env={**ONE_THREAD, "PYTHONPATH": "src"},
         )  # fmt: skip
 
 
@@ -48,12 +105,53 @@ def fuzz(session: nox.Session) -> None:
     install(session, "tests")
     session.run(
         "python", os.path.join("tests", "fuzz", "mutations.py"), *(session.posargs or ["1000"]),
-        env={"OMP_NUM_THREADS": "1"},
+        env=ONE_THREAD,
     )  # fmt: skip
 
 
 @nox.session
+def tests_newest(session: nox.Session) -> None:
+    """Run the tests with the newest dependencies that there are, of all extras."""
+    install_torch(session, os.environ.get("XSUBPIX_TORCH", TORCH))
+    session.install("--upgrade", ".[tests]")
+    run_tests(session)
+
+
+@nox.session
+def tests_oldest(session: nox.Session) -> None:
+    """Run the tests with the oldest dependencies that pyproject.toml allows.
+
+    uv resolves them. PyTorch comes from pip, as in every session: its builds for CPUs are
+    not where uv looks. ``XSUBPIX_TORCH=2.4.0`` takes the oldest that is allowed.
+    """
+    install_torch(session, os.environ.get("XSUBPIX_TORCH", TORCH))
+    session.install("uv")
+    folder = session.create_tmp()
+    never, oldest = os.path.join(folder, "no-torch.txt"), os.path.join(folder, "oldest.txt")
+    Path(never).write_text("torch ; python_version < '3'\n")
+    session.run(
+        "uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--override", never,
+        "--extra", "tests", "--python-version", session.run(
+            "python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])", silent=True
+        ).strip(),
+        "pyproject.toml", "--output-file", oldest,
+    )  # fmt: skip
+    session.install("--requirement", oldest)
+    session.install("--constraint", oldest, ".")
+    run_tests(session)
+
+
+@nox.session
+def tests_no_extras(session: nox.Session) -> None:
+    """Run the tests with the core alone: what needs an extra is skipped, and says which."""
+    install(session)
+    session.install("--constraint", CONSTRAINTS, "pytest", "pytest-xdist", "hypothesis")
+    run_tests(session)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
+    """Check the style of the code."""
     session.install("--constraint", CONSTRAINTS, "ruff")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -61,21 +159,29 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typecheck(session: nox.Session) -> None:
-    install(session, "plot", "tests")
+    """Check the types, with the packages of the session tests where that has run."""
     session.install("--constraint", CONSTRAINTS, "mypy")
-    session.run("mypy")
+    scripts = Path(session.bin).name
+    other = Path(session.virtualenv.location).parent / "tests" / scripts / "python"
+    if shutil.which(other) is None:
+        install(session, "tests")
+        session.run("mypy")
+    else:
+        session.run("mypy", "--python-executable", str(other))
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
+    """Build the documentation, in docs/_build/html."""
     install(session, "docs", "demo")
     session.run(
         "sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html",
-        *session.posargs, env={"OMP_NUM_THREADS": "1"},
+        *session.posargs, env=ONE_THREAD,
     )  # fmt: skip
 
 
 def install_peers(session: nox.Session) -> None:
+    """Install the packages of others that are compared with."""
     install(session, "bench")
     # With its dependencies pyxel brings opencv-python, over the modules of the opencv extra.
     session.install("--constraint", CONSTRAINTS, "gmsh", "meshio")
@@ -84,6 +190,7 @@ def install_peers(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
+    """Run every benchmark, or those named; each prints its figures beside a peer's."""
     install_peers(session)
     scripts = session.posargs or [
         os.path.join("benchmarks", name)
@@ -92,6 +199,20 @@ def bench(session: nox.Session) -> None:
     ]
     for script in scripts:
         session.run("python", script)
+
+
+@nox.session
+def bench_track(session: nox.Session) -> None:
+    """Time ten operations beside their stored times; ``-- --save`` stores new ones."""
+    install(session, "database", "micmac", "opencv")
+    session.install("--constraint", CONSTRAINTS, "pytest", "pytest-benchmark")
+    times = os.path.join(session.create_tmp(), "times.json")
+    # Time of the processor, not of the clock: other programs disturb it less.
+    session.run(
+        "pytest", "benchmarks/track_speeds.py", "--quiet", "--benchmark-quiet",
+        "--benchmark-timer=time.process_time", f"--benchmark-json={times}", env=ONE_THREAD,
+    )  # fmt: skip
+    session.run("python", "benchmarks/track_report.py", times, *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -104,6 +225,23 @@ def gpu(session: nox.Session) -> None:
 
 
 @nox.session
+def figures(session: nox.Session) -> None:
+    """Measure again, and draw again, what the documentation and README.md show of the network.
+
+    Needed when its weights change; XSUBPIX_DATA holds the images. Then ``nox -s evaluate``.
+    """
+    install(session, "bench", "explore")
+    names = ("star", "bias", "reach", "yahtse")
+    for name in names:
+        session.run(
+            "python", os.path.join("benchmarks", f"bench_{name}.py"), "--models",
+            *(session.posargs or ["unet"]), "--out", os.path.join("docs", "benchmarks"),
+        )  # fmt: skip
+    for name in ("draw_glacier", "draw_explore", "readme_table"):
+        session.run("python", os.path.join("docs", f"{name}.py"))
+
+
+@nox.session
 def evaluate(session: nox.Session) -> None:
     """Print and write the table of networks and correlators; XSUBPIX_DATA holds the images."""
     install_peers(session)
@@ -113,8 +251,8 @@ def evaluate(session: nox.Session) -> None:
     session.run(
         "xsubpix", "database", "build", *sorted(glob.glob(os.path.join(folder, "*_pan.tif"))),
         "--multispectral", "_pan:_ms", "--location", r"P\d+R\d+", "--validation", "P091R083",
-        "--test", "P090R083", "--faults", "1,1,60", "--frame", "512", "--window", "256",
-        "--out", database, env={"OMP_NUM_THREADS": "1"},
+        "--test", "P090R083", "--faults", "1,1,60", "--frame", "512", "--crop", "256",
+        "--out", database, env=ONE_THREAD,
     )  # fmt: skip
     session.run(
         "xsubpix", "evaluate",
@@ -122,11 +260,14 @@ def evaluate(session: nox.Session) -> None:
         "cosi-corr:window=32", "cosi-corr:window=64", "deepflow", "dis", "tvl1",
         "benchmarks/peers.py:openpiv", "benchmarks/peers.py:pyxel",
         "--data", database, "--workers", str(os.cpu_count() or 1),
-        *(session.posargs or ["--out", "docs/benchmarks"]), env={"OMP_NUM_THREADS": "1"},
+        *(session.posargs or ["--out", "docs/benchmarks", "--overwrite"]), env=ONE_THREAD,
     )  # fmt: skip
+    if not session.posargs:
+        session.run("python", os.path.join("docs", "readme_table.py"))
 
 
 @nox.session
 def build(session: nox.Session) -> None:
+    """Build the wheel and the source distribution, in dist, and check them."""
     session.install("--constraint", CONSTRAINTS, "build")
     session.run("python", "-m", "build")

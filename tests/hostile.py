@@ -214,7 +214,7 @@ INPUTS: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 def outcome(pair: Any, **options: Any) -> tuple[str, str]:
-    """What becomes of a pair: right, missing, refused or wrong; and the words."""
+    """Result for a pair: right, missing, refused or wrong; and the words."""
     options = {"model": "phase", "window": 16, "step": 8, **options}
     try:
         with warnings.catch_warnings():
@@ -232,7 +232,7 @@ def outcome(pair: Any, **options: Any) -> tuple[str, str]:
     wrong = np.abs(length[told] / one - 1) > 0.15
     if wrong.mean() > 0.02:
         return "wrong", f"{100 * wrong.mean():.0f} % of the values are wrong"
-    return "right", f"{100 * told.mean():.0f} % of the places have a value"
+    return "right", f"{100 * told.mean():.0f} % of the pixels have a value"
 
 
 def _pixel(disp: xr.Dataset) -> float:
@@ -279,7 +279,7 @@ def main() -> None:
     rows = [(label, *outcome(make())) for label, (make, _) in INPUTS.items()]
     rows.append(("eight threads at once", *threads_at_once()))
     rows.append(("an accessor that was pickled", *pickled_accessor()))
-    print("What becomes of odd input\n=========================\n")
+    print("How unusual input is handled\n============================\n")
     print(
         "Written by ``python tests/hostile.py``; the tests run the same list. *right*: one column "
         "of displacement wherever there is data. *missing*: no value, and flags that say why. "

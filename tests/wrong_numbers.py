@@ -191,7 +191,7 @@ CASES: dict[str, tuple[Callable[[], Outcome], str]] = {
 
 
 def outcome(make: Callable[[], Outcome]) -> tuple[str, str]:
-    """What becomes of a case: right, refused, flagged or wrong; and the words."""
+    """Result for a case: right, refused, flagged or wrong; and the words."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # medians of nothing
@@ -206,11 +206,11 @@ def outcome(make: Callable[[], Outcome]) -> tuple[str, str]:
 
 def main() -> None:
     """Print the page of the documentation."""
-    title = "What becomes of wrong numbers"
+    title = "Wrong numbers that are now caught"
     print(f"{title}\n{'=' * len(title)}\n")
     print(
         "Written by ``python tests/wrong_numbers.py``; the tests run the same list. Each of these "
-        "gave a number that was wrong, and nothing said so. *right*: the number is right now. "
+        "gave a number that was wrong, and nothing warned of it. *right*: the number is right now. "
         "*refused*: an error says both values and what to do. *flagged*: no value is left that no "
         "flag calls unsure.\n"
     )

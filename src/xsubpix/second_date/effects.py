@@ -56,7 +56,7 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Conditions:
-    """Conditions that the parameters of a second date are drawn under.
+    """Conditions from which the parameters of a second date are drawn.
 
     Attributes
     ----------

@@ -65,7 +65,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """Settings of a training run: with the data, all that the weights follow from.
+    """Settings of a training run.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def train(
     workers: int = 0,
     quiet: bool = False,
 ) -> Path:
-    """Train a network, or go on where the same run was stopped.
+    """Train a network, or continue a run that was stopped.
 
     Writes to `folder`: ``checkpoint.pt`` (all that is needed to go on),
     ``weights.safetensors`` (the averaged weights, at every validation),

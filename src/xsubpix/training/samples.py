@@ -70,7 +70,7 @@ class Frames(Protocol):
 
 
 class DatabaseFrames:
-    """Frames of one split of a database, kept in memory once they were read.
+    """Frames of one split of a database, kept in memory after the first reading.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class DatabaseFrames:
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Changes made to samples beyond what the frames show.
+    """Random changes that samples get during training.
 
     Parameters
     ----------
