@@ -211,8 +211,8 @@ def main() -> None:
     print(
         "Written by ``python tests/wrong_numbers.py``; the tests run the same list. Each of these "
         "gave a number that was wrong, and nothing warned of it. *right*: the number is right now. "
-        "*refused*: an error says both values and what to do. *flagged*: no value is left that no "
-        "flag calls unsure.\n"
+        "*refused*: an error says both values and what to do. *flagged*: every value that is "
+        "left has a flag.\n"
     )
     print(".. list-table::\n   :header-rows: 1\n   :widths: 30 10 60\n")
     rows = [(label, *outcome(make)) for label, (make, _) in CASES.items()]
