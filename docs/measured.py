@@ -80,7 +80,11 @@ class StarTable(SphinxDirective):
                  "two dates": "two dates"}  # fmt: skip
         rows = [["Model", *kinds.values()]]
         for model, row in table.items():
-            pairs = [f"{row[k]['half']:.0f}, noise {row[k]['noise']:.3f}" for k in kinds]
+            halves = [row[k]["half"] for k in kinds]
+            said = [f"{half:.0f}" if half < 160 else "beyond 160" for half in halves]
+            pairs = [
+                f"{half}, noise {row[k]['noise']:.3f}" for half, k in zip(said, kinds, strict=True)
+            ]
             rows.append([f"``{model}``", *pairs])
         for row in rows:
             lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(row)]

@@ -9,7 +9,6 @@ import time
 
 import numpy as np
 import pytest
-import shapely
 import xarray as xr
 
 import xsubpix
@@ -17,6 +16,8 @@ from xsubpix import DataError, FaultError, FileError, Grid, ModelError, SubpixEr
 from xsubpix.networks.cards import read_card, weights_digest
 from xsubpix.networks.registry import build_network
 from xsubpix.training.config import TrainConfig
+
+shapely = pytest.importorskip("shapely")
 
 LINE = [[500100.0, 3999900.0], [500900.0, 3999500.0]]
 WKT = "LINESTRING (500100 3999900, 500900 3999500)"

@@ -2,7 +2,6 @@
 
 import re
 
-import matplotlib
 import numpy as np
 import pytest
 import rasterio
@@ -10,6 +9,8 @@ import rasterio
 import xsubpix
 from xsubpix.cli import main
 from xsubpix.estimators import Flag
+
+matplotlib = pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-import shapely
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 import xsubpix
 from xsubpix import DataError, Fault, ModelError
 from xsubpix.rupture import displacement_at
+
+shapely = pytest.importorskip("shapely")
 
 SIZE, PIXEL = 160, 20.0
 X0 = 5e5 + PIXEL * SIZE / 2

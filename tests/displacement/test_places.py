@@ -4,11 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-import shapely
 import xarray as xr
 
 import xsubpix
 from xsubpix import DataError, GridError, SubpixWarning
+
+shapely = pytest.importorskip("shapely")
 
 ROWS, COLS = 60, 80
 

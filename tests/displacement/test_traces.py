@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
-import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
 import xsubpix
 from xsubpix import DataError, Fault, FileError, Grid
 from xsubpix.grid import Plane
+
+shapely = pytest.importorskip("shapely")
 
 LINE = np.array([[500100.0, 3999900.0], [500900.0, 3999500.0], [501500.0, 3999400.0]])
 

@@ -109,7 +109,9 @@ def _cluster(address: str) -> Client:
     try:
         from distributed import Client
     except ImportError as error:
-        raise SubpixError("--scheduler needs distributed: pip install distributed.") from error
+        raise SubpixError(
+            "--scheduler needs distributed: pip install 'xsubpix[distributed]'."
+        ) from error
     try:
         if address.endswith(".json"):
             if not Path(address).is_file():  # Client would wait for it, without end
