@@ -8,7 +8,8 @@ from scipy import ndimage
 
 from xsubpix.networks import build_network
 from xsubpix.networks.box import Box
-from xsubpix.networks.unet import _BlockConv, neighbouring_flows, warp_nearest
+from xsubpix.networks.candidates import neighbouring_flows
+from xsubpix.networks.unet import _BlockConv, warp_nearest
 from xsubpix.networks.warping import spline_coefficients, spline_filters, warp_back, warp_spline
 
 

@@ -97,6 +97,20 @@ class PyramidNetwork(FlowNetwork):
             Flow so far, shape ``(n, 2, h, w)``, pixels of the level.
         """
 
+    def first(
+        self, pre: Sequence[torch.Tensor], post: Sequence[torch.Tensor], box: Box
+    ) -> torch.Tensor:
+        """Flow that the first step begins with, pixels of its level: none.
+
+        Parameters
+        ----------
+        pre, post : sequence of torch.Tensor
+            Pyramids, shape ``(n, c, h, w)`` each level.
+        box : Box
+            Part of the images that the first step sees.
+        """
+        return pre[0].new_zeros((len(pre[0]), 2, *box.reduced(self.levels[0]).shape))
+
     def source(self, post: torch.Tensor) -> torch.Tensor:
         """Form of `post` that is sampled, made once a level: as it is."""
         return post
@@ -146,7 +160,7 @@ class PyramidNetwork(FlowNetwork):
         """All steps, each on its box of the images; a box lies within the one before."""
         outer = boxes[0]
         at = self.levels[0]
-        flow = pre[0].new_zeros((len(pre[0]), 2, *outer.reduced(at).shape))
+        flow = self.first(pre, post, outer)
         out = []
         known: tuple[int, Box] | None = None
         for level, box in zip(self.levels, boxes, strict=True):

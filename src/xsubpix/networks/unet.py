@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .box import Box
+from .candidates import first_flow, mismatch, neighbouring_flows
 from .normalise import REACH, gradient_direction, normalise, standardise
 from .pyramid import BLOCK, PyramidNetwork
 from .warping import spline_coefficients, spline_filters, warp_back, warp_spline
@@ -20,15 +22,14 @@ __all__ = ["PyramidUNet"]
 # level needs less than the first.
 _CONTEXTS = {16: 512, 8: 448, 4: 320, 2: 224, 1: 160}
 _SECOND_CONTEXT = 96
-# Distance of the neighbours whose flow a pixel is offered, two to either side, pixels of a
-# level, and by how much flows must differ there.
-_NEIGHBOURS, _DIFFERENT = 4, 1.0
 # Length over which the mean flow is taken out before the U-Net sees it, pixels of a level.
 _SMOOTH = 16
 # Flows of neighbours are shown to the U-Net up to about this difference, pixels of a level.
 _LARGE = 4.0
 # Without learning, neighbours' flows are not taken; and how fast it is learned to take them.
 _SHY, _EAGER = 3.0, 8.0
+# Largest displacement of the windows that a flow begins with, pixels of the second level.
+_REACH = 8
 
 
 class PyramidUNet(PyramidNetwork):
@@ -42,10 +43,13 @@ class PyramidUNet(PyramidNetwork):
     resolution is one of half a pixel at a quarter of it. The flow is detached
     between levels.
 
+    The first level begins with the likeliest displacement of windows, to 64 px of the
+    images (:func:`~xsubpix.networks.candidates.first_flow`).
+
     Beside a rupture of many pixels the flow of the level above is a mixture of
     both sides. Each pixel is therefore offered the two most different flows within
-    8 px of its level, with `post` brought back by either, and the U-Net says how
-    much of each to take.
+    8 px of its level, with `post` brought back by either and how much it then differs from `pre`, and
+    the U-Net says how much of each to take.
 
     The U-Net works on blocks of 2 x 2 pixels: they become channels before its
     first convolution and pixels again after its last. No resolution is lost,
@@ -77,7 +81,7 @@ class PyramidUNet(PyramidNetwork):
     description: ClassVar[str] = "U-Net shared by the levels of an image pyramid"
     context: ClassVar[int] = 512
 
-    channels: ClassVar[int] = 16
+    channels: ClassVar[int] = 19
     outputs: ClassVar[int] = 5
 
     def __init__(self, width: float = 1.0, levels: tuple[int, ...] = (16, 8, 4, 2, 1, 1)) -> None:
@@ -137,6 +141,21 @@ class PyramidUNet(PyramidNetwork):
         """Coefficients of the splines of the doubled image."""
         return spline_coefficients(post[:, :1], self.spline_filters)
 
+    def first(
+        self, pre: Sequence[torch.Tensor], post: Sequence[torch.Tensor], box: Box
+    ) -> torch.Tensor:
+        """See :meth:`PyramidNetwork.first`: of windows of the level below the first."""
+        level = self.levels[0]
+        if level // 2 not in self.levels:
+            return super().first(pre, post, box)
+        here = box.reduced(level // 2).slices
+        one, two = (images[level.bit_length() - 2][here][:, :1] for images in (pre, post))
+        height, width = box.reduced(level).shape
+        # An odd last row or column has a block of its own.
+        padding = (0, 2 * width - one.shape[-1], 0, 2 * height - one.shape[-2])
+        with torch.no_grad():
+            return first_flow(F.pad(one, padding), F.pad(two, padding), _REACH) / 2
+
     def observe(
         self, pre: torch.Tensor, post: torch.Tensor, source: torch.Tensor, flow: torch.Tensor
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
@@ -145,12 +164,17 @@ class PyramidUNet(PyramidNetwork):
         moved_valid = warp_nearest(post[:, 1:], flow)
         moved = moved * moved_valid
         both = torch.cat((pre[:, :1], moved), 1)
-        inputs = [both, gradient_direction(both), flow - _smoothed(flow)]
+        directions = gradient_direction(both)
+        inputs = [both, directions, flow - _smoothed(flow)]
+        # Along x of both images, then along y.
+        before = torch.cat((pre[:, :1], directions[:, 0::2]), 1)
+        wrong = mismatch(before, torch.cat((moved, directions[:, 1::2]), 1))
         neighbours = neighbouring_flows(flow)
         if neighbours is None:
             # The images under the neighbours' flows are the one under the pixel's own.
             inputs += [moved, moved, torch.zeros_like(flow), torch.zeros_like(flow)]
             difference = None
+            matches = [wrong, wrong, wrong]
         else:
             difference = torch.cat(neighbours, 1) - flow.repeat(1, 2, 1, 1)
             # Where neighbours' flows are the pixel's own, so is the image, to the last digit:
@@ -164,7 +188,11 @@ class PyramidUNet(PyramidNetwork):
                 for candidate in neighbours
             ]
             inputs += [*images, _LARGE * torch.tanh(difference / _LARGE)]
-        inputs += [pre[:, 1:], moved_valid]
+            matches = [wrong] + [
+                mismatch(before, torch.cat((image, gradient_direction(image)), 1))
+                for image in images
+            ]
+        inputs += [pre[:, 1:], moved_valid, *matches]
         return inputs, difference
 
     def change(self, output: torch.Tensor, beside: torch.Tensor | None) -> torch.Tensor:
@@ -181,51 +209,6 @@ def _context(level: int, again: bool) -> int:
     if again:
         return _SECOND_CONTEXT
     return _CONTEXTS.get(level, max(_CONTEXTS.values()))
-
-
-def neighbouring_flows(flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """The two most different flows within some pixels of each pixel.
-
-    Of the component (dx or dy) that varies more around a pixel, the flows of the
-    neighbours where it is largest and where it is least, of every fourth pixel of
-    every fourth row.
-
-    Parameters
-    ----------
-    flow : torch.Tensor
-        Shape ``(n, 2, h, w)``, pixels.
-
-    Returns
-    -------
-    two torch.Tensor, or None
-        Shape ``(n, 2, h, w)`` each; the pixel's own flow where flows around it differ
-        by less than a pixel. None where they do so nowhere.
-    """
-    height, width = flow.shape[-2:]
-    few = flow[..., _NEIGHBOURS // 2 :: _NEIGHBOURS, _NEIGHBOURS // 2 :: _NEIGHBOURS].contiguous()
-    if min(few.shape[-2:]) < 1:
-        return None
-    most, most_at = F.max_pool2d(few, 5, 1, 2, return_indices=True)
-    least, least_at = F.max_pool2d(-few, 5, 1, 2, return_indices=True)
-    spans = most + least
-    different = spans.amax(1, keepdim=True) > _DIFFERENT
-    # On a GPU the question would stop its queue; there the answer is always computed.
-    if flow.device.type == "cpu" and not bool(different.any()):
-        return None
-    which = (spans[:, 1:] > spans[:, :1]).long()
-
-    def full(values: torch.Tensor) -> torch.Tensor:
-        fine = F.interpolate(values, scale_factor=_NEIGHBOURS, mode="nearest")
-        padding = (0, max(0, width - fine.shape[-1]), 0, max(0, height - fine.shape[-2]))
-        return F.pad(fine, padding, mode="replicate")[..., :height, :width]
-
-    near = full(different.to(flow.dtype)) > 0
-    out = []
-    for places in (most_at, least_at):
-        at = places.gather(1, which).flatten(2)
-        taken = torch.gather(few.flatten(2), 2, at.expand(-1, 2, -1)).view_as(few)
-        out.append(torch.where(near, full(taken), flow))
-    return out[0], out[1]
 
 
 def warp_nearest(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

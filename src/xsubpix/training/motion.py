@@ -290,13 +290,13 @@ def draw_motion(rng: np.random.Generator, side: int) -> list[Motion]:
     """
     motions: list[Motion] = []
     kind = rng.random()
-    if kind < 0.10:
+    if kind < 0.08:
         pass  # still ground, but for the shift
-    elif kind < 0.50:
+    elif kind < 0.58:
         motions += draw_strands(rng, side)
         if rng.random() < 0.35:
             motions.append(draw_rough(rng, side, small=True))
-    elif kind < 0.83:
+    elif kind < 0.85:
         motions.append(draw_rough(rng, side))
         if rng.random() < 0.15:
             motions.append(draw_rough(rng, side))
