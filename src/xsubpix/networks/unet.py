@@ -48,8 +48,8 @@ class PyramidUNet(PyramidNetwork):
 
     Beside a rupture of many pixels the flow of the level above is a mixture of
     both sides. Each pixel is therefore offered the two most different flows within
-    8 px of its level, with `post` brought back by either and how much it then differs from `pre`, and
-    the U-Net says how much of each to take.
+    8 px of its level, with `post` brought back by either and how much it then differs
+    from `pre`, and the U-Net says how much of each to take.
 
     The U-Net works on blocks of 2 x 2 pixels: they become channels before its
     first convolution and pixels again after its last. No resolution is lost,
