@@ -46,7 +46,7 @@ PARAMETERS = {
     "flownet-s": 38_662_992,
     "flownet-c": 39_168_048,
     "window-cnn": 1_388_722,
-    "unet": 928_404,
+    "unet": 931_860,
     "unet-smooth": 916_876,
 }
 SCALES = {
