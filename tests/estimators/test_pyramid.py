@@ -140,3 +140,14 @@ def test_bad_parameters_are_named():
         CoarseToFine(fine=create("phase", step=4), search=20, step=3)
     with pytest.raises(ModelError, match="search=inf"):
         create_searching("phase", float("inf"))
+
+
+@pytest.mark.parametrize("model", ["phase", "cosi-corr", "micmac", "dis"])
+def test_a_float_is_a_search(model):
+    """Else six pixels are refused by one model and taken by the next."""
+    try:
+        create(model)
+    except ModelError as error:
+        pytest.skip(str(error))
+    assert create_searching(model, 6.0) == create_searching(model, 6)
+    assert create_searching(model, 25.5) == create_searching(model, 26)

@@ -107,9 +107,13 @@ def create_searching(
     """
     plain = create(model, **options)
     own = plain.own_search
-    takes = any(f.name == "search" for f in dataclasses.fields(plain))
+    kinds = [str(f.type) for f in dataclasses.fields(plain) if f.name == "search"]
+    takes = bool(kinds)
     if search is None:
         return plain
+    # Windows are searched in whole pixels: a fraction asks for the next one.
+    if isinstance(search, float) and math.isfinite(search) and "float" not in kinds:
+        search = math.ceil(search)
     if own is not None and search <= own and not takes:
         whole_number("search", search, 1, 1024)
         return plain
