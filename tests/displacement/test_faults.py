@@ -6,7 +6,7 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 import xsubpix
-from xsubpix import DataError, Fault, ModelError
+from xsubpix import DataError, Fault, GridError, ModelError
 from xsubpix.rupture import displacement_at
 
 shapely = pytest.importorskip("shapely")
@@ -75,6 +75,8 @@ def test_profiles_know_gaps_and_bounds(field):
     assert bool(got.east.isnull().values[30:40].all())
     assert bool(got.east.notnull().values[:29].all())
     with pytest.raises(DataError, match="no value within"):
+        xsubpix.profile(disp, [[5.05e5, 3.9984e6], [5.06e5, 3.9984e6]], width=100.0)
+    with pytest.raises(GridError, match="away from the field"):
         xsubpix.profile(disp, [[0.0, 0.0], [1e3, 0.0]], width=100.0)
     for options, message in (({"width": 0.0}, "width"), ({"width": 9.0, "spacing": -1}, "spacing"),
                              ({"width": 9.0, "statistic": "mode"}, "mode")):  # fmt: skip
@@ -241,6 +243,8 @@ def test_offsets_refuse(field):
         with pytest.raises(error, match=message):
             xsubpix.offsets(disp, NORTHWARD, **{**good, **change})
     with pytest.raises(DataError, match="none of"):
+        xsubpix.offsets(disp, np.array(NORTHWARD) + 4e3, **good)
+    with pytest.raises(GridError, match="away from the field"):
         xsubpix.offsets(disp, np.array(NORTHWARD) + 1e5, **good)
 
 
