@@ -79,7 +79,7 @@ def correlate_stack(
         if not np.array_equal(*labels):
             k = int(np.flatnonzero(labels[0] != labels[1])[0])
             raise DimensionError(
-                f"pre and post have different pairs: {labels[0][k]!r} and {labels[1][k]!r} at "
+                f"pre and post have different pairs: {str(labels[0][k])!r} and {str(labels[1][k])!r} at "
                 f"position {k}. Order them alike, post.sel(pair=pre.pair), or drop the coordinate."
             )
     fields = []

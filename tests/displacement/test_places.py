@@ -90,9 +90,7 @@ def test_pairs_in_another_order(utm, scene):
     """Stacks were paired by position whatever their coordinate said."""
     stack = xr.concat([utm(scene((40, 40), seed=k)) for k in (0, 1)], "pair")
     stack = stack.assign_coords(pair=["a", "b"])
-    with pytest.raises(
-        xsubpix.DimensionError, match=r"different pairs: .*a.* and .*b.* in place 0"
-    ):
+    with pytest.raises(xsubpix.DimensionError, match=r"different pairs: 'a' and 'b' at position 0"):
         xsubpix.correlate(stack, stack.isel(pair=[1, 0]), model="phase", window=16)
 
 
