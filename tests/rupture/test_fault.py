@@ -165,6 +165,6 @@ def test_what_is_not_a_fault_is_refused():
         Fault.from_json("{")
     with pytest.raises(FaultError, match="complete"):
         Fault.from_json('{"dip": 90}')
-    values = {**straight().to_dict(), "version": 2}
-    with pytest.raises(FaultError, match="version 2"):
+    values = {**straight().to_dict(), "version": 3}
+    with pytest.raises(FaultError, match="version 3"):
         Fault.from_dict(values)
