@@ -217,7 +217,7 @@ def test_masks_and_traces_that_cannot_be_meant(scene, utm):
     far = pre.assign_coords(x=pre.x + 1e6) > 0
     with pytest.raises(xsubpix.GridError, match="mask"):
         pre.subpix.align(pre, mask=far)
-    with pytest.raises(xsubpix.GridError, match="off the reference"):
+    with pytest.raises(xsubpix.GridError, match="away from the field"):
         pre.subpix.align(pre, trace=[(0, 0), (1, 1)], buffer=100.0)
 
 

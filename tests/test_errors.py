@@ -91,7 +91,7 @@ def test_step_larger_than_the_image(im):
         ("window", 7), ("window", 513), ("window", 0), ("window", -16), ("window", 16.0),
         ("window", "16"), ("window", True), ("window", (16, 16)), ("window", np.nan),
         ("step", 0), ("step", -1), ("step", 2.5), ("step", False), ("step", "4"),
-        ("search", -1), ("search", 1025), ("search", 3.0), ("search", np.float32(3)),
+        ("search", -1), ("search", 1025), ("search", np.nan), ("search", "far"),
         ("device", "gpu"), ("device", 0), ("device", "cpu:x"), ("device", "cuda:x"),
         ("device", "auto:1"), ("device", ""), ("device", "CPU"),
     ],

@@ -116,6 +116,8 @@ def _numbers(value: Any, key: str, what: str) -> list[float]:
     if value is None:
         return []
     try:
+        if np.size(value) == 0:
+            raise ValueError("no number")
         return [number for v in np.ravel(value) if not math.isnan(number := float(v))]
     except (TypeError, ValueError) as error:
         raise DataError(

@@ -78,18 +78,19 @@ def correlate_stack(
         labels = pre["pair"].values, post["pair"].values
         if not np.array_equal(*labels):
             k = int(np.flatnonzero(labels[0] != labels[1])[0])
+            one, two = (str(part[k]) for part in labels)
             raise DimensionError(
-                f"pre and post have different pairs: {str(labels[0][k])!r} and {str(labels[1][k])!r} at "
+                f"pre and post have different pairs: {one!r} and {two!r} at "
                 f"position {k}. Order them alike, post.sel(pair=pre.pair), or drop the coordinate."
             )
     fields = []
     for k in range(max(sizes)):
-        one, two = (
+        before, after = (
             image if dim is None else image.isel({dim: k})
             for image, dim in zip((pre, post), dims, strict=True)
         )
-        _check_times(one, two, k)
-        fields.append(correlate(one, two))
+        _check_times(before, after, k)
+        fields.append(correlate(before, after))
     coords = {
         name: ("pair", np.array([f[name].values for f in fields]), fields[0][name].attrs)
         for name in _TIMES

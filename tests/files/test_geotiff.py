@@ -54,7 +54,7 @@ def test_geotiff_bands_units_place(images, disp, tmp_path, lazy):
             np.testing.assert_array_equal(file.read(k), disp[name].values.astype("f4"))
             assert file.tags(k)["long_name"] == disp[name].attrs["long_name"]
         assert "positive along +x" in file.tags(1)["comment"]
-        assert file.tags(5)["flag_masks"] == "1 2 4 8 16"
+        assert file.tags(5)["flag_masks"] == "1 2 4 8 16 32"
         assert file.tags(5)["flag_meanings"].startswith("nodata edge")
         tags = file.tags()
         assert tags["model"] == "phase"

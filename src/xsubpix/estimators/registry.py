@@ -8,6 +8,8 @@ import math
 import os
 from importlib import import_module
 
+import numpy as np
+
 from ..checks import whole_number
 from ..errors import ModelError
 from ..networks.cards import shipped_models
@@ -112,7 +114,7 @@ def create_searching(
     if search is None:
         return plain
     # Windows are searched in whole pixels: a fraction asks for the next one.
-    if isinstance(search, float) and math.isfinite(search) and "float" not in kinds:
+    if isinstance(search, float | np.floating) and math.isfinite(search) and "float" not in kinds:
         search = math.ceil(search)
     if own is not None and search <= own and not takes:
         whole_number("search", search, 1, 1024)
