@@ -131,11 +131,13 @@ def _mean(values: torch.Tensor, side: int) -> torch.Tensor:
         # Sums of 1, 2, 4 ... neighbours; those of which `side` consists are added.
         sums, length, begin = F.pad(values, pad), 1, 0
         total: torch.Tensor | None = None
-        while length <= side:
+        while True:
             if side & length:
                 here = sums.narrow(dim, begin, n)
                 total = here.clone() if total is None else total.add_(here)
                 begin += length
+            if 2 * length > side:
+                break
             m = sums.shape[dim] - length
             sums = sums.narrow(dim, 0, m) + sums.narrow(dim, length, m)
             length *= 2
