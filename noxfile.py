@@ -228,14 +228,16 @@ def gpu(session: nox.Session) -> None:
 def figures(session: nox.Session) -> None:
     """Measure again, and draw again, what the documentation and README.md show of the network.
 
-    Needed when its weights change; XSUBPIX_DATA holds the images. Then ``nox -s evaluate``.
+    Needed when its weights change; XSUBPIX_DATA holds the images. Then ``nox -s evaluate``. What
+    is known of other models stays; ``-- all`` measures them too, and takes an hour or more.
     """
     install(session, "bench", "explore")
-    names = ("star", "bias", "reach", "yahtse")
-    for name in names:
+    models = session.posargs or ["unet"]
+    chosen = [] if models == ["all"] else ["--models", *models]
+    for name in ("star", "bias", "reach", "yahtse"):
         session.run(
-            "python", os.path.join("benchmarks", f"bench_{name}.py"), "--models",
-            *(session.posargs or ["unet"]), "--out", os.path.join("docs", "benchmarks"),
+            "python", os.path.join("benchmarks", f"bench_{name}.py"), *chosen,
+            "--out", os.path.join("docs", "benchmarks"),
         )  # fmt: skip
     for name in ("draw_glacier", "draw_explore", "readme_table"):
         session.run("python", os.path.join("docs", f"{name}.py"))
@@ -243,7 +245,10 @@ def figures(session: nox.Session) -> None:
 
 @nox.session
 def evaluate(session: nox.Session) -> None:
-    """Print and write the table of networks and correlators; XSUBPIX_DATA holds the images."""
+    """Print and write the table of networks and correlators; XSUBPIX_DATA holds the images.
+
+    With names of models, ``-- unet unet-smooth``, their rows alone are measured again.
+    """
     install_peers(session)
     folder = os.path.join(os.environ["XSUBPIX_DATA"], "landsat7")
     database = os.path.join(session.create_tmp(), "test.zarr")
@@ -254,16 +259,17 @@ def evaluate(session: nox.Session) -> None:
         "--test", "P090R083", "--faults", "1,1,60", "--frame", "512", "--crop", "256",
         "--out", database, env=ONE_THREAD,
     )  # fmt: skip
-    session.run(
-        "xsubpix", "evaluate",
-        "unet", "geoflownet", "flownet-sd", "window-cnn",
+    models = session.posargs or [
+        "unet", "unet-smooth", "geoflownet", "flownet-sd", "window-cnn",
         "cosi-corr:window=32", "cosi-corr:window=64", "deepflow", "dis", "tvl1",
         "benchmarks/peers.py:openpiv", "benchmarks/peers.py:pyxel",
-        "--data", database, "--workers", str(os.cpu_count() or 1),
-        *(session.posargs or ["--out", "docs/benchmarks", "--overwrite"]), env=ONE_THREAD,
+    ]  # fmt: skip
+    session.run(
+        "xsubpix", "evaluate", *models, "--data", database, "--workers", str(os.cpu_count() or 1),
+        "--out", os.path.join("docs", "benchmarks"),
+        "--update" if session.posargs else "--overwrite", env=ONE_THREAD,
     )  # fmt: skip
-    if not session.posargs:
-        session.run("python", os.path.join("docs", "readme_table.py"))
+    session.run("python", os.path.join("docs", "readme_table.py"))
 
 
 @nox.session

@@ -22,12 +22,14 @@ import xsubpix
 
 MODELS: dict[str, dict[str, Any]] = {
     "unet": {},
+    "unet-smooth": {},
     "geoflownet": {},
     "flownet-sd": {},
     "window-cnn": {},
     "phase": {"window": 32, "step": 4},
     "cosi-corr": {"window": 32, "step": 4},
     "micmac": {},
+    "deepflow": {},
 }
 SHIFTS = np.arange(10) / 10
 RIM = 40

@@ -25,6 +25,11 @@ from xsubpix.training.cases import Case, pairs_in, real_cases
 
 MODELS: dict[str, dict[str, Any]] = {
     "unet": {},
+    "unet-smooth": {"search": True},
+    "geoflownet": {"search": True},
+    "flownet-sd": {"search": True},
+    "window-cnn": {"search": True},
+    "phase": {"window": 32, "step": 4, "search": True},
     "cosi-corr": {"window": 32, "step": 4, "search": True},
     "micmac": {"search": True},
     "deepflow": {"search": True},

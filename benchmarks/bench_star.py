@@ -30,8 +30,13 @@ import xsubpix
 
 MODELS: dict[str, dict[str, Any]] = {
     "unet": {},
-    "micmac": {},
+    "unet-smooth": {},
+    "geoflownet": {},
+    "flownet-sd": {},
+    "window-cnn": {},
+    "phase": {"window": 32, "step": 1},
     "cosi-corr": {"window": 32, "step": 1},
+    "micmac": {},
     "deepflow": {},
     "dis": {},
 }

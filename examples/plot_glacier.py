@@ -89,7 +89,10 @@ left.quiver(few.x / 1e3, few.y / 1e3, few.east, few.north, color="white", scale=
 
 windows = pre.subpix.correlate(post, model="cosi-corr", window=64, step=8)
 windows = windows.subpix.mask(flags=("low_texture", "not_converged", "out_of_range"))
-windows = windows.subpix.detrend(order=0, mask=rock.sel(x=windows.x, y=windows.y, method="nearest"))
+there = {"x": windows.x, "y": windows.y}
+windows = windows.subpix.detrend(
+    order=0, mask=rock.sel(there, method="nearest").assign_coords(there)
+)
 
 fig, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 northing = 6.6772e6

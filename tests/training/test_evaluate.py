@@ -120,6 +120,26 @@ def test_moved_pairs_are_measured_right(tmp_path):
     assert "nothing moved (1)" in text_table(result)
 
 
+def test_page_is_updated_by_some_methods(tmp_path):
+    """Else all methods are run again, for an hour, whenever the weights of one change."""
+    image = scene(96)
+    cases = list(null_cases("nothing moved", [Pair("scene", image, image)]))
+    methods = {name: model_method(f"phase:window=16,step={name}") for name in ("2", "4")}
+    write_page(evaluate(methods, cases, border=16), tmp_path)
+    before = json.loads((tmp_path / "networks.json").read_text())
+    result = evaluate({"4": zero_predictor}, cases, border=16)
+    page = write_page(result, tmp_path, update=True).read_text()
+    after = json.loads((tmp_path / "networks.json").read_text())
+    assert list(after["scores"]) == ["4", "2", "zero predictor"]
+    assert after["scores"]["2"] == before["scores"]["2"]
+    assert after["scores"]["4"] != before["scores"]["4"]
+    assert page.index("\n4  ") < page.index("\n2  ") < page.index("\nzero predictor  ")
+
+    other = evaluate({"4": zero_predictor}, [*cases, *cases], border=16)
+    with pytest.raises(DataError, match="counts"):
+        write_page(other, tmp_path, update=True)
+
+
 def test_bad_requests_are_refused(capsys):
     """One clear line, not a traceback after minutes of work."""
     with pytest.raises(DataError, match="key=value"):

@@ -81,6 +81,11 @@ def add_parsers(commands: Any) -> None:
     )  # fmt: skip
     test.add_argument("--out", type=Path, metavar="FOLDER", help="write networks.rst and figures")
     test.add_argument("--overwrite", action="store_true", help="replace an earlier page")
+    test.add_argument(
+        "--update",
+        action="store_true",
+        help="renew the rows of these models in an earlier page, and keep its other rows",
+    )
     test.add_argument("--workers", type=int, default=1, help="processes that measure (default: 1)")
     test.add_argument(
         "--seed", type=int, default=0, help="seed of samples and ruptures (default: 0)"
@@ -148,6 +153,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         workers=max(1, options.workers),
         report=say,
         overwrite=options.overwrite,
+        update=options.update,
     )
     print(text_table(result))
     return 0

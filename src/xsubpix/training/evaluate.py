@@ -159,14 +159,15 @@ def evaluate_models(
     workers: int = 1,
     report: Callable[[str], None] | None = None,
     overwrite: bool = False,
+    update: bool = False,
 ) -> Evaluation:
     """Evaluate models by name and write the page; see :func:`evaluate` and :func:`write_page`."""
     if folder is not None:  # before the work
-        check_page(Path(folder), overwrite)
+        check_page(Path(folder), overwrite or update)
     methods = {_shown(model): model_method(model) for model in models}
     result = evaluate(methods, cases, border=border, workers=workers, report=report)
     if folder is not None:
-        write_page(result, Path(folder), overwrite=overwrite)
+        write_page(result, Path(folder), overwrite=overwrite, update=update)
     return result
 
 

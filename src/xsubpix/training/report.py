@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..errors import DataError
 from ..files.writing import new_target
 from ..plot.methods import method_style
-from .scores import METRICS, Evaluation, Metric
+from .scores import METRICS, Evaluation, GroupScores, Metric
 
 __all__ = ["check_page", "table", "text_table", "write_page"]
 
@@ -32,7 +35,12 @@ def table(rows: list[list[str]]) -> list[str]:
 
 
 def write_page(
-    result: Evaluation, folder: Path, name: str = "networks", *, overwrite: bool = False
+    result: Evaluation,
+    folder: Path,
+    name: str = "networks",
+    *,
+    overwrite: bool = False,
+    update: bool = False,
 ) -> Path:
     """Write ``<name>.rst``, ``<name>.json`` and the figures.
 
@@ -45,6 +53,9 @@ def write_page(
         Name of the files.
     overwrite : bool
         Replace an earlier page.
+    update : bool
+        Replace an earlier page, but keep the figures of methods that it has and the result has
+        not.
 
     Returns
     -------
@@ -55,6 +66,8 @@ def write_page(
     ------
     FileError
         There is a page of that name.
+    DataError
+        The page to update was measured on other cases.
 
     Examples
     --------
@@ -67,8 +80,11 @@ def write_page(
     >>> write_page(evaluate({}, [case]), Path("page")).name
     'networks.rst'
     """
-    check_page(folder, overwrite, name)
+    check_page(folder, overwrite or update, name)
     folder.mkdir(parents=True, exist_ok=True)
+    figures = folder / f"{name}.json"
+    if update and figures.exists():
+        result = _with_earlier(result, figures)
     lines = _text(result)
     if _draw(result, folder / f"{name}_distance.png"):
         lines += [
@@ -85,11 +101,38 @@ def write_page(
         method: {group: scores.values for group, scores in groups.items()}
         for method, groups in result.scores.items()
     }
-    (folder / f"{name}.json").write_text(
-        json.dumps({"scores": _rounded(values), "seconds": _rounded(result.seconds)}, indent=1)
-        + "\n"
-    )
+    written = {
+        "border": result.border, "counts": result.counts, "scores": _rounded(values),
+        "seconds": _rounded(result.seconds),
+    }  # fmt: skip
+    figures.write_text(json.dumps(written, indent=1) + "\n")
     return page
+
+
+def _with_earlier(result: Evaluation, path: Path) -> Evaluation:
+    """Add the scores of methods that an earlier page's file has and the result has not."""
+    earlier = json.loads(path.read_text())
+    for key, now in (("border", result.border), ("counts", result.counts)):
+        if earlier.get(key) != now:
+            raise DataError(
+                f"{path} was measured with {key} {earlier.get(key)}, this result with {now}: "
+                "rows would not compare. Measure all methods again, with --overwrite."
+            )
+    scores, seconds = dict(result.scores), dict(result.seconds)
+    last = {name: scores.pop(name) for name in list(scores) if name == "zero predictor"}
+    for method, groups in earlier["scores"].items():
+        if method not in result.scores:
+            scores[method] = {g: GroupScores(_with_nan(values)) for g, values in groups.items()}
+            seconds[method] = earlier["seconds"][method]
+    return dataclasses.replace(result, scores=scores | last, seconds=seconds)
+
+
+def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
+    """Turn what JSON holds for missing numbers back into NaN."""
+    return {
+        key: _with_nan(value) if isinstance(value, dict) else math.nan if value is None else value
+        for key, value in values.items()
+    }
 
 
 def check_page(folder: Path, overwrite: bool, name: str = "networks") -> None:
