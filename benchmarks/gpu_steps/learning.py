@@ -83,7 +83,7 @@ def run(
     folder = Path(settings.folder) / f"run-{name}"
     start = time.perf_counter()
     frames = [Shifted(settings.crop + 16)]
-    train(config, folder, device=device, sources=frames, stop_at=stop_at, quiet=True)
+    train(config, folder, device=device, sources=frames, stop_at=stop_at, progress=False)
     took = time.perf_counter() - start
     with (folder / "progress.csv").open(newline="") as file:
         losses = [float(line["training"]) for line in csv.DictReader(file)]

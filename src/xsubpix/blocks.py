@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dask.highlevelgraph import HighLevelGraph
     from distributed import Client, Future
 
-__all__ = ["Put", "compute_blocks", "current_client"]
+__all__ = ["Callbacks", "Put", "compute_blocks", "current_client"]
 
 #: ``put(key, row, col, blocks)``: number of a block, its first row and column, and
 #: its part of every array.
@@ -116,7 +116,7 @@ def _on_cluster(
     blocks_of: dict[Hashable, tuple[int, int]] = {}
     held: dict[Hashable, Future] = {}
     arriving = as_completed(loop=client.loop)
-    with _Callbacks(todo) as callbacks:
+    with Callbacks(todo) as callbacks:
         try:
             while True:
                 if len(held) <= most and (patch := next(waiting, None)) is not None:
@@ -158,17 +158,23 @@ def _patches(todo: Sequence[tuple[int, int]], side: int) -> list[list[tuple[int,
     return [patches[key] for key in sorted(patches)]
 
 
-class _Callbacks:
-    """Tells dask's callbacks, such as ``ProgressBar``, what they are told on threads."""
+class Callbacks:
+    """Tell dask's callbacks, such as ``ProgressBar``, of work that is not done by dask's threads.
 
-    def __init__(self, todo: Sequence[tuple[int, int]]) -> None:
-        self.state: dict[str, set[tuple[int, int]]] = {
+    Parameters
+    ----------
+    todo : sequence
+        Names of the blocks that are to be done.
+    """
+
+    def __init__(self, todo: Sequence[Hashable]) -> None:
+        self.state: dict[str, set[Hashable]] = {
             "waiting": set(todo), "ready": set(), "running": set(), "finished": set(),
         }  # fmt: skip
         self._context: Any = None
         self._callbacks: list[Any] = []
 
-    def __enter__(self) -> _Callbacks:
+    def __enter__(self) -> Callbacks:
         from dask.callbacks import local_callbacks
 
         self._context = local_callbacks()
@@ -180,7 +186,7 @@ class _Callbacks:
                 start_state({}, self.state)
         return self
 
-    def finished(self, block: tuple[int, int]) -> None:
+    def finished(self, block: Hashable) -> None:
         """A block is done."""
         self.state["waiting"].discard(block)
         self.state["finished"].add(block)

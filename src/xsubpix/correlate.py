@@ -20,6 +20,7 @@ from .exclude import blank, read_exclude
 from .grid import Grid, labelled
 from .image import Image, condition
 from .lattice import Lattice, map_blocks
+from .progress import progress_bar
 from .stack import correlate_stack, is_stack
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def correlate(
     device: str = "auto",
     exclude: Any = None,
     exclude_values: Any = None,
+    progress: bool = False,
     **options: Any,
 ) -> xr.Dataset:
     """Measure the displacement of the ground between two images.
@@ -92,6 +94,10 @@ def correlate(
         Classes that are left out: numbers, or names of Sentinel-2's SCL (rasters of one
         byte: ``"cloud"``, ``"cloud_shadow"``, ``"cirrus"``, ``"snow"``, ``"water"``) and of
         Landsat's QA_PIXEL bits (two bytes: the same, and ``"dilated_cloud"``).
+    progress : bool
+        Show dask's progress bar on standard error while images in memory are measured, where
+        that is a terminal or a notebook. Lazy images show it when they are computed,
+        ``with dask.diagnostics.ProgressBar(): disp.compute()``.
     **options
         Further parameters of the model.
 
@@ -162,6 +168,7 @@ def correlate(
                 stable=stable,
                 exclude=exclude,
                 exclude_values=exclude_values,
+                progress=progress,
                 **options,
             ),
         )
@@ -187,14 +194,15 @@ def correlate(
     out_grid = one.grid.coarsen(step)
     lattice = Lattice(one.grid.shape, step, estimator.halo, estimator.tile)
     measure = _Measure(estimator, lattice, out_grid)
-    arrays = map_blocks(
-        measure,
-        [one.data, two.data],
-        lattice,
-        [np.dtype(output.dtype) for output in estimator.outputs],
-        conditions=[functools.partial(condition, nodata=image.nodata) for image in (one, two)],
-        name="subpix-correlate",
-    )
+    with progress_bar(progress):
+        arrays = map_blocks(
+            measure,
+            [one.data, two.data],
+            lattice,
+            [np.dtype(output.dtype) for output in estimator.outputs],
+            conditions=[functools.partial(condition, nodata=image.nodata) for image in (one, two)],
+            name="subpix-correlate",
+        )
     variables = {
         output.label: (array, _variable_attrs(output, one.grid))
         for output, array in zip(estimator.outputs, arrays, strict=True)

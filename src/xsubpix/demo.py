@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from .estimators import Flag
 from .files.geotiff import to_cog
 from .files.writing import new_target
 from .plot import plot_comparison
+from .progress import progress_bar, say
 from .rupture import Fault
 from .tutorial import example_earthquake, open_scene
 
@@ -75,7 +73,7 @@ def run_demo(
     fields: list[tuple[xr.Dataset, xr.Dataset]] = []
     for model, options in MODELS.items():
         start = time.perf_counter()
-        with progress():
+        with progress_bar():
             disp = correlate(pre.chunk(), post.chunk(), model=model, step=step, **options).compute()
         seconds = time.perf_counter() - start
         sure = disp.where((disp.flags & UNSURE) == 0)
@@ -100,20 +98,6 @@ def run_demo(
         f"picture: {folder / 'demo.png'}    field, for any GIS: {folder / 'demo.tif'}",
     ]
     return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[None]:
-    """Show dask's progress bar on standard error; less often where that is a file."""
-    from dask.diagnostics import ProgressBar
-
-    with ProgressBar(out=sys.stderr, dt=0.1 if sys.stderr.isatty() else 2.0):
-        yield
-
-
-def say(text: str) -> None:
-    """Show progress on standard error."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _errors(disp: xr.Dataset, truth: xr.Dataset) -> tuple[float, float, float, float]:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .blocks import Callbacks
+
 if TYPE_CHECKING:
     import dask.array
 
@@ -167,13 +169,16 @@ def map_blocks(
 
     blocks = list(lattice.blocks())
     workers = min(len(blocks), len(os.sched_getaffinity(0)) if LINUX else os.cpu_count() or 1)
-    if workers == 1:
-        for block in blocks:
-            work(block)
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            # list() raises what a block raised.
-            list(pool.map(work, blocks))
+    with Callbacks(blocks) as callbacks:
+        if workers == 1:
+            for block in blocks:
+                work(block)
+                callbacks.finished(block)
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                # Their results are waited for in order, which raises what a block raised.
+                for block, _ in zip(blocks, pool.map(work, blocks), strict=True):
+                    callbacks.finished(block)
     return outputs
 
 

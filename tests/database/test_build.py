@@ -93,6 +93,31 @@ def test_same_bytes_on_several_workers(scenes, built, tmp_path, scheduler):
     assert reports[-1][:2] == (4, 4)
 
 
+def test_progress_after_a_stop(scenes, tmp_path, capsys, monkeypatch):
+    """If it failed, nobody would know what a stopped build has kept, or logs would fill."""
+    import xsubpix.database.build as build
+
+    made, make = [], build.make_frame
+
+    def stop(plan, split, number):
+        if made:
+            raise KeyboardInterrupt
+        made.append(number)
+        return make(plan, split, number)
+
+    monkeypatch.setattr(build, "make_frame", stop)
+    options = {"split": SPLIT, "scheduler": "synchronous", "progress": True}
+    with pytest.raises(KeyboardInterrupt):
+        build_database(scenes, tmp_path / "db.zarr", SMALL, **options)
+    assert capsys.readouterr().err == ""
+    monkeypatch.undo()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    build_database(scenes, tmp_path / "db.zarr", SMALL, **options)
+    shown = capsys.readouterr().err
+    assert shown.startswith("resuming: 1 of 4 frames are there\n")
+    assert "100% Completed" in shown
+
+
 def test_another_seed_is_another_database(scenes, built, tmp_path):
     """If it failed, the seed would do nothing."""
     other = dataclasses.replace(SMALL, seed=1)

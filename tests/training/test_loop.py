@@ -2,6 +2,7 @@
 
 import csv
 import multiprocessing
+import re
 import time
 
 import numpy as np
@@ -53,9 +54,9 @@ def config(**changes):
 def test_resumed_run_is_the_same_to_the_bit(tmp_path):
     """A run that was stopped would be another run, and its digest a lie."""
     frames = [Shifted()]
-    train(config(), tmp_path / "whole", sources=frames, quiet=True)
-    train(config(), tmp_path / "parts", sources=frames, quiet=True, stop_at=4)
-    train(config(), tmp_path / "parts", sources=frames, quiet=True)
+    train(config(), tmp_path / "whole", sources=frames, progress=False)
+    train(config(), tmp_path / "parts", sources=frames, progress=False, stop_at=4)
+    train(config(), tmp_path / "parts", sources=frames, progress=False)
     one, two = (tmp_path / name / "weights.safetensors" for name in ("whole", "parts"))
     assert one.read_bytes() == two.read_bytes()
     rows = [
@@ -71,7 +72,7 @@ def test_resumed_run_is_the_same_to_the_bit(tmp_path):
 def run_alone(folder):
     """A run in a process of its own, as long as a run to be killed must be."""
     torch.set_num_threads(1)
-    train(config(steps=12, validate_every=4), folder, sources=[Shifted()], quiet=True)
+    train(config(steps=12, validate_every=4), folder, sources=[Shifted()], progress=False)
 
 
 def test_killed_run_goes_on_to_the_same_bits(tmp_path):
@@ -88,7 +89,8 @@ def test_killed_run_goes_on_to_the_same_bits(tmp_path):
     reached = torch.load(checkpoint, weights_only=True)["step"]
     assert 0 < reached < 12
     for name in ("a", "b"):
-        train(config(steps=12, validate_every=4), tmp_path / name, sources=[Shifted()], quiet=True)
+        run = config(steps=12, validate_every=4)
+        train(run, tmp_path / name, sources=[Shifted()], progress=False)
     torch.set_num_threads(threads)
     for name in ("weights.safetensors", "progress.csv"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -119,27 +121,27 @@ def test_training_learns(tmp_path):
     settings = config(steps=60, batch=4, network={"width": 0.25, "levels": [4, 2, 1, 1]},
                       half=False, validate_every=60, validation_frames=4, learning_rate=2e-3,
                       augmentation=Augmentation(shift=0, missing=0, noise=0, invert=0))  # fmt: skip
-    train(settings, tmp_path, sources=[Shifted()], quiet=True)
+    train(settings, tmp_path, sources=[Shifted()], progress=False)
     row = list(csv.DictReader((tmp_path / "progress.csv").read_text().split()))[-1]
     assert float(row["mean"]) < 0.75 * float(row["zero"])
 
 
 def test_another_configuration_is_not_continued(tmp_path):
     """Weights of two recipes would be mixed under one card."""
-    train(config(), tmp_path, sources=[Shifted()], quiet=True, stop_at=2)
+    train(config(), tmp_path, sources=[Shifted()], progress=False, stop_at=2)
     with pytest.raises(DataError, match="another folder"):
-        train(config(seed=5), tmp_path, sources=[Shifted()], quiet=True)
+        train(config(seed=5), tmp_path, sources=[Shifted()], progress=False)
     (tmp_path / "checkpoint.pt").write_bytes(b"broken")
     with pytest.raises(FileError, match="begin again"):
-        train(config(), tmp_path, sources=[Shifted()], quiet=True)
+        train(config(), tmp_path, sources=[Shifted()], progress=False)
 
 
 def test_fine_tuning_begins_with_the_weights(tmp_path):
     """Fine tuning would begin from scratch."""
-    train(config(), tmp_path / "a", sources=[Shifted()], quiet=True)
+    train(config(), tmp_path / "a", sources=[Shifted()], progress=False)
     start = tmp_path / "a" / "weights.safetensors"
     tuned = train(config(learning_rate=1e-12, weight_decay=0.0), tmp_path / "b",
-                  sources=[Shifted()], start=start, quiet=True, stop_at=2)  # fmt: skip
+                  sources=[Shifted()], start=start, progress=False, stop_at=2)  # fmt: skip
     one, two = (load_network(p).state_dict() for p in (start, tuned))
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=2e-3, rtol=0)
@@ -154,7 +156,7 @@ def test_fine_tuning_builds_the_network_that_is_asked_for(tmp_path):
     save_network(start, build_network("unet", width=0.125))
     asked = {"width": 0.125, "levels": [4, 4, 2, 1]}
     tuned = train(config(network=asked, learning_rate=1e-12, weight_decay=0.0), tmp_path / "a",
-                  sources=[Shifted()], start=start, quiet=True, stop_at=2)  # fmt: skip
+                  sources=[Shifted()], start=start, progress=False, stop_at=2)  # fmt: skip
     one, two = load_network(start), load_network(tuned)
     assert two.config["levels"] == [4, 4, 2, 1]
     for name, values in one.state_dict().items():
@@ -182,3 +184,16 @@ def test_configuration_from_toml(tmp_path, capsys):
         assert main(["train", str(path), "--out", str(tmp_path / "out")]) == 2
         assert words.split("=")[0] in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_first_line_after_ten_steps(tmp_path, capsys):
+    """Else who began a run of days waits an hour to see how long it takes."""
+    settings = config(steps=12, validate_every=12, batch=1)
+    train(settings, tmp_path, sources=[Shifted()], stop_at=11)
+    first, *_ = lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"step 10 of 12: learning, \d+\.\d\d s a step, \d+ min left", first)
+    assert lines[1].startswith("step 11 of 12: training ")
+    train(settings, tmp_path, sources=[Shifted()])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "resuming: 11 of 12 steps are there"
+    assert lines[1].startswith("step 12 of 12: training ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from typing import Any
 
@@ -31,7 +30,6 @@ def add_parser(commands: Any) -> None:
 
 
 def _align(options: argparse.Namespace) -> int:
-    from ..demo import progress
     from ..files import open_pair, to_cog
 
     _, aligned = open_pair(
@@ -40,6 +38,5 @@ def _align(options: argparse.Namespace) -> int:
     if not options.quiet:
         print(found(aligned), file=sys.stderr)
     image = aligned.to_dataset(name="image").assign_attrs(aligned.attrs)
-    with contextlib.nullcontext() if options.quiet else progress():
-        to_cog(image, options.out, overwrite=options.overwrite)
+    to_cog(image, options.out, overwrite=options.overwrite, progress=not options.quiet)
     return 0

@@ -82,7 +82,6 @@ def _search(text: str) -> float | str:
 
 def _correlate(options: argparse.Namespace) -> int:
     from ..correlate import correlate
-    from ..demo import progress
     from ..files import open_pair, to_cog
 
     pre, post = open_pair(
@@ -96,11 +95,11 @@ def _correlate(options: argparse.Namespace) -> int:
         search=options.search, device=options.device, tile_size=options.tile_size,
         exclude=options.exclude, exclude_values=options.exclude_values,
     )  # fmt: skip
-    with (
-        contextlib.nullcontext() if options.scheduler is None else _cluster(options.scheduler),
-        contextlib.nullcontext() if options.quiet else progress(),
-    ):
-        to_cog(disp, options.out, overwrite=options.overwrite, resume=True, style=options.style)
+    with contextlib.nullcontext() if options.scheduler is None else _cluster(options.scheduler):
+        to_cog(
+            disp, options.out, overwrite=options.overwrite, resume=True, style=options.style,
+            progress=not options.quiet,
+        )  # fmt: skip
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +179,7 @@ def _build(options: argparse.Namespace) -> int:
             split={name: globs for name, globs in patterns.items() if globs},
             workers=options.workers,
             scheduler=options.scheduler,
-            progress=None if options.quiet else _progress(),
+            progress=not options.quiet,
         )
     except KeyboardInterrupt:
         print("\nstopped: the same command goes on where it was", file=sys.stderr)
@@ -210,39 +209,6 @@ def _info(options: argparse.Namespace) -> int:
     if options.checksum:
         print(f"sha256 {checksum(options.database)}")
     return 0
-
-
-def _progress() -> Callable[[int, int, float], None]:
-    """A bar on standard error; on a terminal it stays on its line."""
-    first: list[int] = []
-    last = [float("-inf")]
-    terminal = sys.stderr.isatty()
-
-    def show(made: int, total: int, seconds: float) -> None:
-        first.append(made) if not first else None
-        if not terminal and seconds - last[0] < 30 and made < total:
-            return
-        last[0] = seconds
-        now = made - first[0]
-        left = (total - made) * seconds / now if now else float("nan")
-        bar = "#" * (30 * made // total)
-        print(
-            f"\r[{bar:<30}] {made} of {total} frames, {_duration(seconds)} so far, "
-            f"{_duration(left)} left ",
-            end="" if terminal and made < total else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    return show
-
-
-def _duration(seconds: float) -> str:
-    if seconds != seconds:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def _integers(text: str) -> tuple[int, ...]:

@@ -112,7 +112,7 @@ def _train(options: argparse.Namespace) -> int:
             start=start,
             stop_at=options.stop_at,
             workers=options.workers,
-            quiet=options.quiet,
+            progress=not options.quiet,
         )
     except KeyboardInterrupt:
         print(

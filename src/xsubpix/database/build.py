@@ -22,6 +22,7 @@ from typing import Any
 from .._version import __version__
 from ..errors import DataError, FileError
 from ..files.locks import locked
+from ..progress import progress_bar, say
 from .datasheet import write_datasheet
 from .frames import make_frame
 from .layout import SPLITS, STORE_VERSION
@@ -75,7 +76,7 @@ def build_database(
     split: Mapping[str, Sequence[str]] | None = None,
     workers: int | None = None,
     scheduler: str = "processes",
-    progress: Callable[[int, int, float], None] | None = None,
+    progress: bool | Callable[[int, int, float], None] = False,
 ) -> BuildReport:
     """Build a database of synthetic ruptures on real images, or go on with one.
 
@@ -96,9 +97,11 @@ def build_database(
     scheduler : {"processes", "threads", "synchronous", "distributed"}
         Scheduler of dask; ``"distributed"`` uses the client that there is. Scripts that use
         ``"processes"`` need the guard ``if __name__ == "__main__":``.
-    progress : callable, optional
-        Called about every second with the frames that are made, the frames in
-        all, and the seconds since the first was begun.
+    progress : bool or callable
+        True: dask's progress bar on standard error, where that is a terminal or a notebook
+        (clusters have a dashboard instead), and, after a stop, a line that says how much is
+        there already. A function is called about every second with the frames that are made,
+        the frames in all, and the seconds since the first was begun.
 
     Returns
     -------
@@ -148,7 +151,7 @@ def _build(
     settings: Settings,
     workers: int | None,
     scheduler: str,
-    progress: Callable[[int, int, float], None] | None,
+    progress: bool | Callable[[int, int, float], None],
 ) -> BuildReport:
     """Build or go on, while no other process does."""
     begun = time.perf_counter()
@@ -158,6 +161,8 @@ def _build(
     complete = bool(read_attributes(path).get("complete"))
     todo = [] if complete else [w for w in wanted if not _marker(path, *w).exists()]
     seconds = 0.0
+    if progress is True and todo and len(todo) < len(wanted):
+        say(f"resuming: {len(wanted) - len(todo)} of {len(wanted)} frames are there")
     if todo:
         # Around all tasks too: those that share a process would lift each other's limit.
         with _watched(path, len(wanted), progress), single_threaded():
@@ -339,11 +344,12 @@ def _set_attributes(path: Path, attributes: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _watched(
-    path: Path, total: int, progress: Callable[[int, int, float], None] | None
+    path: Path, total: int, progress: bool | Callable[[int, int, float], None]
 ) -> Iterator[None]:
-    """Call `progress` while frames are made: markers are counted, whoever makes them."""
-    if progress is None:
-        yield
+    """Show a bar, or call `progress` while frames are made: it counts markers."""
+    if not callable(progress):
+        with progress_bar(progress):
+            yield
         return
     stop = threading.Event()
     start = time.perf_counter()

@@ -17,6 +17,7 @@ from ..blocks import compute_blocks
 from ..errors import DataError
 from ..field_input import checked_field
 from ..grid import Grid
+from ..progress import progress_bar, say
 from .bands import (
     CACHE_BYTES,
     field_from_bands,
@@ -55,6 +56,7 @@ def to_cog(
     overwrite: bool = False,
     resume: bool = False,
     style: bool = False,
+    progress: bool = False,
 ) -> None:
     """Write a displacement field as a Cloud Optimized GeoTIFF.
 
@@ -80,11 +82,13 @@ def to_cog(
         `path` (``.NAME.partial`` and ``.NAME.journal``), and go on from there when
         the same field is written to the same place again. Without, what is
         unfinished is removed.
-
     style : bool
         Write styles for QGIS beside it, and the bands ``magnitude`` and ``opacity`` that
         they need: ``NAME.qml`` for east, which QGIS takes by itself, ``NAME_north.qml`` and
         ``NAME_magnitude.qml``. Colours are centred on zero, unsure values transparent.
+    progress : bool
+        Show dask's progress bar on standard error, where that is a terminal or a notebook,
+        and, after a stop, a line that says how much is there already.
 
     Raises
     ------
@@ -106,7 +110,7 @@ def to_cog(
     import rasterio
 
     if style:
-        to_cog(with_map_bands(disp), path, overwrite=overwrite, resume=resume)
+        to_cog(with_map_bands(disp), path, overwrite=overwrite, resume=resume, progress=progress)
         write_styles(path)
         return
     disp = checked_field(disp) if isinstance(disp, xr.Dataset) else disp
@@ -118,7 +122,7 @@ def to_cog(
     }  # fmt: skip
     arrays = [disp[name].transpose(*grid.dims).data for name in names]
     if resume and all(hasattr(array, "dask") for array in arrays):
-        _write_resumable(disp, names, arrays, grid, profile, path, overwrite)
+        _write_resumable(disp, names, arrays, grid, profile, path, overwrite, progress)
         return
     sources = files_read_by(disp)
     target = new_target(path, overwrite, SUFFIXES, sources=sources)
@@ -132,7 +136,7 @@ def to_cog(
     ):
         with rasterio.open(raw, "w", **profile) as out:
             _tag(out, disp, names)
-            with sources_unchanged(sources):
+            with sources_unchanged(sources), progress_bar(progress):
                 write_bands(out, arrays, target)
         check_written(raw, len(names), grid.shape)
         _optimise(raw, cog)
@@ -148,6 +152,7 @@ def _write_resumable(
     profile: dict[str, Any],
     path: str | os.PathLike[str],
     overwrite: bool,
+    progress: bool,
 ) -> None:
     """Write lazy arrays through a file with a journal, then make that the COG."""
     import rasterio
@@ -178,7 +183,13 @@ def _write_resumable(
         without_georeference_warnings(),
         file.opened(profile, lambda out: _tag(out, disp, names)),
     ):
-        with reading_errors_named(_RESUMABLE), sources_unchanged(sources):
+        if progress and file.done:
+            say(f"resuming: {len(file.done)} of {arrays[0].npartitions} blocks are there")
+        with (
+            reading_errors_named(_RESUMABLE),
+            sources_unchanged(sources),
+            progress_bar(progress),
+        ):
             compute_blocks(arrays, put, done=file.done)
         cog.unlink(missing_ok=True)  # what a kill left, or a link that leads elsewhere
         with removed_at_exit(cog, Path(f"{cog}.aux.xml")):

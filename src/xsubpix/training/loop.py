@@ -37,7 +37,7 @@ def train(
     sources: Sequence[Frames] | None = None,
     stop_at: int | None = None,
     workers: int = 0,
-    quiet: bool = False,
+    progress: bool = True,
 ) -> Path:
     """Train a network, or continue a run that was stopped.
 
@@ -68,8 +68,9 @@ def train(
         Processes that prepare samples beside this one; 0 for this one alone. A script
         that asks for some is imported by them: guard its last lines by
         ``if __name__ == "__main__":``.
-    quiet : bool
-        No lines on stderr.
+    progress : bool
+        Lines on stderr: the first after ten steps, then one at each validation, with the
+        seconds that a step takes and the time that is left.
 
     Returns
     -------
@@ -108,17 +109,19 @@ def train(
         if rank == 0:
             _write_weights(run, samples.measure(run.averaged, run.device, config.half))
         return run.path(WEIGHTS)
-    progress = Progress(run, last, quiet=quiet) if rank == 0 else None
+    log = Progress(run, last, shown=progress) if rank == 0 else None
     model = _prepared(run, world)
     sampler = StepSampler(run.step, last, config.batch, rank, world, wide=config.is_wide)
     errors: list[float] = []
     for batch in batch_loader(config, frames, sampler, workers):
         rate = _learning_rate(config, run.step)
         errors.append(_update(run, model, batch, rate))
+        if log is not None:
+            log.tell_pace()
         if run.step % config.validate_every == 0 or run.step == last:
-            if progress is not None:
+            if log is not None:
                 found = _validate(run, samples)
-                progress.add(rate, float(np.mean(errors)), found)
+                log.add(rate, float(np.mean(errors)), found)
                 save_checkpoint(run)
             errors.clear()
     return run.path(WEIGHTS)

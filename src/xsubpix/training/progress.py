@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 import time
 from typing import TYPE_CHECKING
 
+from ..progress import say
 from .run import CURVES, PROGRESS, Run
 from .validation import Validation, draw_curves
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "read_rows"]
 
+# Steps after which the first line comes.
+_FIRST_LINE = 10
 _COLUMNS = ("step", "learning_rate", "training", *Validation.NAMES)
 
 
@@ -27,14 +29,14 @@ class Progress:
     run : Run
     last : int
         Step to which the run goes now.
-    quiet : bool
-        No lines on stderr.
+    shown : bool
+        Lines on stderr.
     """
 
-    def __init__(self, run: Run, last: int, *, quiet: bool) -> None:
+    def __init__(self, run: Run, last: int, *, shown: bool) -> None:
         self._run = run
         self._first, self._last = run.step, last
-        self._quiet = quiet
+        self._shown = shown
         self._began = time.monotonic()
         path = run.path(PROGRESS)
         rows = [row for row in read_rows(path) if int(row[0]) <= run.step]
@@ -43,6 +45,13 @@ class Progress:
         with part.open("w", newline="") as file:
             csv.writer(file).writerows([_COLUMNS, *rows])
         os.replace(part, path)
+        if shown and run.step:
+            say(f"resuming: {run.step} of {run.config.steps} steps are there")
+
+    def tell_pace(self) -> None:
+        """Report a line after the first steps: how long a step takes, and the rest."""
+        if self._run.step == self._first + _FIRST_LINE and self._run.step < self._last:
+            self._say("learning")
 
     def add(self, rate: float, training: float, found: Validation) -> None:
         """Add a row, draw the curves and report a line.
@@ -60,14 +69,16 @@ class Progress:
         with self._run.path(PROGRESS).open("a", newline="") as file:
             csv.writer(file).writerow([step, *values])
         draw_curves(self._run.path(CURVES), self._run.path(PROGRESS))
-        if self._quiet:
+        self._say(f"training {training:.4f} px, {found}")
+
+    def _say(self, what: str) -> None:
+        if not self._shown:
             return
+        step = self._run.step
         pace = (time.monotonic() - self._began) / (step - self._first)
-        print(
-            f"step {step} of {self._run.config.steps}: training {training:.4f} px, {found}, "
-            f"{pace:.2f} s a step, {pace * (self._last - step) / 60:.0f} min left",
-            file=sys.stderr,
-            flush=True,
+        say(
+            f"step {step} of {self._run.config.steps}: {what}, {pace:.2f} s a step, "
+            f"{pace * (self._last - step) / 60:.0f} min left"
         )
 
 
