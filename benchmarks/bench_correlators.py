@@ -37,7 +37,7 @@ from xsubpix.training.cases import Trace
 
 BORDER, NEAR = 32, 16
 JUMPS = (0.3, 1.0, 3.0)
-UNSURE = int(Flag.LOW_TEXTURE | Flag.NOT_CONVERGED | Flag.OUT_OF_RANGE)
+UNSURE = int(Flag.UNSURE)
 
 
 # ------------------------------------------------------------------------ the work

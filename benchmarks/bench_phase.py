@@ -20,7 +20,7 @@ from xsubpix.estimators import Flag
 from xsubpix.estimators.phase import Phase
 from xsubpix.estimators.windows import Pair
 
-UNSURE = int(Flag.LOW_TEXTURE | Flag.NOT_CONVERGED | Flag.OUT_OF_RANGE)
+UNSURE = int(Flag.UNSURE)
 
 
 def tiles(image: np.ndarray, estimator: Phase, first: int = 96) -> np.ndarray:

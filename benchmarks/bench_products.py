@@ -99,7 +99,7 @@ def measured_offsets(seeds: int) -> None:
     """The same for fields measured from two images of another season, air and instrument."""
     pre = procedural_scene((384, 384))
     sigma, interval, ratio = [], [], []
-    flags = ("low_texture", "not_converged", "out_of_range")
+    flags = ("low_texture", "not_converged", "out_of_range", "ambiguous")
     for seed in range(seeds):
         post, truth = example_earthquake(pre, seed=4 + seed)
         fault = Fault.from_json(truth.attrs["fault"])

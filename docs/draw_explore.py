@@ -19,7 +19,7 @@ def main() -> None:
     options = parser.parse_args()
     pre, post, rock = glacier()
     disp = pre.subpix.correlate(post)
-    disp = disp.subpix.mask(flags=("low_texture", "not_converged", "out_of_range"))
+    disp = disp.subpix.mask()
     disp = disp.subpix.detrend(order=0, mask=rock)
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import xsubpix  # noqa: F401  (registers the accessors)
 from xsubpix.tutorial import glacier
 
-UNSURE = ("low_texture", "not_converged", "out_of_range")
+UNSURE = ("low_texture", "not_converged", "out_of_range", "ambiguous")
 
 
 def main() -> None:

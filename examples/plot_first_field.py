@@ -49,7 +49,7 @@ disp.load()
 # of the window lies outside the image.
 
 flag = dict(zip(disp.flags.flag_meanings.split(), disp.flags.flag_masks, strict=True))
-unsure = flag["low_texture"] | flag["not_converged"] | flag["out_of_range"]
+unsure = flag["low_texture"] | flag["not_converged"] | flag["out_of_range"] | flag["ambiguous"]
 good = disp.where((disp.flags & unsure) == 0)
 share = float(good.east.notnull().mean())
 error = xsubpix.epe(good, truth)

@@ -38,7 +38,7 @@ for ax, image, title in zip(axes, (pre, post), ("a  18 July", "b  3 August"), st
 # the tongue of the glacier, whose front broke off between the two dates, and the water.
 
 disp = pre.subpix.correlate(post)
-good = disp.subpix.mask(flags=("low_texture", "not_converged", "out_of_range"))
+good = disp.subpix.mask()
 print(f"{float(good.east.notnull().mean()):.0%} of the pixels have a value that is not flagged")
 
 # %%
@@ -88,7 +88,7 @@ left.quiver(few.x / 1e3, few.y / 1e3, few.east, few.north, color="white", scale=
 # beside the network is a second opinion: where both agree, trust grows.
 
 windows = pre.subpix.correlate(post, model="cosi-corr", window=64, step=8)
-windows = windows.subpix.mask(flags=("low_texture", "not_converged", "out_of_range"))
+windows = windows.subpix.mask()
 there = {"x": windows.x, "y": windows.y}
 windows = windows.subpix.detrend(
     order=0, mask=rock.sel(there, method="nearest").assign_coords(there)

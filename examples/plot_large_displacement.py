@@ -43,7 +43,7 @@ post = moved.copy(data=second.acquire(moved.values))
 # not always flagged. **Say how far the ground may have moved**, as a length or in pixels.
 # Be generous: what exceeds ``search`` cannot be found.
 
-UNSURE = ("low_texture", "not_converged", "out_of_range")
+UNSURE = ("low_texture", "not_converged", "out_of_range", "ambiguous")
 settings = {
     "unet": {},
     "unet, search": {"search": "400 m"},

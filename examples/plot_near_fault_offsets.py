@@ -23,7 +23,7 @@ disp = pre.chunk().subpix.correlate(post.chunk(), model="phase", window=32, step
 # Flagged values are removed, and values that disagree with their neighbours. A fault is not
 # an outlier.
 
-good = disp.subpix.mask(flags=("low_texture", "not_converged", "out_of_range"))
+good = disp.subpix.mask()
 good = good.subpix.filter_outliers()
 good.subpix.summary()
 

@@ -17,7 +17,7 @@ import xsubpix
 from xsubpix.plot import method_style
 from xsubpix.tutorial import example_earthquake, procedural_scene, two_dates
 
-UNSURE = ("low_texture", "not_converged", "out_of_range")
+UNSURE = ("low_texture", "not_converged", "out_of_range", "ambiguous")
 MODELS = {"unet": {"step": 4}, "phase": {"model": "phase", "window": 32, "step": 4}}
 
 

@@ -36,7 +36,7 @@ models = {name: models[name] for name in models if name in xsubpix.available_mod
 # count here, flagged or not; the column *flagged* says what share of them came with a
 # warning, and *kept* is the mean error of the rest.
 
-UNSURE = ("low_texture", "not_converged", "out_of_range")
+UNSURE = ("low_texture", "not_converged", "out_of_range", "ambiguous")
 fields = {}
 print("model         mean    near  median  flagged    kept   CPU s")
 for name, options in models.items():

@@ -30,7 +30,7 @@ MODELS: dict[str, dict[str, Any]] = {
 # "Near the fault": within this distance of the trace, pixels.
 NEAR = 16
 # Values with one of these flags are left out, as a careful user would.
-UNSURE = Flag.LOW_TEXTURE | Flag.NOT_CONVERGED | Flag.OUT_OF_RANGE
+UNSURE = Flag.UNSURE
 # Rows and columns at the border that the table leaves out, as is usual.
 BORDER = 32
 
@@ -94,7 +94,7 @@ def run_demo(
     ]
     lines += [
         f"End-point error over all pixels (10 m) but a border of {BORDER}; near: within {NEAR} px",
-        "of the trace; kept: not flagged low_texture, not_converged or out_of_range.",
+        "of the trace; kept: not flagged as unsure.",
         f"picture: {folder / 'demo.png'}    field, for any GIS: {folder / 'demo.tif'}",
     ]
     return "\n".join(lines)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import rasterio
+import xarray as xr
 
 import xsubpix
 from xsubpix.displacement.flagged import UNSURE
@@ -10,16 +12,22 @@ from xsubpix.estimators import Flag
 LINE = [[5.01e5, 3.999e6], [5.01e5, 3.9984e6]]
 
 
+@pytest.fixture(params=UNSURE)
+def flag(request):
+    """Name of a flag of values that are not to be believed."""
+    return request.param
+
+
 @pytest.fixture
-def unsure(field):
-    """A field of 1 m with 93 % of 40 m, flagged out_of_range."""
+def unsure(field, flag):
+    """A field of 1 m with 93 % of 40 m, which are flagged."""
     rng = np.random.default_rng(0)
     wrong = rng.random((120, 140)) < 0.93
     shape = wrong.shape
     north = np.where(np.arange(140) < 49.5, -1.0, 1.0) * np.ones((120, 1))
     east = np.where(wrong, 40.0, rng.normal(0, 0.01, shape))
     north = np.where(wrong, -30.0, north + rng.normal(0, 0.01, shape))
-    flags = np.where(wrong, Flag.OUT_OF_RANGE, 0).astype(np.uint8)
+    flags = np.where(wrong, Flag.MEANINGS[flag], 0).astype(np.uint8)
     disp = field(east, north, flags=flags, sigma=np.full(shape, 0.01))
     disp.flags.attrs = {
         "flag_masks": np.array(list(Flag.MEANINGS.values()), np.uint8),
@@ -28,7 +36,7 @@ def unsure(field):
     return disp
 
 
-def test_products_leave_it_out_and_say_so(unsure):
+def test_products_leave_it_out_and_say_so(unsure, flag):
     """Else 93 % of nonsense makes an offset, a profile or a trend."""
     off = xsubpix.offsets(unsure, LINE, spacing=600.0, half_length=900.0)
     assert abs(float(off.parallel[0])) == pytest.approx(2.0, abs=0.05)
@@ -50,13 +58,13 @@ def test_products_leave_it_out_and_say_so(unsure):
             short.facts["left out"]]  # fmt: skip
     for text in said:
         assert text.startswith(("93", "92"))
-        assert "out_of_range" in text
+        assert flag in text
 
 
 def test_mask_without_arguments_takes_it_out(unsure):
     """Else a user must know the names of flags to be safe."""
     got = xsubpix.mask(unsure)
-    np.testing.assert_array_equal(got.east.isnull(), unsure.flags == Flag.OUT_OF_RANGE)
+    np.testing.assert_array_equal(got.east.isnull(), unsure.flags != 0)
     assert all(name in got.attrs["mask"] for name in UNSURE)
 
 
@@ -80,8 +88,6 @@ def test_all_unsure_is_an_error_that_says_so(unsure):
 
 def test_series_leaves_it_out(unsure):
     """Else one wrong pair bends the series of a pixel."""
-    import xarray as xr
-
     good = xr.zeros_like(unsure[["east", "north", "sigma"]]) + 1
     good["flags"] = xr.zeros_like(unsure.flags)
     good.flags.attrs = unsure.flags.attrs
@@ -95,11 +101,67 @@ def test_series_leaves_it_out(unsure):
     assert out.attrs["left_out"].startswith("46")
 
 
-def test_plots_draw_it_grey(unsure):
+def test_plots_draw_it_grey(unsure, flag):
     """Else a picture of nonsense looks like a field."""
     figure = unsure.subpix.plot()
     shown = figure.axes[0].images[0].get_array()
     assert np.isnan(np.ma.filled(shown.astype(float), np.nan)).mean() == pytest.approx(
         0.93, abs=0.01
     )
-    assert "out of range" in figure.get_supxlabel()
+    assert flag.replace("_", " ") in figure.get_supxlabel()
+
+
+def test_no_trace_of_what_is_flagged(field):
+    """Else the ridge of false matches is a fault."""
+    rng = np.random.default_rng(0)
+    x, y = np.meshgrid(np.arange(140), np.arange(120))
+    north = np.where(x < 70, -1.0, 1.0) + rng.normal(0, 0.01, x.shape)
+    patch = (abs(y - 30) < 8) & (x < 60)
+    flags = np.where(patch, Flag.AMBIGUOUS, 0).astype("u1")
+    disp = field(0 * north, np.where(patch, 30.0, north), flags=flags)
+    disp.flags.attrs = {"flag_masks": np.array([32], "u1"), "flag_meanings": "ambiguous"}
+    trace = xsubpix.detect_trace(disp, scale=60.0)
+    across = np.array(trace.coords)[:, 0] - 5e5
+    assert abs(across - 70 * 20.0).max() < 100.0
+
+
+@pytest.fixture(scope="module")
+def furrows():
+    """Field measured on ground that repeats itself: each of its values may be another one."""
+    y, x = np.indices((160, 160))
+    images = []
+    for shift in (0.0, 4.0):
+        wave = np.sin((x - shift) * 2 * np.pi / 6) * np.sin(y * 2 * np.pi / 6)
+        image = xr.DataArray((100 + 20 * wave).astype("f4"), dims=("y", "x"))
+        image = image.assign_coords(y=4e6 - 10.0 * y[:, 0], x=5e5 + 10.0 * x[0])
+        images.append(image.rio.write_crs("EPSG:32611"))
+    return xsubpix.correlate(*images, model="phase", window=16, step=8)
+
+
+def test_furrows_are_believed_in_no_product(furrows, tmp_path):
+    """Two equal peaks: 48 to 94 % were wrong and believed."""
+    line = [[5.008e5, 3.9997e6], [5.008e5, 3.9987e6]]
+    assert float(xsubpix.mask(furrows).east.isnull().mean()) > 0.95
+    assert xsubpix.summary(furrows).statistics["east"]["valid"] < 0.05
+    assert xsubpix.statistics(furrows, keep_unsure=True).flagged > 0.95
+    for product in (
+        lambda: xsubpix.offsets(furrows, line, spacing=600.0, half_length=500.0),
+        lambda: xsubpix.profile(furrows, line, width=400.0),
+        lambda: xsubpix.detrend(furrows, 1),
+        lambda: xsubpix.statistics(furrows),
+        lambda: xsubpix.quadtree(furrows, threshold=1.0),
+        lambda: xsubpix.detect_trace(furrows),
+        lambda: xsubpix.calibrate_sigma(furrows),
+    ):
+        with pytest.raises(xsubpix.SubpixError):
+            product()
+    assert float(xsubpix.strain(furrows, scale=80.0).east_x.isnull().mean()) > 0.9
+    shown = furrows.subpix.plot().axes[0].images[0].get_array()
+    assert np.isnan(np.ma.filled(shown.astype(float), np.nan)).mean() > 0.95
+    xsubpix.to_cog(furrows, tmp_path / "disp.tif", style=True)
+    with rasterio.open(tmp_path / "disp.tif") as raster:
+        opacity = raster.read(raster.descriptions.index("opacity") + 1)
+    assert (opacity == 0).mean() > 0.95
+    page = tmp_path / "report.html"
+    xsubpix.report(furrows, page)
+    assert "of this field is flagged as unsure" in page.read_text()

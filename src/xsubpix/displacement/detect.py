@@ -13,6 +13,7 @@ from ..grid import Plane
 from ..kernels.robust import nmad
 from ..kernels.vertices import vertex_offset
 from .field import Field
+from .flagged import left_out, sure_field
 from .strain import strain
 from .trace_sources import import_shapely
 
@@ -28,7 +29,11 @@ _ABOVE = 4.0
 
 
 def detect_trace(
-    disp: xr.Dataset, *, scale: float | None = None, min_length: float | None = None
+    disp: xr.Dataset,
+    *,
+    scale: float | None = None,
+    min_length: float | None = None,
+    keep_unsure: bool = False,
 ) -> LineString:
     """Propose a fault trace: the ridge of the field's gradient.
 
@@ -42,6 +47,8 @@ def detect_trace(
         default.
     min_length : float, optional
         Shortest trace to propose, metres; ten times `scale` by default.
+    keep_unsure : bool
+        Use values flagged as unsure too, see :func:`xsubpix.mask`.
 
     Returns
     -------
@@ -82,7 +89,7 @@ def detect_trace(
     from scipy.ndimage import gaussian_filter1d, map_coordinates
 
     shapely = import_shapely()
-    field = Field.of(disp).loaded()
+    field, share = sure_field(Field.of(disp).loaded(), keep_unsure)
     plane = field.plane
     scale = 4 * plane.pixel if scale is None else real_number("scale", scale, 0.0, above=True)
     least = 10 * scale if min_length is None else real_number("min_length", min_length, 0.0)
@@ -92,7 +99,10 @@ def detect_trace(
     strength = np.sqrt(sum(np.square(p, dtype=float) for p in parts))
     known = np.isfinite(strength)
     if known.sum() < 100:
-        raise DataError("disp has fewer than a hundred values with a gradient: no trace in that.")
+        raise DataError(
+            "disp has fewer than a hundred values with a gradient: no trace in that."
+            + "".join(f" {t} were left out." for t in left_out(disp, share).values())
+        )
     median = float(np.median(strength[known]))
     spread = nmad(strength[known])
     strength = np.where(known, strength, median)

@@ -59,7 +59,7 @@ def detrend(
         To which the fault slipped, metres: the two sides move by an arctangent of the
         distance. None: by one constant each, on a trace that crosses the field.
     keep_unsure : bool
-        Fit to values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        Fit to values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are left out, and the attribute says how many.
 
     Returns

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import DataError, ModelError
+from ..estimators import Flag
 from .field import Field
 
 __all__ = [
@@ -18,7 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: Flags of values that are not to be believed.
-UNSURE = ("low_texture", "not_converged", "out_of_range")
+UNSURE = tuple(name for name, bit in Flag.MEANINGS.items() if bit & Flag.UNSURE)
 
 
 def bits(flags: xr.DataArray, names: Sequence[str]) -> np.uint8:
@@ -56,7 +57,7 @@ def unsure_names(disp: xr.Dataset) -> list[str]:
 
 
 def is_unsure(disp: xr.Dataset) -> xr.DataArray | None:
-    """Mask of values flagged ``low_texture``, ``not_converged`` or ``out_of_range``.
+    """Mask of values with a flag of :data:`UNSURE`.
 
     Parameters
     ----------

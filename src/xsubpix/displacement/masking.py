@@ -10,7 +10,7 @@ import xarray as xr
 from ..checks import real_number
 from ..errors import ModelError
 from .field import Field
-from .flagged import bits, unsure_names
+from .flagged import UNSURE, bits, unsure_names
 
 __all__ = ["mask"]
 
@@ -37,7 +37,7 @@ def mask(
     flags : str or sequence of str
         Values go that carry any of these flags, by the names in
         ``disp.flags.flag_meanings``, such as ``"low_texture"``. Where nothing else is
-        asked either: ``low_texture``, ``not_converged`` and ``out_of_range``.
+        asked either: ``low_texture``, ``not_converged``, ``out_of_range`` and ``ambiguous``.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def mask(
         names = unsure_names(disp) if isinstance(disp, xr.Dataset) else []
         if not names:
             raise ModelError(
-                "nothing to mask by: disp has no flags low_texture, not_converged or out_of_range. "
+                f"nothing to mask by: disp has no flag of {', '.join(UNSURE)}. "
                 "Give quality=, sigma= or flags=."
             )
     asked: list[tuple[str, str]] = []

@@ -62,7 +62,7 @@ def offsets(
     confidence : float
         Of the intervals, between 0 and 1.
     keep_unsure : bool
-        Use values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        Use values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are left out, and the attribute ``left_out`` says how many.
 
     Returns

@@ -58,7 +58,7 @@ def profile(
         Side of the square in which errors are about the same, metres. None: what the
         model states of itself (``model_error_length``), else one pixel.
     keep_unsure : bool
-        Use values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        Use values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are left out, and the attribute ``left_out`` says how many.
 
     Returns
@@ -109,7 +109,8 @@ def profile(
     if error_length is not None:
         error_length_pixels = max(1.0, real_number("error_length", error_length, 0.0) / pixel)
     axis = read_trace(line, field.grid)
-    distance, values = _swath(field, axis, width)
+    skipped = left_out(field.disp, share)
+    distance, values = _swath(field, axis, width, "".join(skipped.values()))
     count = max(1, int(np.ceil(axis.length / step - 1e-9)))
     index = np.minimum((distance / step).astype(int), count - 1)
     order = np.argsort(index, kind="stable")
@@ -143,7 +144,7 @@ def profile(
         attrs={
             "Conventions": "CF-1.11", "title": "Swath profile of displacement", "width": width,
             "spacing": step, "statistic": statistic, "error_length_pixels": error_length_pixels,
-            **left_out(field.disp, share),
+            **skipped,
         },
     )  # fmt: skip
     if field.grid.crs is not None:
@@ -153,7 +154,9 @@ def profile(
     return out
 
 
-def _swath(field: Field, axis: Trace, width: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _swath(
+    field: Field, axis: Trace, width: float, skipped: str
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Distances along an axis of all values in its swath, metres, and the values by name."""
     at = axis.pixels_within(field.plane, field.grid.shape, width / 2 + field.plane.pixel)
     x, y = field.plane.at(*np.unravel_index(at, field.grid.shape))
@@ -163,7 +166,8 @@ def _swath(field: Field, axis: Trace, width: float) -> tuple[np.ndarray, dict[st
     values = {name: np.asarray(field.array(name)).flat[at] for name in field.components}
     if not any(np.isfinite(v).any() for v in values.values()):
         raise DataError(
-            f"disp has no value within {width / 2:g} {field.unit} of the line. Check that the "
+            f"disp has no value within {width / 2:g} {field.unit} of the line"
+            f"{f' ({skipped})' if skipped else ''}. Check that the "
             "line's coordinates are in the CRS of the field, and widen the swath."
         )
     east, north = values["east"], values["north"]

@@ -46,7 +46,7 @@ def series(
     robust : bool
         Whether pairs that fit badly lose weight: rounds of Huber's weights.
     keep_unsure : bool
-        Use values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        Use values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are left out, and the attribute ``left_out`` says how many.
 
     Returns

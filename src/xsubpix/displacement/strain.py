@@ -56,7 +56,7 @@ def strain(
         metres. None: what the model states of itself (``model_error_length``), else one
         pixel.
     keep_unsure : bool
-        Use values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        Use values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are left out, and the attribute ``left_out`` says how many.
 
     Returns

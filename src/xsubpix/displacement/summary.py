@@ -85,7 +85,7 @@ def summary(disp: xr.Dataset, *, keep_unsure: bool = False) -> Summary:
     disp : xarray.Dataset
         ``east`` and ``north``; more where there. A lazy field is described, not computed.
     keep_unsure : bool
-        Count values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` in
+        Count values flagged as unsure, see :func:`xsubpix.mask`, in
         the statistics too; by default they are left out, and the facts say how many.
 
     Returns

@@ -40,6 +40,9 @@ class Flag:
     OUT_OF_RANGE = np.uint8(16)
     AMBIGUOUS = np.uint8(32)
 
+    #: Bits of values that are not to be believed: products leave them out.
+    UNSURE = LOW_TEXTURE | NOT_CONVERGED | OUT_OF_RANGE | AMBIGUOUS
+
     MEANINGS: ClassVar[dict[str, np.uint8]] = {
         "nodata": NODATA,
         "edge": EDGE,

@@ -93,7 +93,7 @@ def plot_displacement(
     title : str, optional
         Above the figure.
     keep_unsure : bool
-        Draw values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` too;
+        Draw values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are grey, and a line below the maps says how many there are.
     figure : matplotlib.figure.Figure or SubFigure, optional
         Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
