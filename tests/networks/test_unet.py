@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from xsubpix.networks import build_network
+from xsubpix.networks import build_network, shipped_models
 from xsubpix.networks.box import Box
 from xsubpix.networks.candidates import neighbouring_flows
 from xsubpix.networks.unet import _BlockConv, warp_nearest
 from xsubpix.networks.warping import spline_coefficients, spline_filters, warp_back, warp_spline
+from xsubpix.networks.weights import load_network
 
 
 def texture(side: int, seed: int = 0, width: float = 0.7) -> np.ndarray:
@@ -119,14 +120,18 @@ def test_levels_are_means_of_valid_pixels():
             assert level[0, :, row, col].tolist() == [0.0, 0.0]
 
 
-def test_box_equals_the_whole():
-    """Windows of a scene would not meet."""
-    network = build_network("unet", width=0.25).eval()
-    pre, post = (
-        network.prepare(torch.from_numpy(texture(512, seed))[None]) for seed in (0, 1)
-    )  # fmt: skip
+@pytest.mark.parametrize("step", [0.0, 6.0])
+def test_box_equals_the_whole(step):
+    """Windows of a scene would not meet, at a large rupture least of all."""
+    network = load_network(shipped_models()["unet"])
+    pre = texture(512)
+    post = np.concatenate(
+        [np.roll(pre[:250], round(step), 1), np.roll(pre[250:], -round(step), 1)]
+    ) + 0.3 * texture(512, 1)
+    images = [network.prepare(torch.from_numpy(image.astype("f4"))[None]) for image in (pre, post)]
     box = Box(192, 320, 192, 320)
     with torch.inference_mode():
-        whole = network(network.inputs(pre), network.inputs(post))[-1].flow[box.slices]
-        part = network.predict_box(pre, post, box).flow
+        whole = network(*(network.inputs(one) for one in images))[-1].flow[box.slices]
+        part = network.predict_box(*images, box).flow
+    assert float(whole[0, 0, 0].mean()) == pytest.approx(step, abs=0.05)
     torch.testing.assert_close(part, whole, atol=5e-3, rtol=0)

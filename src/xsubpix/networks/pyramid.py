@@ -115,6 +115,12 @@ class PyramidNetwork(FlowNetwork):
         """Form of `post` that is sampled, made once a level: as it is."""
         return post
 
+    def sharpened(
+        self, pre: torch.Tensor, source: torch.Tensor, flow: torch.Tensor, level: int
+    ) -> torch.Tensor:
+        """Flow that a step begins with, pixels of its level: as it came from the step before."""
+        return flow
+
     def first_convolutions(self, out: int) -> nn.Sequential:
         """Layers that blocks of 2 x 2 pixels enter by."""
         return convolutions(4 * self.channels, out)
@@ -174,6 +180,7 @@ class PyramidNetwork(FlowNetwork):
             with torch.no_grad():
                 if known != (level, box):
                     source, known = self.source(two), (level, box)
+                flow = self.sharpened(one, source, flow, level)
                 inputs, beside = self.observe(one, two, source, flow)
             change, log_spread = self._corrected(inputs, beside)
             flow = flow + change

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .box import Box
-from .candidates import first_flow, mismatch, neighbouring_flows
+from .candidates import choose_side, first_flow, mismatch, neighbouring_flows
 from .normalise import REACH, gradient_direction, normalise, standardise
 from .pyramid import BLOCK, PyramidNetwork
 from .warping import spline_coefficients, spline_filters, warp_back, warp_spline
@@ -30,6 +30,9 @@ _LARGE = 4.0
 _SHY, _EAGER = 3.0, 8.0
 # Largest displacement of the windows that a flow begins with, pixels of the second level.
 _REACH = 8
+# Distance of the flows that a pixel beside a large step is offered outright before a step of
+# the finest levels, pixels of the level.
+_BESIDE = {2: 8, 1: 20}
 
 
 class PyramidUNet(PyramidNetwork):
@@ -49,7 +52,9 @@ class PyramidUNet(PyramidNetwork):
     Beside a rupture of many pixels the flow of the level above is a mixture of
     both sides. Each pixel is therefore offered the two most different flows within
     8 px of its level, with `post` brought back by either and how much it then differs
-    from `pre`, and the U-Net says how much of each to take.
+    from `pre`, and the U-Net says how much of each to take. At the two finest levels, a
+    pixel beside a large step first takes the flow of the side whose image matches better
+    (:func:`~xsubpix.networks.candidates.choose_side`).
 
     The U-Net works on blocks of 2 x 2 pixels: they become channels before its
     first convolution and pixels again after its last. No resolution is lost,
@@ -155,6 +160,14 @@ class PyramidUNet(PyramidNetwork):
         padding = (0, 2 * width - one.shape[-1], 0, 2 * height - one.shape[-2])
         with torch.no_grad():
             return first_flow(F.pad(one, padding), F.pad(two, padding), _REACH) / 2
+
+    def sharpened(
+        self, pre: torch.Tensor, source: torch.Tensor, flow: torch.Tensor, level: int
+    ) -> torch.Tensor:
+        """See :meth:`PyramidNetwork.sharpened`: by the sides of large steps."""
+        if level not in _BESIDE:
+            return flow
+        return choose_side(pre[:, :1], source, flow, _BESIDE[level])
 
     def observe(
         self, pre: torch.Tensor, post: torch.Tensor, source: torch.Tensor, flow: torch.Tensor

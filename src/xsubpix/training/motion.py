@@ -292,9 +292,9 @@ def draw_motion(rng: np.random.Generator, side: int) -> list[Motion]:
     kind = rng.random()
     if kind < 0.08:
         pass  # still ground, but for the shift
-    elif kind < 0.58:
+    elif kind < 0.63:
         motions += draw_strands(rng, side)
-        if rng.random() < 0.35:
+        if rng.random() < 0.25:
             motions.append(draw_rough(rng, side, small=True))
     elif kind < 0.85:
         motions.append(draw_rough(rng, side))
