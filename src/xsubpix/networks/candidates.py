@@ -270,7 +270,7 @@ def choose_side(
 def _sides(
     flow: torch.Tensor, radius: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-    """Two most different flows at a distance of each pixel, and how clearly they differ (0 to 1)."""
+    """Two most different flows at a distance of each pixel, and how clearly they differ."""
     height, width = flow.shape[-2:]
     few = flow[..., _NEIGHBOURS // 2 :: _NEIGHBOURS, _NEIGHBOURS // 2 :: _NEIGHBOURS]
     if min(few.shape[-2:]) < 1:
