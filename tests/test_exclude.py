@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import ndimage
 
 import xsubpix
 from xsubpix import DataError, FileError, ModelError
@@ -103,6 +104,40 @@ def test_the_command_line(scenes, tmp_path):
     assert main([*command, "--exclude-values", "8,9"]) == 0
     check(xsubpix.open_displacement(paths[3]))
     assert main([*command, "--overwrite"]) == 2
+
+
+def test_stable_ground_on_the_command_line(scenes, tmp_path, capsys):
+    """Else the floor of sigma is for Python only."""
+    pre, _ = scenes
+    # Misfit of 0.2 px where it is stable, and more elsewhere.
+    misfit = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=pre.shape), 8)
+    misfit *= np.where(np.arange(140) >= 104, 0.2, 0.6) / misfit.std()
+    post = xsubpix.warp_quintic(pre, (misfit, 0 * misfit))
+    still = xr.zeros_like(pre, dtype=np.uint8) + ((np.arange(140) >= 104) * 5).astype(np.uint8)
+    names = ("pre.tif", "post.tif", "scl.tif", "mask.tif", "rock.geojson", "out.tif")
+    paths = [str(tmp_path / name) for name in names]
+    for image, path in zip((pre, post, still, still // 5), paths, strict=False):
+        image.rio.write_crs(32611).rio.to_raster(path)
+    left, (_, low, right, high) = float(pre.x[104]) - 5, pre.rio.bounds()
+    ring = [[left, low], [right, low], [right, high], [left, high], [left, low]]
+    named = {"type": "name", "properties": {"name": "EPSG:32611"}}
+    rock = {"type": "Polygon", "coordinates": [ring], "crs": named}
+    (tmp_path / "rock.geojson").write_text(json.dumps(rock))
+    command = ["correlate", *paths[:2], paths[5], "--model", "phase", "--window", "16", "--step",
+               "4", "--quiet", "--overwrite"]  # fmt: skip
+    expected = xsubpix.correlate(pre, post, model="phase", window=16, step=4, stable=still > 0)
+    for options in ([paths[2], "--stable-values", "bare"], [paths[3]], [paths[4]]):
+        assert main([*command, "--stable", *options]) == 0
+        found = xsubpix.open_displacement(paths[5])
+        np.testing.assert_allclose(found.sigma, expected.sigma, rtol=1e-4)
+        assert float(found.sigma.min()) >= expected.attrs["sigma_floor"] > 0
+    for options, words in (
+        (["--stable", paths[2]], "say which are stable, stable_values="),
+        (["--stable-values", "5"], "stable not: name"),
+        (["--stable", str(tmp_path / "a.geojson")], "no such file"),
+    ):
+        assert main([*command, *options]) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_what_is_refused(scenes, tmp_path):

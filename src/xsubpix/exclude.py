@@ -1,4 +1,4 @@
-"""Ground that a user leaves out: clouds, water, polygons, on any grid."""
+"""Areas that a user names, on any grid: what to leave out (clouds, water), stable ground."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import xarray as xr
 from .errors import DataError, FileError, ModelError, SubpixError
 from .grid import Grid
 from .grid.crs import crs_name, same_crs
+from .image import Image
 
 if TYPE_CHECKING:
     from .lattice import Array
 
-__all__ = ["QA_PIXEL", "SCL", "Excluded", "blank", "read_exclude"]
+__all__ = ["QA_PIXEL", "SCL", "Excluded", "blank", "read_exclude", "read_mask"]
 
 #: Classes of Sentinel-2's scene classification (SCL), by name.
 SCL: Mapping[str, tuple[int, ...]] = {
@@ -31,6 +32,12 @@ QA_PIXEL: Mapping[str, int] = {
     "fill": 0, "dilated_cloud": 1, "cirrus": 2, "cloud": 3, "cloud_shadow": 4, "snow": 5,
     "clear": 6, "water": 7,
 }  # fmt: skip
+# What areas are for, and an example of values, by the argument that names them.
+_ROLE = {"exclude": "to be left out", "stable": "stable"}
+_VALUES = {
+    "exclude": "exclude_values=(3, 8, 9) or ('cloud', 'cloud_shadow')",
+    "stable": "stable_values=(4, 5) or ('vegetation', 'bare')",
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,11 +52,14 @@ class Excluded:
         Polygons as GeoJSON geometries in the CRS of the images.
     rasters : tuple of (numpy.ndarray of bool, Grid)
         Rasters that are true on what is left out.
+    touched : bool
+        Pixels that a polygon only touches belong to it, not only those whose centre does.
     """
 
     grid: Grid
     shapes: tuple[Mapping[str, Any], ...]
     rasters: tuple[tuple[np.ndarray, Grid], ...]
+    touched: bool = True
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Key that distinguishes two of them in a graph."""
@@ -59,7 +69,7 @@ class Excluded:
         rasters = [
             (tokenize(away), grid.transform, crs_name(grid.crs)) for away, grid in self.rasters
         ]
-        return ("Excluded", self.grid.transform, shapes, rasters)
+        return ("Excluded", self.grid.transform, shapes, rasters, self.touched)
 
     def __call__(self, row: int, col: int, shape: tuple[int, int]) -> np.ndarray:
         """Mask of a block of pixels that begins at a row and a column."""
@@ -69,7 +79,7 @@ class Excluded:
             from rasterio.features import geometry_mask
 
             corner = self.grid.transform @ Affine.translation(col, row)
-            away |= geometry_mask(self.shapes, shape, corner, all_touched=True, invert=True)
+            away |= geometry_mask(self.shapes, shape, corner, all_touched=self.touched, invert=True)
         for raster, grid in self.rasters:
             away |= _looked_up(self.grid, raster, grid, row, col, shape)
         return away
@@ -131,7 +141,55 @@ def _blank_block(
 # ---------------------------------------------------------------------------- reading
 
 
-def read_exclude(exclude: Any, values: Any, grid: Grid) -> Excluded | None:
+def read_mask(areas: Any, values: Any, image: xr.DataArray, name: str) -> xr.DataArray:
+    """Mask of an image's pixels that lie in some areas; lazy if the image is.
+
+    Parameters
+    ----------
+    areas : DataArray, polygons, str, path or a sequence of them
+    values : int, str or sequence of them, optional
+        Classes of rasters that are not bool. None: rasters may hold 0 and 1 alone.
+    image : xarray.DataArray
+        Image on whose grid the mask is.
+    name : str
+        Argument that names the areas, for messages.
+
+    Returns
+    -------
+    xarray.DataArray of bool
+        True in the areas.
+
+    Raises
+    ------
+    DataError, FileError, GridError, ModelError
+        They cannot be read or used.
+    """
+    own = Image.from_dataarray(image, "pre")
+    found = read_exclude(areas, values, own.grid, name)
+    if found is None:
+        raise ModelError(f"{name}_values was given and {name} not: name the class raster too.")
+    inside = dataclasses.replace(found, touched=False)
+    pixels: Any
+    if own.lazy:
+        import dask.array as da
+
+        data: Any = own.data
+        pixels = da.map_blocks(
+            _chunk_inside, areas=inside, chunks=data.chunks, dtype=bool, meta=np.empty((0, 0), bool)
+        )
+    else:
+        pixels = inside(0, 0, own.grid.shape)
+    like = image.transpose(*own.grid.dims, ...).squeeze(drop=True)
+    mask = xr.DataArray(pixels, dims=own.grid.dims, coords=like.coords)
+    return mask if own.grid.crs is None else mask.rio.write_crs(own.grid.crs)
+
+
+def _chunk_inside(areas: Excluded, block_info: Any = None) -> np.ndarray:
+    (row, end), (col, last) = block_info[None]["array-location"]
+    return areas(row, col, (end - row, last - col))
+
+
+def read_exclude(exclude: Any, values: Any, grid: Grid, name: str = "exclude") -> Excluded | None:
     """Read what is to be left out; None where nothing is.
 
     Parameters
@@ -141,6 +199,8 @@ def read_exclude(exclude: Any, values: Any, grid: Grid) -> Excluded | None:
         Classes to leave out of rasters that are not bool.
     grid : Grid
         Grid of the images.
+    name : str
+        Argument that names the areas, for messages.
 
     Raises
     ------
@@ -149,18 +209,18 @@ def read_exclude(exclude: Any, values: Any, grid: Grid) -> Excluded | None:
     """
     if exclude is None:
         if values is not None:
-            raise ModelError("exclude_values was given and exclude not: name the class raster too.")
+            raise ModelError(f"{name}_values was given and {name} not: name the class raster too.")
         return None
     items = list(exclude) if isinstance(exclude, list | tuple) else [exclude]
     shapes: list[Mapping[str, Any]] = []
     rasters: list[tuple[np.ndarray, Grid]] = []
     for item in items:
         if isinstance(item, str | os.PathLike) and not _is_vector(item):
-            item = _open_classes(item)
+            item = _open_classes(item, name)
         if isinstance(item, xr.DataArray):
-            rasters.append(_read_raster(item, values, grid))
+            rasters.append(_read_raster(item, values, grid, name))
         else:
-            shapes += _read_polygons(item, grid)
+            shapes += _read_polygons(item, grid, name)
     return Excluded(grid, tuple(shapes), tuple(rasters))
 
 
@@ -168,46 +228,50 @@ def _is_vector(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() in (".geojson", ".json", ".gpkg", ".shp", ".fgb")
 
 
-def _open_classes(path: str | os.PathLike[str]) -> xr.DataArray:
+def _open_classes(path: str | os.PathLike[str], name: str) -> xr.DataArray:
     import rasterio.errors
     import rioxarray
 
     try:
         raster = rioxarray.open_rasterio(path)
     except (rasterio.errors.RasterioError, OSError, ValueError) as error:
-        raise FileError(f"cannot read {os.fspath(path)}, to be excluded: {error}") from error
+        raise FileError(f"cannot read {os.fspath(path)}, {_ROLE[name]}: {error}") from error
     if not isinstance(raster, xr.DataArray) or raster.sizes["band"] != 1:
         raise FileError(
-            f"{os.fspath(path)}, to be excluded, has several bands: give one of classes."
+            f"{os.fspath(path)}, {_ROLE[name]}, has several bands: give one of classes."
         )
     return raster.squeeze("band", drop=True)
 
 
-def _read_raster(raster: xr.DataArray, values: Any, grid: Grid) -> tuple[np.ndarray, Grid]:
-    own = Grid.from_dataarray(raster, "exclude")
+def _read_raster(
+    raster: xr.DataArray, values: Any, grid: Grid, name: str
+) -> tuple[np.ndarray, Grid]:
+    own = Grid.from_dataarray(raster, name)
     if (own.crs is None) != (grid.crs is None):
-        grid.check_same_crs(own, ("pre", "exclude"))
+        grid.check_same_crs(own, ("pre", name))
     pixels = np.asarray(raster.transpose(*own.dims).squeeze().values).reshape(own.shape)
     if pixels.dtype == bool:
         return pixels, own
+    if values is None and name == "stable" and np.isin(pixels, (0, 1)).all():
+        return pixels == 1, own
     if values is None:
         seen = np.unique(pixels[:: max(1, len(pixels) // 200)])[:12].tolist()
         raise ModelError(
-            f"exclude is a raster of {pixels.dtype} with the values {seen}, ...: say which are to "
-            "be left out, exclude_values=(3, 8, 9) or ('cloud', 'cloud_shadow')."
+            f"{name} is a raster of {pixels.dtype} with the values {seen}, ...: say which are "
+            f"{_ROLE[name]}, {_VALUES[name]}."
         )
     if pixels.dtype.kind not in "iu":
         whole = np.nan_to_num(pixels, nan=-1.0)
         if (whole != np.rint(whole)).any():
-            raise DataError(f"exclude holds {pixels.dtype} that are no classes: give bool.")
+            raise DataError(f"{name} holds {pixels.dtype} that are no classes: give bool.")
         pixels = whole.astype(np.int64)
     away = np.zeros(pixels.shape, bool)
     for value in [values] if isinstance(values, str | int) else list(values):
-        away |= _is_class(pixels, value)
+        away |= _is_class(pixels, value, name)
     return away, own
 
 
-def _is_class(pixels: np.ndarray, value: Any) -> np.ndarray:
+def _is_class(pixels: np.ndarray, value: Any, name: str) -> np.ndarray:
     """Mask of one class: a number, or a name of SCL (one byte) or QA_PIXEL (two)."""
     text = str(value).strip()
     if text.lstrip("-").isdigit():
@@ -217,7 +281,7 @@ def _is_class(pixels: np.ndarray, value: Any) -> np.ndarray:
     if key not in names:
         kind = "Sentinel-2's SCL" if names is SCL else "Landsat's QA_PIXEL"
         raise ModelError(
-            f"exclude_values={value!r}: a raster of {pixels.dtype} is read as {kind}, whose names "
+            f"{name}_values={value!r}: a raster of {pixels.dtype} is read as {kind}, whose names "
             f"are {', '.join(names)}. Give one of them, or numbers."
         )
     if names is SCL:
@@ -225,7 +289,7 @@ def _is_class(pixels: np.ndarray, value: Any) -> np.ndarray:
     return (pixels.astype(np.int64) >> names[key]) & 1 == 1
 
 
-def _read_polygons(source: Any, grid: Grid) -> list[Mapping[str, Any]]:
+def _read_polygons(source: Any, grid: Grid, name: str) -> list[Mapping[str, Any]]:
     """Polygons of a file, a GeoDataFrame, GeoJSON or shapely, in the CRS of a grid."""
     import json
 
@@ -233,7 +297,7 @@ def _read_polygons(source: Any, grid: Grid) -> list[Mapping[str, Any]]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if not path.exists():
-            raise FileError(f"cannot read {path}, to be excluded: there is no such file.")
+            raise FileError(f"cannot read {path}, {_ROLE[name]}: there is no such file.")
         if path.suffix.lower() in (".geojson", ".json"):
             source = json.loads(path.read_text())
         else:
@@ -245,12 +309,12 @@ def _read_polygons(source: Any, grid: Grid) -> list[Mapping[str, Any]]:
         document, crs = source.__geo_interface__, getattr(source, "crs", None)
     else:
         raise DataError(
-            f"exclude is a {type(source).__name__}: give polygons (GeoJSON, shapely, a "
+            f"{name} is a {type(source).__name__}: give polygons (GeoJSON, shapely, a "
             "GeoDataFrame or a file of them) or a DataArray of bool or classes."
         )
-    shapes = _polygons(document)
+    shapes = _polygons(document, name)
     if not shapes:
-        raise DataError("exclude has no polygon.")
+        raise DataError(f"{name} has no polygon.")
     if crs is None or grid.crs is None:
         return shapes
     import pyproj
@@ -262,7 +326,7 @@ def _read_polygons(source: Any, grid: Grid) -> list[Mapping[str, Any]]:
     return [transform_geom(own.to_wkt(), grid.crs.to_wkt(), shape) for shape in shapes]
 
 
-def _polygons(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _polygons(document: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     kind = document.get("type")
     parts: Sequence[Any] = ()
     if kind == "FeatureCollection":
@@ -274,8 +338,8 @@ def _polygons(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     elif kind in ("Polygon", "MultiPolygon"):
         return [document]
     elif kind is not None:
-        raise DataError(f"exclude must be polygons; this is a {kind}.")
-    return [shape for part in parts if part for shape in _polygons(part)]
+        raise DataError(f"{name} must be polygons; this is a {kind}.")
+    return [shape for part in parts if part for shape in _polygons(part, name)]
 
 
 def _geopandas() -> Any:

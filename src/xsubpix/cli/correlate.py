@@ -61,6 +61,15 @@ def add_parser(commands: Any) -> None:
         help="classes to leave out: numbers or names, 3,8,9 or cloud,cloud_shadow",
     )  # fmt: skip
     measure.add_argument(
+        "--stable", action="append", metavar="FILE",
+        help="ground that did not move: polygons, or a raster of 0 and 1 or of classes; sigma "
+        "gets a floor, the scatter there; may be repeated",
+    )  # fmt: skip
+    measure.add_argument(
+        "--stable-values", type=lambda text: text.split(","), metavar="VALUES",
+        help="classes that are stable ground, as for --exclude-values",
+    )  # fmt: skip
+    measure.add_argument(
         "--align", action="store_true",
         help="first remove the shift between the two images, in the same resampling",
     )  # fmt: skip
@@ -82,6 +91,7 @@ def _search(text: str) -> float | str:
 
 def _correlate(options: argparse.Namespace) -> int:
     from ..correlate import correlate
+    from ..exclude import read_mask
     from ..files import open_pair, to_cog
 
     pre, post = open_pair(
@@ -90,10 +100,14 @@ def _correlate(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.align and not options.quiet:
         print(found(post), file=sys.stderr)
+    stable = None
+    if options.stable or options.stable_values:
+        stable = read_mask(options.stable, options.stable_values, pre, "stable")
     disp = correlate(
         pre, post, model=options.model, window=options.window, step=options.step,
         search=options.search, device=options.device, tile_size=options.tile_size,
         exclude=options.exclude, exclude_values=options.exclude_values,
+        stable=stable,
     )  # fmt: skip
     with contextlib.nullcontext() if options.scheduler is None else _cluster(options.scheduler):
         to_cog(
