@@ -105,7 +105,7 @@ class Network(Estimator):
     """
 
     weights: str
-    tile_size: int = 512
+    tile_size: int = 768
     ensemble: int = 2
     digest: str = ""
 

@@ -115,6 +115,10 @@ class PyramidNetwork(FlowNetwork):
         """Form of `post` that is sampled, made once a level: as it is."""
         return post
 
+    def source_within(self, source: torch.Tensor, box: Box) -> torch.Tensor:
+        """Part of :meth:`source` that shows a box of the level."""
+        return source[box.slices]
+
     def sharpened(
         self, pre: torch.Tensor, source: torch.Tensor, flow: torch.Tensor, level: int
     ) -> torch.Tensor:
@@ -168,20 +172,23 @@ class PyramidNetwork(FlowNetwork):
         at = self.levels[0]
         flow = self.first(pre, post, outer)
         out = []
-        known: tuple[int, Box] | None = None
+        source: torch.Tensor | None = None
+        known = 0
         for level, box in zip(self.levels, boxes, strict=True):
             # Cut first, so that no more is doubled than is needed.
             flow = flow[box.within(outer).reduced(at).slices].detach()
-            outer = box
             while at > level:
                 flow, at = double(flow), at // 2
             here = box.reduced(level).slices
             one, two = (images[level.bit_length() - 1][here] for images in (pre, post))
             with torch.no_grad():
-                if known != (level, box):
-                    source, known = self.source(two), (level, box)
+                if source is None or known != level:
+                    source, known = self.source(two), level
+                else:
+                    source = self.source_within(source, box.within(outer).reduced(level))
                 flow = self.sharpened(one, source, flow, level)
                 inputs, beside = self.observe(one, two, source, flow)
+            outer = box
             change, log_spread = self._corrected(inputs, beside)
             flow = flow + change
             out.append(Flow(flow * float(level), log_spread + math.log(level), level))

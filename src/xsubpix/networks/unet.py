@@ -20,8 +20,8 @@ __all__ = ["PyramidUNet"]
 # Pixels of the input around what is asked for that each level sees, by its reduction; seams
 # with them are printed by ``benchmarks/bench_networks.py --only seams``. The last visit of a
 # level needs less than the first.
-_CONTEXTS = {16: 512, 8: 448, 4: 320, 2: 224, 1: 160}
-_SECOND_CONTEXT = 96
+_CONTEXTS = {16: 320, 8: 320, 4: 224, 2: 176, 1: 128}
+_SECOND_CONTEXT = 80
 # Length over which the mean flow is taken out before the U-Net sees it, pixels of a level.
 _SMOOTH = 16
 # Flows of neighbours are shown to the U-Net up to about this difference, pixels of a level.
@@ -84,7 +84,7 @@ class PyramidUNet(PyramidNetwork):
 
     name: ClassVar[str] = "unet"
     description: ClassVar[str] = "U-Net shared by the levels of an image pyramid"
-    context: ClassVar[int] = 512
+    context: ClassVar[int] = 320
 
     channels: ClassVar[int] = 19
     outputs: ClassVar[int] = 5
@@ -115,7 +115,8 @@ class PyramidUNet(PyramidNetwork):
             if reduction in self.levels:
                 seen = Box.whole(images.shape)
                 if box is not None:
-                    margin = _context(reduction, False) + REACH * reduction
+                    # A view's blocks begin at other sides.
+                    margin = _context(reduction, False) + (REACH + BLOCK) * reduction
                     seen = box.grown(margin, images.shape, multiple=BLOCK * reduction)
                 here = seen.reduced(reduction).slices
                 part, share = image[here], valid[here]
@@ -145,6 +146,10 @@ class PyramidUNet(PyramidNetwork):
     def source(self, post: torch.Tensor) -> torch.Tensor:
         """Coefficients of the splines of the doubled image."""
         return spline_coefficients(post[:, :1], self.spline_filters)
+
+    def source_within(self, source: torch.Tensor, box: Box) -> torch.Tensor:
+        """See :meth:`PyramidNetwork.source_within`: of images that were doubled."""
+        return source[Box(*(2 * n for n in box)).slices]
 
     def first(
         self, pre: Sequence[torch.Tensor], post: Sequence[torch.Tensor], box: Box

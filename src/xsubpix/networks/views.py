@@ -21,7 +21,7 @@ class View(NamedTuple):
     signs: tuple[float, float]
 
     def apply(self, image: torch.Tensor) -> torch.Tensor:
-        """Turn and mirror an image ``(n, 1, h, w)``."""
+        """Turn and mirror images ``(n, c, h, w)``."""
         out = image.transpose(2, 3) if self.transpose else image
         return (out.flip(self.reverse) if self.reverse else out).contiguous()
 
@@ -82,15 +82,10 @@ def mean_of_views(
         values and 1 where there is one (:meth:`FlowNetwork.prepare`).
     """
     flows, logs = [], []
-    finest: list[torch.Tensor] = []
+    prepared = [network.prepare(image, box) for image in (pre, post)]
     for view in VIEWS[:views]:
-        asked = view.box(box, pre.shape)
-        one, two = (
-            network.prepare(view.apply(image[:, None])[:, 0], asked) for image in (pre, post)
-        )
-        if not finest:
-            finest = [one[0], two[0]]
-        last = network.predict_box(one, two, asked)
+        one, two = (tuple(view.apply(level) for level in levels) for levels in prepared)
+        last = network.predict_box(one, two, view.box(box, pre.shape))
         flow = view.undo(last.flow.float())
         dx, dy = (flow.flip(1) if view.transpose else flow).split(1, 1)
         # Numbers of Python: an array of signs would be a copy to the device, each time.
@@ -98,4 +93,4 @@ def mean_of_views(
         if last.log_spread is not None:
             logs.append(view.undo(last.log_spread.float()))
     log_spread = torch.stack(logs).mean(0) if logs else None
-    return torch.stack(flows).mean(0), log_spread, finest[0], finest[1]
+    return torch.stack(flows).mean(0), log_spread, prepared[0][0], prepared[1][0]
