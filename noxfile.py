@@ -121,8 +121,9 @@ def tests_newest(session: nox.Session) -> None:
 def tests_oldest(session: nox.Session) -> None:
     """Run the tests with the oldest dependencies that pyproject.toml allows.
 
-    uv resolves them. PyTorch comes from pip, as in every session: its builds for CPUs are
-    not where uv looks. ``XSUBPIX_TORCH=2.4.0`` takes the oldest that is allowed.
+    uv resolves and installs them. PyTorch comes from pip, as in every session, and in the version
+    of the constraints file: PyPI has its older versions with CUDA alone. Where the index has builds
+    for CPUs, ``XSUBPIX_TORCH=2.4.0`` takes the oldest that is allowed.
     """
     install_torch(session, os.environ.get("XSUBPIX_TORCH", TORCH))
     session.install("uv")
@@ -136,8 +137,8 @@ def tests_oldest(session: nox.Session) -> None:
         ).strip(),
         "pyproject.toml", "--output-file", oldest,
     )  # fmt: skip
-    session.install("--requirement", oldest)
-    session.install("--constraint", oldest, ".")
+    session.run("uv", "pip", "install", "--requirement", oldest)
+    session.install("--no-deps", ".")
     run_tests(session)
 
 

@@ -37,7 +37,7 @@ def resolve(name: str) -> Any:
         except AttributeError:
             continue
         return found
-    raise AssertionError(f"docs/api/index.rst names {name}, which is not there")
+    raise AssertionError(f"docs/api names {name}, which is not there")
 
 
 def public() -> dict[str, Any]:
@@ -47,12 +47,13 @@ def public() -> dict[str, Any]:
         for name, member in vars(accessor).items():
             if not name.startswith("_"):
                 found[f"{accessor.__name__}.{name}"] = member
-    module = ""
-    for line in (ROOT / "docs/api/index.rst").read_text(encoding="utf-8").splitlines():
-        if line.startswith(".. currentmodule::"):
-            module = line.split()[-1]
-        elif module == "xsubpix" and re.fullmatch(r"   [\w.]+", line):
-            found[line.strip()] = resolve(line.strip())
+    for page in sorted((ROOT / "docs/api").glob("*.rst")):
+        module = ""
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if line.startswith(".. currentmodule::"):
+                module = line.split()[-1]
+            elif module == "xsubpix" and re.fullmatch(r"   [\w.]+", line):
+                found[line.strip()] = resolve(line.strip())
     for package in PACKAGES:
         listed = importlib.import_module(f"xsubpix.{package}")
         found |= {f"{package}.{name}": getattr(listed, name) for name in listed.__all__}
