@@ -446,16 +446,21 @@ def report(results: dict[str, Any], work: list[Any], extra: dict[str, Any], full
     groups = list(dict.fromkeys(name for name, _, _ in work))
     parts = [
         "Correlators compared\n====================\n",
-        "Written by ``python benchmarks/bench_correlators.py" + (" --full" if full else "") + "``, "
-        "not by hand. Images moved by elastic strike-slip ruptures of known offset (largest "
-        "across the trace, pixels), "
-        f"{work[0][2][0].shape[0]} pixels a side, a border of {BORDER} px left out: "
-        "*same date*, Landsat-7 panchromatic chips against themselves; *two dates*, real "
-        "second dates of stable ground. Errors are end-point errors in pixels; *near* is "
-        f"within {NEAR} px of the trace. CPU seconds are for a million pixels, on one thread; "
-        f"window methods have windows of {peers.WINDOW} px every {peers.STEP} px, the others a "
-        "value at every pixel (OpenPIV every 8 px, pyxel every 16). Memory is the peak above "
-        "what the process held before. *zero* measures nothing.\n",
+        "Every method measures the same images, moved by elastic strike-slip ruptures of known "
+        "offset. Written by ``python benchmarks/bench_correlators.py"
+        + (" --full" if full else "")
+        + "``, not by hand. How to read the tables:\n",
+        "* *same date*: Landsat-7 panchromatic chips against themselves; *two dates*: real second "
+        f"dates of stable ground; {work[0][2][0].shape[0]} pixels a side. *offset* is the largest "
+        "across the trace.\n"
+        "* *mean* and *median* are end-point errors in pixels, over all values, flagged or not, "
+        f"but a border of {BORDER} px; *near* is the mean within {NEAR} px of the trace, *far* "
+        "that of the rest.\n"
+        "* *CPU s* are for a million pixels, on one thread; *MB* is the peak of the memory above "
+        "what the process held before.\n"
+        f"* Window methods have windows of {peers.WINDOW} px every {peers.STEP} px, the others a "
+        "value at every pixel (OpenPIV every 8 px, pyxel every 16).\n"
+        "* *zero* measures nothing: a larger error is worse than no measurement.\n",
         "Asked for and reached\n---------------------\n",
         table(["what", "reached", "wanted", "met"], targets(results, work, extra)) + "\n",
         ".. image:: correlators_pareto.png\n   :alt: Mean error against CPU time.\n",

@@ -352,16 +352,31 @@ HEAD = [
     "rms step across tile borders / beside them, px", "seam at corners, px",
 ]  # fmt: skip
 
+READ = [
+    "Time and memory of ``xsubpix correlate`` on whole scenes, and its result where blocks meet:",
+    "",
+    "* *peak, MB* is the memory of all processes of the command together. It grows little with the "
+    "size of the scene.",
+    "* *CPU s / Mpx* is the work for a million pixels; *cores busy* is CPU over wall time.",
+    "* *killed at block*: the command was killed with signal 9 there, and started again.",
+    "* *rms below 2 px*: the error of the values whose error is below 2 px.",
+    "* *rms step across tile borders / beside them*: differences of neighbouring values; the same "
+    "where there is no seam.",
+    "* *seam at corners*: the largest difference between values near the corners of tiles and "
+    "those of one tile around them.",
+]
+
 
 def as_rst(rows: list[list[str]], command: str) -> str:
     """The page."""
     title = "Whole scenes"
     lines = [title, "=" * len(title), "", f"Written by ``{command}``.", ""]
     said = " ".join(line.strip() for line in (__doc__ or "").split("\n\n")[-1].splitlines())
-    lines += [said, "", ".. list-table::", "   :header-rows: 1", ""]
+    lines += [*READ, "", ".. list-table::", "   :header-rows: 1", ""]
     for row in (HEAD, *rows):
         for k, cell in enumerate(row):
             lines.append(f"   {'*' if k == 0 else ' '} - {cell}".rstrip())
+    lines += ["", "How the pairs are made", "-" * 22, "", said]
     return "\n".join(lines) + "\n"
 
 

@@ -81,6 +81,7 @@ for ax, (name, field) in zip(axes.flat, panels.items(), strict=False):
     shown = in_km.plot.imshow(ax=ax, cmap="viridis", vmin=0, vmax=320, add_colorbar=False)
     ax.set(title=name, aspect="equal", xlabel="x (km)", ylabel="y (km)")
     ax.label_outer()
+axes.flat[2].tick_params(labelbottom=True)  # there is no panel below it
 fig.colorbar(shown, ax=axes, label="displacement (m)", shrink=0.7)
 
 # %%

@@ -74,11 +74,14 @@ samples
 
 # %%
 one = samples.isel(sample=int(samples.trace.argmax("sample")), scaling=3).load()
-fig, axes = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained")
+fig, axes = plt.subplots(1, 4, figsize=(13, 3), layout="constrained")
 for ax, name in zip(axes, ("pre", "post", "dx", "dy"), strict=True):
     style = {"cmap": "gray"} if name in ("pre", "post") else {"cmap": "RdBu_r", "center": 0}
-    one[name].plot.imshow(ax=ax, robust=True, yincrease=False, add_labels=False, **style)
-    ax.set(title=name, xticks=[], yticks=[])
+    bar = {"label": "brightness" if name in ("pre", "post") else "px", "shrink": 0.8}
+    one[name].plot.imshow(
+        ax=ax, robust=True, yincrease=False, add_labels=False, cbar_kwargs=bar, **style
+    )
+    ax.set(title=name, xticks=[], yticks=[], aspect="equal")
 
 # %%
 # Adapt

@@ -21,8 +21,9 @@ image = xr.DataArray(np.zeros((side, side), "f4"), {"y": at[::-1], "x": at}, ("y
 # %%
 # Ten draws
 # ---------
-# Left of each pair, the motion along the strike with the strands that break the surface; right,
-# what is seen on three lines across, a pixel a dot. Among them are clean steps, wide shear
+# Left of each pair, the motion along the strike on 3.2 km, blue to red between the limits that the
+# title gives, with the strands that break the surface; right, what is seen on the three dashed
+# lines across, in their colours, a pixel a dot. Among them are clean steps, wide shear
 # without a step, two strands that share the offset, cracks beside the trace.
 
 fig, axes = plt.subplots(5, 4, figsize=(14, 16), layout="constrained", width_ratios=(2, 3, 2, 3))
@@ -34,16 +35,19 @@ for seed, (ax, beside) in enumerate(axes.reshape(10, 2)):
     azimuth = np.deg2rad(fault.strike)
     along = field.east * np.sin(azimuth) + field.north * np.cos(azimuth)
     along = along * np.sign(np.cos(np.deg2rad(fault.rake)))
-    along.plot.imshow(ax=ax, cmap="RdBu_r", robust=True, add_colorbar=False)
+    limit = float(np.ceil(20 * abs(along).quantile(0.98)) / 20)
+    along.plot.imshow(ax=ax, cmap="RdBu_r", vmin=-limit, vmax=limit, add_colorbar=False)
     for line in (*fault.traces, *fault.strand_traces):
         ax.plot(*line.T, "k-", lw=0.5)
     ax.set(xlim=(0, side * pixel), ylim=(0, side * pixel), aspect="equal", xlabel="", ylabel="")
-    ax.set(title=f"seed {seed}: {len(fault.strands)} strands", xticks=[], yticks=[])
+    ax.set(xticks=[], yticks=[])
+    ax.set_title(f"{seed}: {len(fault.strands)} strands, \u00b1{limit:.2f} m", fontsize=11)
 
     right = np.array([np.cos(azimuth), -np.sin(azimuth)])
     inside = np.concatenate(fault.traces)
     inside = inside[np.all((inside > 0.1 * at[-1]) & (inside < 0.9 * at[-1]), axis=1)]
-    for share, colour in zip((0.2, 0.5, 0.8), ("C0", "C1", "C2"), strict=True):
+    colours = ("#0072B2", "#E69F00", "#009E73")
+    for share, colour in zip((0.2, 0.5, 0.8), colours, strict=True):
         place = inside[int(share * (len(inside) - 1))]
         away = np.arange(-1400.0, 1401.0, pixel)
         x, y = (xr.DataArray(place[k] + away * right[k], dims="away") for k in (0, 1))

@@ -15,6 +15,7 @@ along the fault, a page for colleagues and a map for QGIS.
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import xsubpix
@@ -57,8 +58,7 @@ disp.subpix.summary()
 # beside the plane, and stays.
 
 flat = disp.subpix.detrend(trace=trace, depth=8e3)
-figure = flat.subpix.plot(trace=trace, scale_bar=True, north_arrow=True)
-figure
+flat.subpix.plot(trace=trace, scale_bar=True, north_arrow=True, figure=plt.figure())
 
 # %%
 # **Offsets along the fault**, with intervals, against the truth.
@@ -67,7 +67,7 @@ offsets = flat.subpix.offsets(trace, spacing=800.0, half_length=900.0)
 true = truth.subpix.offsets(trace, spacing=800.0, half_length=900.0)
 error = float(abs(offsets.parallel - true.parallel).median())
 print(f"right-lateral offset {float(offsets.parallel.median()):.2f} m, median error {error:.2f} m")
-offsets.subpix.plot()
+offsets.subpix.plot(truth=true, figure=plt.figure())
 
 # %%
 # **For others**: one page that needs no network, points, and a map that QGIS opens in colours.

@@ -45,11 +45,11 @@ for name, disp in fields.items():
     colour = method_style(name)["color"]
     true = truth.interp(x=disp.x, y=disp.y)
     far = abs(disp.subpix.rotate(fault).distance) > 160
-    for label, style, where in (("far", "-", far), ("near", ":", ~far)):
+    for label, style, where in (("far from", "-", far), ("within 160 m of", ":", ~far)):
         z = scores(disp, true, where)
         left.plot(erf(levels / 2**0.5), [(z <= a).mean() for a in levels], style, color=colour,
-                  label=f"{name}, {label}")  # fmt: skip
-        print(f"{name}, {label}: {(z <= 1).mean():.0%} and {(z <= 1.96).mean():.0%}")
+                  label=f"{name}, {label} the trace")  # fmt: skip
+        print(f"{name}, {label} the trace: {(z <= 1).mean():.0%} and {(z <= 1.96).mean():.0%}")
 
     kept = disp.subpix.mask(flags=UNSURE)
     sigma = kept.sigma.values.ravel()
@@ -60,7 +60,7 @@ for name, disp in fields.items():
     right.plot(stated, [np.nanquantile(abs(error[i]), 0.683) for i in inside], "o-", color=colour)
 left.axline((0, 0), slope=1, color="0.6", zorder=0)
 left.set(xlabel="share of errors that should lie within", ylabel="share that does")
-left.legend(title="of the trace (160 m)")
+left.legend(fontsize="small")
 right.axline((0, 0), slope=1, color="0.6", zorder=0)
 right.set(xlabel="stated sigma (m)", ylabel="error that 68 % stay below (m)", xlim=0, ylim=0)
 

@@ -10,7 +10,7 @@ import xarray as xr
 from ..displacement.flagged import left_out, without_unsure
 from ..field_input import checked_field
 from ..grid import Grid
-from .style import DIVERGING, SEQUENTIAL, new_figure, show_field
+from .style import DIVERGING, SEQUENTIAL, new_figure, settle, show_field
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,4 +91,5 @@ def plot_comparison(
         figure.supxlabel(f"grey: {text}", fontsize="small", color="0.3")
     if title:
         figure.suptitle(title)
+    settle(figure)
     return figure

@@ -26,6 +26,7 @@ from .style import (
     letter,
     limit_of,
     new_figure,
+    settle,
     show_field,
 )
 
@@ -175,6 +176,7 @@ def plot_displacement(
     _say_left_out(figure, disp, share)
     if title:
         figure.suptitle(title)
+    settle(figure)
     return figure
 
 
@@ -261,6 +263,7 @@ def plot_error(
     ax.set_title("distribution")
     letter(ax, 3)
     _say_left_out(figure, disp, share)
+    settle(figure)
     return figure
 
 

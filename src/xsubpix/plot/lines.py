@@ -186,7 +186,9 @@ def plot_offsets(
     twin = lower.twinx()
     twin.plot(at, 100 * offsets["off_fault_share"].values, ".:", color=_COLOURS[1], ms=4, lw=1)
     twin.set_ylabel("off the fault (%)", color=_COLOURS[1])
-    twin.set_ylim(0, 100)
+    # Below zero too: a share of zero is a line of its own, not the frame.
+    twin.set_ylim(-6, 106)
+    twin.set_yticks(range(0, 101, 25))
     letter(upper, 0)
     letter(lower, 1)
     if title:

@@ -26,6 +26,7 @@ __all__ = [
     "letter",
     "limit_of",
     "new_figure",
+    "settle",
     "show_field",
 ]
 
@@ -249,9 +250,21 @@ def _grid_convergence(grid: Grid) -> float:
 
 
 def letter(ax: Any, k: int) -> None:
-    """The panel's letter, in its upper left corner."""
-    box = {"boxstyle": "square,pad=0.25", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    """The panel's letter, above its upper left corner, where it covers nothing."""
     ax.text(
-        0.02, 0.98, "abcdefghij"[k], transform=ax.transAxes, va="top", ha="left", weight="bold",
-        bbox=box, zorder=10,
-    )  # fmt: skip
+        0.0, 1.02, "abcdefghij"[k], transform=ax.transAxes, va="bottom", ha="left", weight="bold"
+    )
+
+
+def settle(figure: Any) -> None:
+    """Lay a figure out once, so that its first picture is like the next ones.
+
+    Maps of a fixed aspect change their margins when they are first laid out.
+    """
+    from matplotlib.figure import Figure
+
+    # A part of a figure is laid out with the whole.
+    if isinstance(figure, Figure):
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)

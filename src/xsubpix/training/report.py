@@ -151,14 +151,21 @@ def check_page(folder: Path, overwrite: bool, name: str = "networks") -> None:
 def _text(result: Evaluation) -> list[str]:
     """Lines of the page but for its figures."""
     title = "Networks and correlators compared"
-    notes = "; ".join(metric.note for metric in METRICS if metric.note)
+    notes = [metric.note for metric in METRICS if metric.note]
     lines = [
         title,
         "=" * len(title),
         "",
-        "Written by ``xsubpix evaluate``, not by hand. End-point errors in pixels over all values "
-        f"but a border of {result.border} px, the same for all methods; window correlators every "
-        f"4 px. {notes}; CPU seconds are for a million pixels, all processors together.",
+        "Every method measures the same pairs, whose displacement is known. Written by ``xsubpix "
+        "evaluate``, not by hand. How to read the tables:",
+        "",
+        "* Errors are end-point errors in pixels, over all values, flagged or not, but a border of "
+        f"{result.border} px, the same for all methods; window correlators give one every 4 px.",
+        "* *< 8 px* is the mean error within 8 px of the trace of the rupture.",
+        *(f"* {note}." for note in notes),
+        "* *CPU s* are CPU seconds for a million pixels, all processors together.",
+        "* The *zero predictor* says that nothing moved: a method with a larger error than that is "
+        "worse than no measurement.",
         "",
     ]
     for group, count in result.counts.items():

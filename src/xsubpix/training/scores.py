@@ -150,7 +150,7 @@ METRICS: tuple[Metric, ...] = (
         "rms",
         "RMS",
         lambda c: math.sqrt(float(np.mean(c.squares))),
-        note="*RMS* that of each component",
+        note="*RMS* is the root mean square error of each component",
     ),
     Metric("missing", "missing", lambda c: float(np.mean(c.missing)), percent=True),
     Metric(
