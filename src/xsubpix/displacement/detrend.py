@@ -12,6 +12,7 @@ import xarray as xr
 
 from ..checks import whole_number
 from ..errors import DataError
+from ..field_stack import over_stack
 from ..grid import Plane
 from ..kernels.robust import huber_fit, polynomial_terms
 from .field import Field, whole
@@ -28,6 +29,7 @@ __all__ = ["detrend"]
 _SAMPLES = 200_000
 
 
+@over_stack
 def detrend(
     disp: xr.Dataset,
     order: int = 1,
@@ -43,7 +45,7 @@ def detrend(
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east`` and ``north``.
+        ``east`` and ``north``; stacks along ``pair`` or ``time`` field by field.
     order : int
         Of the polynomial in x and y: 0 a constant, 1 a plane, 2 a quadratic
         surface.

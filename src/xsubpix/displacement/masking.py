@@ -9,12 +9,14 @@ import xarray as xr
 
 from ..checks import real_number
 from ..errors import ModelError
+from ..field_stack import over_stack
 from .field import Field
 from .flagged import UNSURE, bits, unsure_names
 
 __all__ = ["mask"]
 
 
+@over_stack
 def mask(
     disp: xr.Dataset,
     *,
@@ -29,7 +31,8 @@ def mask(
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east``, ``north`` and what is asked for of ``quality``, ``sigma``, ``flags``.
+        ``east``, ``north`` and what is asked for of ``quality``, ``sigma``, ``flags``; stacks
+        along ``pair`` or ``time`` field by field.
     quality : float, optional
         Values stay whose ``quality`` is above this, 0 to 1.
     sigma : float, optional

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import html
 import re
+from collections.abc import Hashable
 
 import numpy as np
 import xarray as xr
 
+from ..field_stack import field_stack_dim, fields_of, labels_of
 from ..kernels.robust import nmad
 from .field import Field
-from .flagged import left_out, sure_field
+from .flagged import left_out, sure_field, without_unsure
 
 __all__ = ["Summary", "summary"]
 
@@ -27,9 +29,10 @@ class Summary:
     facts : dict of str
         Model, grid, times and what has been done to the field.
     statistics : dict of dict
-        For each component, by name: ``valid`` (share), ``median``, ``nmad`` (robust
-        standard deviation), ``p2``, ``p98`` (2nd and 98th percentile) and
-        ``sigma`` (median of the stated one; NaN without); empty for a lazy field.
+        For each component, by name (of stacks with the field's label behind it):
+        ``valid`` (share), ``median``, ``nmad`` (robust standard deviation), ``p2``, ``p98``
+        (2nd and 98th percentile) and ``sigma`` (median of the stated one; NaN without);
+        empty for a lazy field.
     flags : dict of float
         Share of values that carry each flag; empty for a lazy field.
     """
@@ -44,9 +47,12 @@ class Summary:
         lines += [f"  {name:<{width}}  {text}" for name, text in self.facts.items()]
         if self.statistics:
             columns = list(next(iter(self.statistics.values())))
-            lines.append("  " + " " * 8 + "".join(f"{c:>10}" for c in columns))
+            wide = max(8, *(len(name) + 1 for name in self.statistics))
+            lines.append("  " + " " * wide + "".join(f"{c:>10}" for c in columns))
             for name, row in self.statistics.items():
-                lines.append(f"  {name:<8}" + "".join(f"{_text(c, row[c]):>10}" for c in columns))
+                lines.append(
+                    f"  {name:<{wide}}" + "".join(f"{_text(c, row[c]):>10}" for c in columns)
+                )
         if self.flags:
             shares = ", ".join(f"{name} {share:.1%}" for name, share in self.flags.items())
             lines.append(f"  flags: {shares}")
@@ -84,6 +90,7 @@ def summary(disp: xr.Dataset, *, keep_unsure: bool = False) -> Summary:
     ----------
     disp : xarray.Dataset
         ``east`` and ``north``; more where there. A lazy field is described, not computed.
+        Stacks along ``pair`` or ``time`` have rows for each of their fields.
     keep_unsure : bool
         Count values flagged as unsure, see :func:`xsubpix.mask`, in
         the statistics too; by default they are left out, and the facts say how many.
@@ -107,6 +114,9 @@ def summary(disp: xr.Dataset, *, keep_unsure: bool = False) -> Summary:
     >>> xsubpix.summary(disp).statistics["east"]["median"]
     1.5
     """
+    dim = field_stack_dim(disp)
+    if dim is not None:
+        return _of_stack(disp, dim, keep_unsure)
     field = Field.of(disp)
     rows, cols = field.grid.shape
     crs = field.grid.crs
@@ -140,6 +150,24 @@ def summary(disp: xr.Dataset, *, keep_unsure: bool = False) -> Summary:
             "nmad": nmad(finite), "p2": float(low), "p98": float(high), "sigma": stated,
         }  # fmt: skip
     return Summary(facts, statistics, _flag_shares(field.disp))
+
+
+def _of_stack(disp: xr.Dataset, dim: Hashable, keep_unsure: bool) -> Summary:
+    """Summary of the fields of a stack: what they share, and rows for each."""
+    labels = labels_of(disp, dim)
+    parts = [summary(part, keep_unsure=keep_unsure) for part in fields_of(disp, dim)]
+    facts = {"fields": f"{len(labels)} along {dim!r}, {labels[0]} ... {labels[-1]}"}
+    first = parts[0].facts
+    facts |= {k: v for k, v in first.items() if all(p.facts.get(k) == v for p in parts)}
+    _, share = without_unsure(disp, keep_unsure, ["east"])
+    facts |= {name.replace("_", " "): text for name, text in left_out(disp, share).items()}
+    statistics = {
+        f"{name} {label}": row
+        for label, part in zip(labels, parts, strict=True)
+        for name, row in part.statistics.items()
+    }
+    shares = {k: float(np.mean([p.flags[k] for p in parts])) for k in parts[0].flags}
+    return Summary(facts, statistics, shares)
 
 
 def _flag_shares(disp: xr.Dataset) -> dict[str, float]:

@@ -17,6 +17,7 @@ from .._version import __version__
 from ..atomic import replace_file
 from ..errors import SubpixError
 from ..grid import Grid, find_crs, with_grid_mapping
+from ..stack import STACKED
 from .sources import files_read_by, sources_unchanged
 from .writing import new_target, removed_at_exit, writing_errors_named
 
@@ -163,8 +164,9 @@ def _plain(value: Any) -> Any:
 def _axes(disp: xr.Dataset) -> tuple[Hashable, Hashable] | None:
     """Row and column dimension; None of profiles and offsets."""
     for variable in disp.data_vars.values():
-        if variable.ndim == 2:
-            return Grid.from_dataarray(variable, "disp").dims
+        away = [dim for dim in STACKED if dim in variable.dims]
+        if variable.ndim - len(away) == 2:
+            return Grid.from_dataarray(variable.isel(dict.fromkeys(away, 0)), "disp").dims
     return None
 
 

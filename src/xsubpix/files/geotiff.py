@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..atomic import replace_file
 from ..blocks import compute_blocks
 from ..errors import DataError
 from ..field_input import checked_field
+from ..field_stack import field_stack_dim, fields_of, labels_of
 from ..grid import Grid
 from ..progress import progress_bar, say
 from .bands import (
@@ -72,9 +74,11 @@ def to_cog(
     Parameters
     ----------
     disp : xarray.Dataset
-        On a grid with a row and a column dimension.
+        On a grid with a row and a column dimension. Stacks along ``pair`` or ``time`` are
+        written to a file for each field.
     path : str or path
-        Usually ``*.tif``.
+        Usually ``*.tif``. Files of stacks get the field's dates, or its number, behind
+        the name: ``disp_20200101_20200206.tif``, ``disp_000.tif``.
     overwrite : bool
         Replace an existing file; never one that `disp` is still to be computed from.
     resume : bool
@@ -107,12 +111,66 @@ def to_cog(
     >>> list(xsubpix.open_displacement("truth.tif").data_vars)
     ['east', 'north', 'up']
     """
+    dim = field_stack_dim(disp)
+    if dim is not None:
+        _write_stack(
+            disp, dim, path,
+            overwrite=overwrite, resume=resume, style=style, progress=progress,
+        )  # fmt: skip
+        return
+    journal = _write_cog(disp, path, overwrite, resume, style, progress)
+    if journal is not None:
+        journal.unlink(missing_ok=True)
+
+
+def stack_paths(disp: xr.Dataset, dim: Hashable, path: str | os.PathLike[str]) -> list[Path]:
+    """Paths of the files of a stack, a field each."""
+    names = [re.sub(r"[-:]", "", label.replace(" to ", "_")) for label in labels_of(disp, dim)]
+    if not all(re.fullmatch(r"[\w.]+", name) for name in names) or len(set(names)) < len(names):
+        names = [f"{k:03d}" for k in range(len(names))]
+    names = [f"{int(name):03d}" if name.isdigit() and len(name) < 3 else name for name in names]
+    return [Path(path).with_name(f"{Path(path).stem}_{n}{Path(path).suffix}") for n in names]
+
+
+def _write_stack(
+    disp: xr.Dataset,
+    dim: Hashable,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool,
+    resume: bool,
+    style: bool,
+    progress: bool,
+) -> None:
+    """Write a file for each field; journals tell which are finished until all are."""
+    paths = stack_paths(disp, dim, path)
+    if not resume:  # before anything is computed
+        for part in paths:
+            new_target(part, overwrite, SUFFIXES, sources=files_read_by(disp))
+    journals = [
+        _write_cog(part, target, overwrite, resume, style, progress)
+        for part, target in zip(fields_of(disp, dim), paths, strict=True)
+    ]
+    for journal in journals:
+        if journal is not None:
+            journal.unlink(missing_ok=True)
+
+
+def _write_cog(
+    disp: xr.Dataset,
+    path: str | os.PathLike[str],
+    overwrite: bool,
+    resume: bool,
+    style: bool,
+    progress: bool,
+) -> Path | None:
+    """Write one field; the journal that tells so, where there is one."""
     import rasterio
 
     if style:
-        to_cog(with_map_bands(disp), path, overwrite=overwrite, resume=resume, progress=progress)
+        journal = _write_cog(with_map_bands(disp), path, overwrite, resume, False, progress)
         write_styles(path)
-        return
+        return journal
     disp = checked_field(disp) if isinstance(disp, xr.Dataset) else disp
     names = _writable(disp)
     grid = Grid.from_dataarray(disp[names[0]], "disp")
@@ -122,8 +180,7 @@ def to_cog(
     }  # fmt: skip
     arrays = [disp[name].transpose(*grid.dims).data for name in names]
     if resume and all(hasattr(array, "dask") for array in arrays):
-        _write_resumable(disp, names, arrays, grid, profile, path, overwrite, progress)
-        return
+        return _write_resumable(disp, names, arrays, grid, profile, path, overwrite, progress)
     sources = files_read_by(disp)
     target = new_target(path, overwrite, SUFFIXES, sources=sources)
     stem = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
@@ -142,6 +199,7 @@ def to_cog(
         _optimise(raw, cog)
         check_written(cog, len(names), grid.shape)
         replace_file(cog, target)
+    return None
 
 
 def _write_resumable(
@@ -153,8 +211,11 @@ def _write_resumable(
     path: str | os.PathLike[str],
     overwrite: bool,
     progress: bool,
-) -> None:
-    """Write lazy arrays through a file with a journal, then make that the COG."""
+) -> Path:
+    """Write lazy arrays through a file with a journal, then make that the COG.
+
+    Returns the journal, which is still there.
+    """
     import rasterio
     from dask.base import tokenize
 
@@ -168,8 +229,8 @@ def _write_resumable(
     target = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     file = BlockFile(target.parent / f".{target.name}.partial", token)
     if file.has_become(target):  # stopped after the last step, before it was cleared up
-        file.remove()
-        return
+        file.remove(keep_journal=True)
+        return file.journal
     new_target(path, overwrite, SUFFIXES, sources=sources)
     cog = target.parent / f".{target.name}.cog"
 
@@ -197,7 +258,8 @@ def _write_resumable(
             check_written(cog, len(names), grid.shape)
             file.note_copy(cog)
             replace_file(cog, target)
-        file.remove()
+        file.remove(keep_journal=True)
+    return file.journal
 
 
 def _optimise(raw: Path, cog: Path) -> None:

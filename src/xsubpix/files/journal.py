@@ -133,9 +133,10 @@ class BlockFile:
             return False
         return lines[:2] == [_HEADER, self.token] and f"{_COPY} {number}" in lines[2:-1]
 
-    def remove(self) -> None:
-        """Remove file and journal."""
-        for path in (self.path, Path(f"{self.path}.aux.xml"), self.journal):
+    def remove(self, *, keep_journal: bool = False) -> None:
+        """Remove file and journal; a journal that is kept still tells what was made."""
+        files = (self.path, Path(f"{self.path}.aux.xml"), self.journal)
+        for path in files[: 2 if keep_journal else 3]:
             path.unlink(missing_ok=True)
 
     def _create(self, profile: dict[str, Any], describe: Callable[[Any], None]) -> None:

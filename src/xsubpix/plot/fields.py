@@ -13,8 +13,10 @@ from ..displacement.flagged import left_out, without_unsure
 from ..displacement.traces import read_trace
 from ..errors import DataError, GridError, ModelError
 from ..field_input import checked_field
-from ..grid import Grid, Plane
+from ..field_stack import field_stack_dim, fields_of, labels_of
+from ..grid import Grid
 from ..image import Image, condition_linear
+from .arrows import draw_arrows
 from .style import (
     DIVERGING,
     MISSING,
@@ -31,6 +33,8 @@ from .style import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from matplotlib.figure import Figure
 
 __all__ = ["plot_displacement", "plot_error"]
@@ -43,6 +47,8 @@ _TITLES = {
 # Which pairs make a vector along the axes of the CRS, whose arrows can be drawn.
 _VECTORS = (("east", "north"),)
 _ARROWS = 16
+# Fields of a stack that are drawn.
+_MOST_FIELDS = 40
 # How opaque colours are over a backdrop, and its longer side at most, pixels.
 _OPACITY, _BACKDROP = 0.6, 1500
 
@@ -71,6 +77,7 @@ def plot_displacement(
     ----------
     disp : xarray.Dataset
         ``east`` and ``north``, or what :func:`xsubpix.rotate` and the like made of them.
+        Stacks along ``pair`` or ``time`` become small maps on one scale of colours.
     trace : trace, optional
         Of the fault, drawn over the maps; as :func:`xsubpix.read_trace` takes it.
     components : sequence of str, optional
@@ -90,7 +97,7 @@ def plot_displacement(
         Draw them on the first map: where it is in metres; toward true north.
     arrows : int, optional
         Arrows across the longer side of a last panel, each the median of its surroundings.
-        None: no such panel.
+        None: no such panel; stacks have none.
     title : str, optional
         Above the figure.
     keep_unsure : bool
@@ -107,7 +114,7 @@ def plot_displacement(
     Raises
     ------
     DataError
-        No such components.
+        No such components, or more than 40 fields in a stack.
     DimensionError, GridError
         The field is on no usable grid.
     ModelError
@@ -129,7 +136,9 @@ def plot_displacement(
         real_number("limit", limit, 0.0, above=True)
     if arrows is not None and not 2 <= arrows <= 200:
         raise ModelError(f"arrows={arrows!r}: give None or a whole number from 2 to 200.")
-    grid = Grid.from_dataarray(disp[names[0]], "disp")
+    dim = field_stack_dim(disp)
+    first = disp[names[0]] if dim is None else disp[names[0]].isel({dim: 0})
+    grid = Grid.from_dataarray(first, "disp")
     line = None if trace is None else read_trace(trace, grid)
     unit = _unit(disp, names[0], grid)
     # At once: what is measured is measured one time.
@@ -137,18 +146,27 @@ def plot_displacement(
     disp, share = without_unsure(
         disp, keep_unsure, [str(n) for n in disp.data_vars if n != "flags"]
     )
-    fields = [disp[name].transpose(*grid.dims) for name in names]
+    panels = _panels(disp, dim, names)
+    fields = [field.transpose(*grid.dims) for _, field in panels]
     bound = limit_of([f.values for f in fields]) if limit is None else float(limit)
     low, high = _limits(vmin, vmax, bound)
     frame = MapAxes(grid, from_corner=not map_coordinates)
     below = None if backdrop is None else _backdrop(backdrop, grid)
     vector = next((pair for pair in _VECTORS if set(pair) <= set(disp.data_vars)), None)
-    with_arrows = arrows is not None and vector is not None and set(vector) <= set(names)
-    count = len(names) + with_arrows
-    width, height = _size(grid, count)
+    with_arrows = (
+        arrows is not None and dim is None and vector is not None and set(vector) <= set(names)
+    )
+    count = len(panels) + with_arrows
+    shape = (1, count) if dim is None else _multiples(grid, count, len(names))
+    width, height = _size(grid, shape[1])
+    if dim is not None:
+        width, height = 0.6 * width + 0.8, 0.62 * (height - 0.4) * shape[0] + 0.7
     figure = new_figure((width, height + (0.4 if title else 0.0)), figure)
-    axes = figure.subplots(1, count, squeeze=False, sharex=True, sharey=True)[0]
-    for k, (ax, name, field) in enumerate(zip(axes, names, fields, strict=False)):
+    axes = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True).ravel()
+    for ax in axes[count:]:
+        ax.remove()
+    axes = axes[:count]
+    for k, (ax, (heading, _), field) in enumerate(zip(axes, panels, fields, strict=False)):
         if below is not None:
             show_field(ax, below, frame=frame, cmap="gray")
         mesh = show_field(
@@ -156,9 +174,12 @@ def plot_displacement(
             alpha=None if below is None else _OPACITY,
             missing=MISSING if below is None else (0, 0, 0, 0),
         )  # fmt: skip
-        ax.set_title(_TITLES.get(name, name))
+        ax.set_title(heading, fontsize="medium" if dim is None else "small")
         draw_trace(ax, line, grid, frame)
-        letter(ax, k)
+        if dim is None:
+            letter(ax, k)
+        elif k + shape[1] < count:  # nothing below it
+            ax.set_xlabel("")
     if scale_bar:
         draw_scale_bar(axes[0], frame)
     if north_arrow:
@@ -166,11 +187,11 @@ def plot_displacement(
     values = np.concatenate([f.values.ravel() for f in fields])
     beyond = bool((values < low).any() or (values > high).any())
     figure.colorbar(
-        mesh, ax=axes[: len(names)], label=f"displacement ({unit})", shrink=0.85, pad=0.02,
+        mesh, ax=axes[: len(panels)], label=f"displacement ({unit})", shrink=0.85, pad=0.02,
         extend="both" if beyond else "neither",
     )  # fmt: skip
     if with_arrows and arrows is not None:
-        _arrows(figure, axes[-1], disp, frame, unit, arrows)
+        draw_arrows(axes[-1], disp, frame, unit, arrows)
         draw_trace(axes[-1], line, grid, frame)
         letter(axes[-1], count - 1)
     _say_left_out(figure, disp, share)
@@ -267,6 +288,34 @@ def plot_error(
     return figure
 
 
+def _panels(
+    disp: xr.Dataset, dim: Hashable | None, names: list[str]
+) -> list[tuple[str, xr.DataArray]]:
+    """Heading and field of each map."""
+    if dim is None:
+        return [(_TITLES.get(name, name), disp[name]) for name in names]
+    labels = labels_of(disp, dim)
+    if len(labels) > _MOST_FIELDS:
+        every = -(-len(labels) // _MOST_FIELDS)
+        raise DataError(
+            f"disp has {len(labels)} fields along {dim!r}, and {_MOST_FIELDS} are drawn at most: "
+            f"choose some, disp.isel({dim}=slice(None, None, {every}))."
+        )
+    return [
+        (f"{label}\n{_TITLES.get(name, name)}", part[name])
+        for label, part in zip(labels, fields_of(disp, dim), strict=True)
+        for name in names
+    ]
+
+
+def _multiples(grid: Grid, count: int, names: int) -> tuple[int, int]:
+    """Rows and columns of small maps: the components of a field stay side by side."""
+    width, height = _size(grid, 1)
+    across = np.sqrt(1.5 * count * (height - 0.9) / (width - 1.9)) / names
+    fields = int(np.clip(round(across), 1, count // names))
+    return -(-count // (fields * names)), fields * names
+
+
 def _components(disp: xr.Dataset, asked: tuple[str, ...] | None) -> list[str]:
     if not isinstance(disp, xr.Dataset):
         raise DataError(f"disp is a {type(disp).__name__}; an xarray.Dataset is needed.")
@@ -344,57 +393,3 @@ def _size(grid: Grid, panels: int) -> tuple[float, float]:
     aspect = float((high[0] - low[0]) / max(high[1] - low[1], 1e-300)) / MapAxes(grid).aspect
     height = float(np.clip(4.0 / aspect, 2.0, 3.6))
     return panels * float(np.clip(height * aspect, 1.6, 6.0)) + 1.9, height + 0.9
-
-
-def _arrows(
-    figure: Figure, ax: Any, disp: xr.Dataset, map_axes: MapAxes, unit: str, across: int
-) -> None:
-    """Length in grey, and arrows with a key, in the directions of the map."""
-    grid = map_axes.grid
-    parts = [disp[n].transpose(*grid.dims).values.astype(float) for n in ("east", "north")]
-    length = disp["east"].transpose(*grid.dims).copy(data=np.hypot(*parts))
-    top = limit_of([length.values])
-    show_field(ax, length, frame=map_axes, cmap="Greys", vmin=0, vmax=1.6 * top)
-    step = max(1, -(-max(grid.shape) // across))
-    rows, cols = (np.arange(0, n - step // 2, step) for n in grid.shape)
-    u, v, x, y = [], [], [], []
-    plane = Plane.of(grid)
-    for row in rows:
-        for col in cols:
-            block = [p[row : row + step, col : col + step] for p in parts]
-            both = np.isfinite(block[0]) & np.isfinite(block[1])
-            if both.sum() * 3 < both.size:
-                continue
-            at = (row + (block[0].shape[0] - 1) / 2, col + (block[0].shape[1] - 1) / 2)
-            px, py = map_axes.from_crs(*plane.to_crs(*plane.at(*map(np.asarray, at))))
-            x.append(float(px))
-            y.append(float(py))
-            u.append(float(np.median(block[0][both])))
-            v.append(float(np.median(block[1][both])))
-    ax.set_title("vectors")
-    if not u:
-        return
-    side = step * plane.pixel * (1e-3 if map_axes.kilometres else 1.0)
-    if grid.crs is not None and not map_axes.kilometres:
-        side = step * abs(grid.transform.e or grid.transform.a)
-    typical = float(np.percentile(np.hypot(u, v), 95)) or 1.0
-    # "xy": arrows point where the ground went on this map, whichever way its axes run.
-    # A metre east is more degrees of longitude than a metre north is of latitude.
-    quiver = ax.quiver(
-        x, y, np.multiply(u, map_axes.aspect), v, angles="xy", scale_units="xy",
-        scale=typical / (0.8 * side), color="#b2182b", width=0.004, zorder=5,
-    )  # fmt: skip
-    unit_length = 10.0 ** np.floor(np.log10(typical))
-    key = float(
-        next(k * unit_length for k in (5.0, 2.0, 1.0) if k * unit_length <= typical * 1.001)
-    )
-    ax.quiverkey(
-        quiver,
-        0.80,
-        1.03,
-        key * map_axes.aspect,
-        f"{key:g} {unit}",
-        labelpos="E",
-        coordinates="axes",
-        labelsep=0.05,
-    )
