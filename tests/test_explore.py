@@ -51,6 +51,9 @@ function under(x, y) {
   out.textContent = JSON.stringify({
     curves: curves.map((d) => [Array.from(d.at), Array.from(d.value)]),
     alphas: find("Image").map((g) => g.global_alpha.value ?? g.global_alpha),
+    bar: find("ColorBar")[0].title,
+    spinners: find("Spinner").map((s) => s.value),
+    width: document.documentElement.scrollWidth,
     limits: find("LinearColorMapper").map((m) => [m.low, m.high]),
   });
   document.body.appendChild(out);
@@ -68,6 +71,9 @@ def scene(utm):
     east = pre.copy(data=(0.01 * x).astype("f4"))
     north = pre.copy(data=(-1.0 + 0.1 * y).astype("f4")).where(pre.x > pre.x[3])
     disp = xr.Dataset({"east": east, "north": north, "quality": 0 * east + 0.5})
+    flags = pre.copy(data=np.where(x == 10, 4, 0).astype("u1"))
+    names = {"flag_masks": np.array([1, 4], "u1"), "flag_meanings": "nodata low_texture"}
+    disp["flags"] = flags.assign_attrs(names)
     return disp, pre, pre.copy(data=pre.values[::-1])
 
 
@@ -109,7 +115,13 @@ def test_the_page_lives(scene, tmp_path):
     assert (len(at_x), len(at_y)) == (80, 60)
     row, col = np.array(row, float), np.array(col, float)
     assert np.isnan(row[:4]).all()
-    assert np.ptp(row[4:]) < 1e-5
+    assert np.nanmax(row[4:]) - np.nanmin(row[4:]) < 1e-5
+    # What is flagged is grey on the map, and a gap in the profile.
+    assert np.flatnonzero(np.isnan(row)).tolist() == [0, 1, 2, 3, 10]
+    # The bar has the unit of what is shown, and the map fills the window.
+    assert seen["bar"] == "north (m)"
+    assert seen["spinners"][1] == pytest.approx(4.8, abs=0.1)
+    assert seen["width"] > 1250
     # Upward on the page is northward: down the rows.
     np.testing.assert_allclose(np.diff(col), -0.1, atol=1e-5)
     assert row[-1] in np.round(col, 6) or np.abs(col - row[-1]).min() < 1e-5
@@ -152,6 +164,16 @@ def test_large_fields_are_thinned(utm):
     assert len(xsubpix.explore(disp, max_size=50).page) < len(xsubpix.explore(disp).page)
 
 
+def test_limits_and_flags(scene):
+    """Else two pages cannot be compared, or nobody sees why a place is grey."""
+    disp, *_ = scene
+    page = disp.subpix.explore(vmax=2.5).page
+    assert '"low":-2.5,"high":2.5' in page.replace(" ", "")
+    assert "@flags{custom}" in page
+    assert "low_texture" in page
+    assert "@flags{custom}" not in disp.drop_vars("flags").subpix.explore().page
+
+
 @pytest.mark.parametrize("kind", ["none", "degrees", "rotated"])
 def test_other_grids(kind, image):
     """Else only projected, upright grids have a page."""
@@ -173,6 +195,8 @@ def test_refused(scene, utm):
     disp, pre, _ = scene
     with pytest.raises(DataError, match="go together"):
         disp.subpix.explore(pre)
+    with pytest.raises(ModelError, match="lower one first"):
+        disp.subpix.explore(vmin=2, vmax=1)
     with pytest.raises(ModelError, match="max_size"):
         disp.subpix.explore(max_size=1)
     with pytest.raises(GridError, match="EPSG"):

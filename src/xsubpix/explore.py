@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import os
 import uuid
 from typing import Any, NamedTuple
@@ -11,10 +12,11 @@ import numpy as np
 import xarray as xr
 
 from .atomic import replace_file
-from .checks import whole_number
+from .checks import real_number, whole_number
 from .displacement.field import Field
+from .displacement.flagged import is_unsure, unsure_names
 from .displacement.traces import read_trace
-from .errors import DataError, SubpixError
+from .errors import DataError, ModelError, SubpixError
 from .files.writing import new_target, removed_at_exit, writing_errors_named
 from .grid import Grid, Plane
 from .image import Image, condition
@@ -25,8 +27,8 @@ _LABELS = {
     "east": "east", "north": "north", "up": "up", "magnitude": "length", "sigma": "sigma",
     "quality": "quality",
 }  # fmt: skip
-# Of the frames of the maps, pixels on the screen.
-_WIDTH, _HEIGHT = 440, 440
+# Height of the frame in a notebook, and of the profiles, pixels on the screen.
+_HEIGHT, _PROFILE_HEIGHT = 860, 220
 
 # Rows of an image run upward in Bokeh; the values under the pointer make two profiles.
 _PROFILE = """
@@ -46,15 +48,26 @@ marks[0].location = cb_obj.x;
 marks[1].location = cb_obj.y;
 """
 _CHOOSE = """
-const name = names[this.active];
-fields.data = {...fields.data, shown: [fields.data[name][0]]};
-const limits = bounds[name];
-mapper.low = limits[0];
-mapper.high = limits[1];
-mapper.palette = limits[0] < 0 ? diverging : sequential;
+const name = names[choice.active];
+const values = fields.data[name][0], unsure = fields.data.unsure[0];
+const shown = new values.constructor(values, values.shape);
+if (!keep.active) for (let k = 0; k < shown.length; k++) if (unsure[k]) shown[k] = NaN;
+fields.data = {...fields.data, shown: [shown]};
+if (cb_obj === choice) {
+  const limits = bounds[name];
+  mapper.palette = limits[0] < 0 ? diverging : sequential;
+  [low.value, high.value] = limits;
+  [mapper.low, mapper.high] = limits;
+  bar.title = labels[name];
+}
 for (const axis of axes) axis.axis_label = labels[name];
 row.data = {...row.data, value: row.data.value.map(() => NaN)};
 col.data = {...col.data, value: col.data.value.map(() => NaN)};
+"""
+_LIMIT = "if (low.value < high.value) { mapper.low = low.value; mapper.high = high.value; }"
+_NAMES = """
+const set = names.filter((name, k) => value & masks[k]);
+return set.length ? set.join(", ").replaceAll("_", " ") : "none";
 """
 _BLINK = """
 if (window.xsubpixBlink) { clearInterval(window.xsubpixBlink); window.xsubpixBlink = null; }
@@ -111,7 +124,7 @@ class Explorer:
         # A frame of its own: no extension of the notebook is needed.
         return (
             f'<iframe srcdoc="{html.escape(self.page, quote=True)}" width="100%" '
-            f'height="{_HEIGHT + 420}" style="border:none"></iframe>'
+            f'height="{_HEIGHT}" style="border:none"></iframe>'
         )
 
 
@@ -121,13 +134,17 @@ def explore(
     post: xr.DataArray | None = None,
     *,
     trace: Any = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    keep_unsure: bool = False,
     max_size: int = 700,
 ) -> Explorer:
     """Make a page to look at a displacement field, and at the images it came from.
 
-    Components and quality by choice, values in metres under the pointer, profiles along
-    the row and the column it is on; the two images fade into each other, or blink. All
-    maps move together.
+    Components and quality by choice, values and the names of flags under the pointer,
+    profiles along the row and the column it is on; limits of the colours can be typed in;
+    the two images fade into each other, or blink. All maps move together, and the page is as
+    large as its window.
 
     Parameters
     ----------
@@ -138,6 +155,12 @@ def explore(
         The images, on any grid in the same CRS.
     trace : trace, optional
         Of the fault, drawn over the maps, as :func:`xsubpix.read_trace` takes it.
+    vmin, vmax : float, optional
+        Limits of the colours of the components at first, unit of the field; one alone is
+        that of both sides. None: what 98 % of the values lie within.
+    keep_unsure : bool
+        Draw values flagged ``low_texture``, ``not_converged`` or ``out_of_range`` at first
+        too; by default they are grey until the button for them is pressed.
     max_size : int
         Rows or columns of a map on the page at most; larger ones are thinned by block means.
 
@@ -151,7 +174,7 @@ def explore(
     DataError, DimensionError, GridError
         This is no displacement field, or the images are no images.
     ModelError
-        `max_size` is out of its bounds.
+        `max_size` or a limit is out of its bounds.
     SubpixError
         bokeh is not installed: ``pip install 'xsubpix[explore]'``.
 
@@ -170,10 +193,11 @@ def explore(
         raise SubpixError("explore needs bokeh: pip install 'xsubpix[explore]'.") from error
     field = Field.of(disp).loaded()
     whole_number("max_size", max_size, 16, 4000)
+    limits = _own_limits(vmin, vmax)
     if (pre is None) != (post is None):
         raise DataError("pre and post go together: give both images, or none.")
     frame = _Frame(field.grid)
-    maps, profiles = _fields_panel(field, frame, max_size)
+    maps, profiles = _fields_panel(field, frame, max_size, limits, keep_unsure)
     panels = [maps]
     if pre is not None and post is not None:
         images = _images_panel({"pre": pre, "post": post}, field.grid, frame, max_size)
@@ -188,8 +212,9 @@ def explore(
                 figure.line(x, y, color="black", line_width=1.5)
     from bokeh.layouts import column, row
 
-    maps_row = row(*(column(panel.tools, panel.figure) for panel in panels))
-    layout = column(maps_row, *profiles)
+    both, wide = {"sizing_mode": "stretch_both"}, {"sizing_mode": "stretch_width"}
+    maps_row = row(*(column(panel.tools, panel.figure, **both) for panel in panels), **both)
+    layout = column(maps_row, row(*profiles, **wide), **both)
     page = bokeh.embed.file_html(layout, bokeh.resources.INLINE, title="Displacement, by xsubpix")
     return Explorer(page)
 
@@ -280,17 +305,36 @@ class _Panel(NamedTuple):
     tools: Any
 
 
-def _fields_panel(field: Field, frame: _Frame, size: int) -> tuple[_Panel, list[Any]]:
+def _fields_panel(
+    field: Field, frame: _Frame, size: int, limits: tuple[float, float] | None, keep_unsure: bool
+) -> tuple[_Panel, list[Any]]:
     """Map of the displacement with its choice of variable, and two profiles."""
-    from bokeh.layouts import row
-
     thin = _thin_variables(field, frame, size)
-    source = _field_source(thin, field.grid, frame, size)
-    figure, mapper = _field_map(field, frame, thin, source)
-    profiles, curves, marks = _profiles(field, frame, thin["east"], source)
+    flags = _thin_flags(field, frame, size)
+    source = _field_source(thin, flags, field.grid, frame, size, keep_unsure)
+    bounds = {name: _bounds(name, values) for name, values in thin.items()}
+    if limits is not None:
+        bounds |= dict.fromkeys(field.components, limits)
+    figure, mapper, bar = _field_map(field, frame, thin, source, bounds["east"])
+    profiles, curves, marks = _profiles(field, frame, source)
     _link_pointer(figure, source, curves, marks)
-    choice = _variable_choice(field, thin, source, mapper, profiles, curves)
-    return _Panel(figure, choice), [row(*profiles)]
+    tools = _tools(field, bounds, source, mapper, bar, profiles, curves, keep_unsure)
+    return _Panel(figure, tools), profiles
+
+
+def _own_limits(vmin: float | None, vmax: float | None) -> tuple[float, float] | None:
+    """Limits that were asked for; symmetric where one is."""
+    given = [
+        None if limit is None else real_number(name, limit, -math.inf)
+        for name, limit in (("vmin", vmin), ("vmax", vmax))
+    ]
+    one, two = given
+    if one is None or two is None:
+        alone = one if two is None else two
+        return None if alone is None else (-abs(alone), abs(alone))
+    if not one < two:
+        raise ModelError(f"vmin={vmin!r} and vmax={vmax!r}: give two limits, the lower one first.")
+    return one, two
 
 
 def _thin_variables(field: Field, frame: _Frame, size: int) -> dict[str, np.ndarray]:
@@ -303,16 +347,43 @@ def _thin_variables(field: Field, frame: _Frame, size: int) -> dict[str, np.ndar
     return {name: frame.upward(_thin(a, size), field.grid) for name, a in arrays.items()}
 
 
-def _field_source(thin: dict[str, np.ndarray], grid: Grid, frame: _Frame, size: int) -> Any:
+def _thin_flags(field: Field, frame: _Frame, size: int) -> dict[str, np.ndarray]:
+    """Flags that any value of a block has, and blocks of which half or more are unsure."""
+    shape = field.grid.shape
+    flags = np.zeros(shape, np.uint8)
+    if "flags" in field.disp:
+        flags = np.asarray(field.array("flags")).astype(np.uint8)
+    mask = is_unsure(field.disp)
+    unsure = np.zeros(shape) if mask is None else mask.transpose(*field.grid.dims).values
+    step = max(1, -(-max(shape) // size))
+    padded = np.pad(flags, [(0, -n % step) for n in shape])
+    blocks = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
+    thin = {
+        "flags": np.bitwise_or.reduce(np.bitwise_or.reduce(blocks, axis=3), axis=1),
+        "unsure": (_thin(unsure.astype(np.float32), size) >= 0.5).astype(np.uint8),
+    }
+    return {name: frame.upward(values, field.grid) for name, values in thin.items()}
+
+
+def _field_source(
+    thin: dict[str, np.ndarray],
+    flags: dict[str, np.ndarray],
+    grid: Grid,
+    frame: _Frame,
+    size: int,
+    keep_unsure: bool,
+) -> Any:
     """Data of the page: all variables, the one that is shown, and where they lie."""
     from bokeh.models import ColumnDataSource
 
     rows, cols = thin["east"].shape
+    hidden = (flags["unsure"] > 0) & (not keep_unsure)
+    shown = np.where(hidden, np.float32(np.nan), thin["east"])
     return ColumnDataSource(
         {
-            **{name: [a] for name, a in thin.items()},
+            **{name: [a] for name, a in {**thin, **flags}.items()},
             **{k: [v] for k, v in frame.thin_box(grid, size).items()},
-            "shown": [thin["east"]], "rows": [rows], "cols": [cols],
+            "shown": [shown], "rows": [rows], "cols": [cols],
         }
     )  # fmt: skip
 
@@ -322,19 +393,24 @@ def _map_figure(frame: _Frame, title: str) -> Any:
     from bokeh.plotting import figure
 
     return figure(
-        frame_width=_WIDTH, frame_height=_HEIGHT, match_aspect=frame.units != "degrees",
+        sizing_mode="stretch_both", min_width=200, min_height=200,
+        match_aspect=frame.units != "degrees",
         title=title, tools="pan,wheel_zoom,box_zoom,reset,save", active_scroll="wheel_zoom",
         x_axis_label=f"x ({frame.units})", y_axis_label=f"y ({frame.units})",
     )  # fmt: skip
 
 
 def _field_map(
-    field: Field, frame: _Frame, thin: dict[str, np.ndarray], source: Any
-) -> tuple[Any, Any]:
-    """Map of the chosen variable with values under the pointer, and its colours."""
-    from bokeh.models import ColorBar, HoverTool, LinearColorMapper
+    field: Field,
+    frame: _Frame,
+    thin: dict[str, np.ndarray],
+    source: Any,
+    limits: tuple[float, float],
+) -> tuple[Any, Any, Any]:
+    """Map of the chosen variable with values under the pointer, its colours, and their bar."""
+    from bokeh.models import ColorBar, CustomJSHover, HoverTool, LinearColorMapper
 
-    low, high = _bounds("east", thin["east"])
+    low, high = limits
     mapper = LinearColorMapper(palette=_blue_red(), low=low, high=high, nan_color="#d9d9d9")
     figure = _map_figure(frame, "displacement")
     picture = figure.image(
@@ -344,19 +420,29 @@ def _field_map(
     figure.x_range.renderers = figure.y_range.renderers = [picture]
     unit = _unit(field)
     tips = [(_LABELS[n], f"@{n}{{0.000}}" + ("" if n == "quality" else f" {unit}")) for n in thin]
-    figure.add_tools(HoverTool(renderers=[picture], tooltips=[("x, y", "$x, $y"), *tips]))
-    figure.add_layout(ColorBar(color_mapper=mapper), "right")
-    return figure, mapper
+    formatters = {}
+    if "flags" in field.disp:
+        attrs = field.disp["flags"].attrs
+        names = str(attrs.get("flag_meanings", "")).split()
+        masks = np.ravel(attrs.get("flag_masks", ())).tolist()
+        if names and len(names) == len(masks):
+            tips.append(("flags", "@flags{custom}"))
+            formatters["@flags"] = CustomJSHover(args={"names": names, "masks": masks}, code=_NAMES)
+    figure.add_tools(
+        HoverTool(renderers=[picture], tooltips=[("x, y", "$x, $y"), *tips], formatters=formatters)
+    )
+    bar = ColorBar(color_mapper=mapper, title=f"east ({unit})")
+    figure.add_layout(bar, "right")
+    return figure, mapper, bar
 
 
-def _profiles(
-    field: Field, frame: _Frame, east: np.ndarray, source: Any
-) -> tuple[list[Any], list[Any], list[Any]]:
+def _profiles(field: Field, frame: _Frame, source: Any) -> tuple[list[Any], list[Any], list[Any]]:
     """Profiles along x and y: figures, their curves, and marks of the pointer."""
     from bokeh.models import ColumnDataSource
     from bokeh.plotting import figure
 
     box = {k: source.data[k][0] for k in ("x", "y", "dw", "dh")}
+    east = source.data["shown"][0]
     rows, cols = east.shape
     plots, curves, marks = [], [], []
     for axis, count, start, length in (("x", cols, "x", "dw"), ("y", rows, "y", "dh")):
@@ -364,7 +450,8 @@ def _profiles(
         values = east[rows // 2] if axis == "x" else east[:, cols // 2]
         curve = ColumnDataSource({"at": at, "value": values})
         plot = figure(
-            frame_width=_WIDTH, frame_height=170, title=f"along {axis}, under the pointer",
+            sizing_mode="stretch_width", height=_PROFILE_HEIGHT,
+            title=f"along {axis}, under the pointer",
             tools="pan,wheel_zoom,reset,save", x_axis_label=f"{axis} ({frame.units})",
             y_axis_label=f"east ({_unit(field)})",
         )  # fmt: skip
@@ -399,28 +486,42 @@ def _link_pointer(figure: Any, source: Any, curves: list[Any], marks: list[Any])
     figure.js_on_event("mousemove", follow)
 
 
-def _variable_choice(
-    field: Field, thin: dict[str, np.ndarray], source: Any, mapper: Any, profiles: list[Any],
-    curves: list[Any],
+def _tools(
+    field: Field, bounds: dict[str, tuple[float, float]], source: Any, mapper: Any, bar: Any,
+    profiles: list[Any], curves: list[Any], keep_unsure: bool,
 ) -> Any:  # fmt: skip
-    """Buttons that choose the variable of map and profiles."""
-    from bokeh.models import CustomJS, RadioButtonGroup
+    """Buttons that choose the variable of map and profiles, and limits of its colours."""
+    from bokeh.layouts import row
+    from bokeh.models import CustomJS, RadioButtonGroup, Spinner, Toggle
     from bokeh.palettes import Magma256
 
     unit = _unit(field)
-    choice = RadioButtonGroup(labels=[_LABELS[n] for n in thin], active=0, height=50)
+    choice = RadioButtonGroup(labels=[_LABELS[n] for n in bounds], active=0, height=32)
+    low, high = (
+        Spinner(value=float(f"{value:.4g}"), width=90, height=32, step=float(f"{step:.1g}"))
+        for value, step in zip(bounds["east"], [abs(bounds["east"][1]) / 10] * 2, strict=True)
+    )
+    limit = CustomJS(args={"mapper": mapper, "low": low, "high": high}, code=_LIMIT)
+    keep = Toggle(label="unsure values", active=keep_unsure, width=110, height=32)
+    keep.visible = bool(unsure_names(field.disp))
     choose = CustomJS(
         args={
-            "names": list(thin), "fields": source,
-            "bounds": {name: list(_bounds(name, a)) for name, a in thin.items()},
+            "names": list(bounds), "fields": source, "choice": choice, "keep": keep,
+            "bounds": {name: list(pair) for name, pair in bounds.items()},
+            "low": low, "high": high, "bar": bar,
             "mapper": mapper, "diverging": _blue_red(), "sequential": list(Magma256),
-            "labels": {n: _LABELS[n] if n == "quality" else f"{_LABELS[n]} ({unit})" for n in thin},
+            "labels": {
+                n: _LABELS[n] if n == "quality" else f"{_LABELS[n]} ({unit})" for n in bounds
+            },
             "axes": [p.yaxis[0] for p in profiles], "row": curves[0], "col": curves[1],
         },
         code=_CHOOSE,
     )  # fmt: skip
-    choice.js_on_change("active", choose)
-    return choice
+    for spinner in (low, high):
+        spinner.js_on_change("value", limit)
+    for button in (choice, keep):
+        button.js_on_change("active", choose)
+    return row(choice, low, high, keep, height=40)
 
 
 def _images_panel(images: dict[str, xr.DataArray], grid: Grid, frame: _Frame, size: int) -> _Panel:
@@ -435,7 +536,7 @@ def _images_panel(images: dict[str, xr.DataArray], grid: Grid, frame: _Frame, si
     ]
     pictures[1].glyph.global_alpha = 0.0
     slider = Slider(
-        start=0, end=1, step=0.01, value=0, title="pre (0) to post (1)", width=380, height=50
+        start=0, end=1, step=0.01, value=0, title="pre (0) to post (1)", width=300, height=40
     )
     slider.js_on_change(
         "value",
@@ -443,7 +544,7 @@ def _images_panel(images: dict[str, xr.DataArray], grid: Grid, frame: _Frame, si
     )
     blink = Toggle(label="blink", active=False, width=80, height=32)
     blink.js_on_change("active", CustomJS(args={"slider": slider}, code=_BLINK))
-    return _Panel(figure, row(slider, blink))
+    return _Panel(figure, row(slider, blink, height=40))
 
 
 def _draw_image(figure: Any, image: Image, name: str, grid: Grid, frame: _Frame, size: int) -> Any:
