@@ -20,7 +20,7 @@ LAYERS = (
     {"kernels", "devices", "lattice", "blocks"},
     {"networks", "second_date"},
     {"estimators"},
-    {"grid", "missing", "field_input", "field_stack", "image", "stack"},
+    {"grid", "missing", "field_input", "field_stack", "image", "stack", "bands"},
     {"exclude"},
     {"correlate", "align", "warp", "rupture", "displacement", "files"},
     {"database", "plot"},

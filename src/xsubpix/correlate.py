@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from ._version import __version__
+from .bands import correlate_bands, is_multiband
 from .errors import DataError, ModelError
 from .estimators import Estimate, Estimator, Flag, Output
 from .estimators.doubt import doubts
@@ -42,6 +43,7 @@ def correlate(
     device: str = "auto",
     exclude: Any = None,
     exclude_values: Any = None,
+    bands: str | None = None,
     progress: bool = False,
     **options: Any,
 ) -> xr.Dataset:
@@ -51,8 +53,9 @@ def correlate(
     ----------
     pre : xarray.DataArray
         Image before. Dimensions y/x, lat/lon, northing/easting, ..., in any order;
-        further dimensions (``band``) must have size 1, but for ``pair`` or ``time``:
-        stacks are correlated pair by pair, and one image with each of a stack. Any real
+        further dimensions must have size 1, but for ``pair`` or ``time``: stacks are
+        correlated pair by pair, and one image with each of a stack; and ``band`` where
+        `bands` says what is done with several. Any real
         data type; NaN, infinities and the declared nodata value (``_FillValue``) are
         missing, and so are real numbers beyond 1e19 among smaller ones: fill values that
         nobody declared.
@@ -94,6 +97,11 @@ def correlate(
         Classes that are left out: numbers, or names of Sentinel-2's SCL (rasters of one
         byte: ``"cloud"``, ``"cloud_shadow"``, ``"cirrus"``, ``"snow"``, ``"water"``) and of
         Landsat's QA_PIXEL bits (two bytes: the same, and ``"dilated_cloud"``).
+    bands : {"each", "combine"}, optional
+        Images with a dimension ``band`` are measured band by band: a field each, along
+        ``band``, or all combined to one (:func:`xsubpix.bands.correlate_bands`): weighted by
+        sigma, a band that disagrees with the others falls out, and sigma knows that bands
+        share most of their error, by how much their fields differ. None: one band only.
     progress : bool
         Show dask's progress bar on standard error while images in memory are measured, where
         that is a terminal or a notebook. Lazy images show it when they are computed,
@@ -121,7 +129,8 @@ def correlate(
             image), ``low_texture``, ``not_converged``, ``out_of_range``, ``ambiguous``
             (the ground repeats itself, and another place fits nearly as well).
 
-        and what further outputs a model declares of itself.
+        and what further outputs a model declares of itself; of combined bands ``bands_used``,
+        their number, and ``shared_error``, the correlation of the errors of two.
 
         Stacks give a first dimension ``pair``.
 
@@ -168,10 +177,28 @@ def correlate(
                 stable=stable,
                 exclude=exclude,
                 exclude_values=exclude_values,
+                bands=bands,
                 progress=progress,
                 **options,
             ),
         )
+    if bands is not None:
+        own = None if bands == "combine" else stable
+        measure_band = functools.partial(
+            correlate,
+            model=model,
+            search=search,
+            stable=own,
+            exclude=exclude,
+            exclude_values=exclude_values,
+            progress=progress,
+            **options,
+        )
+        found = correlate_bands(pre, post, bands, measure_band)
+        if own is stable:
+            return found
+        first = next(i.isel(band=0) if is_multiband(i) else i for i in (pre, post))
+        return _with_floor(found, stable, Grid.from_dataarray(first, "pre"))
     one, two = Image.from_dataarray(pre, "pre"), Image.from_dataarray(post, "post")
     one.grid.check_same(two.grid)
     excluded = read_exclude(exclude, exclude_values, one.grid)
@@ -214,12 +241,17 @@ def correlate(
         if time is not None
     }
     found = labelled(pre, one.grid, variables, _attrs(estimator), step=step, coords=coords)
+    return _with_floor(found, stable, one.grid)
+
+
+def _with_floor(found: xr.Dataset, stable: xr.DataArray | bool | None, grid: Grid) -> xr.Dataset:
+    """Add the floor of sigma that a pair leaves on stable ground, where that was asked for."""
     if stable is None or stable is False:
         return found
     # Not with the module: products build on fields, not fields on products.
     from .displacement.calibrate import calibrate_sigma
 
-    return calibrate_sigma(found, _mask_of_outputs(stable, one.grid, step))
+    return calibrate_sigma(found, _mask_of_outputs(stable, grid, int(found.attrs["model_step"])))
 
 
 def _mask_of_outputs(stable: xr.DataArray | bool, grid: Grid, step: int) -> xr.DataArray | None:

@@ -394,7 +394,7 @@ def _map_figure(frame: _Frame, title: str) -> Any:
 
     return figure(
         sizing_mode="stretch_both", min_width=200, min_height=200,
-        match_aspect=frame.units != "degrees",
+        match_aspect=frame.units != "degrees", min_border_left=60,
         title=title, tools="pan,wheel_zoom,box_zoom,reset,save", active_scroll="wheel_zoom",
         x_axis_label=f"x ({frame.units})", y_axis_label=f"y ({frame.units})",
     )  # fmt: skip

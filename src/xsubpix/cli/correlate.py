@@ -32,6 +32,10 @@ def add_parser(commands: Any) -> None:
     measure.add_argument("out", metavar="OUT", help="GeoTIFF to write")
     measure.add_argument("--band", type=int, help="band of both images, from 1")
     measure.add_argument(
+        "--bands", choices=("combine",),
+        help="measure all bands of the images, and combine them to one field",
+    )  # fmt: skip
+    measure.add_argument(
         "--model", default="unet", help="name of a model, or a file of weights (default: unet)"
     )
     measure.add_argument("--window", type=int, help="side of the correlation windows, pixels")
@@ -95,7 +99,7 @@ def _correlate(options: argparse.Namespace) -> int:
     from ..files import open_pair, to_cog
 
     pre, post = open_pair(
-        scenes(options.pre), scenes(options.post), band=options.band,
+        scenes(options.pre), scenes(options.post), band="all" if options.bands else options.band,
         align=alignment(options) if options.align else False,
     )  # fmt: skip
     if options.align and not options.quiet:
@@ -106,7 +110,7 @@ def _correlate(options: argparse.Namespace) -> int:
     disp = correlate(
         pre, post, model=options.model, window=options.window, step=options.step,
         search=options.search, device=options.device, tile_size=options.tile_size,
-        exclude=options.exclude, exclude_values=options.exclude_values,
+        bands=options.bands, exclude=options.exclude, exclude_values=options.exclude_values,
         stable=stable,
     )  # fmt: skip
     with contextlib.nullcontext() if options.scheduler is None else _cluster(options.scheduler):

@@ -16,7 +16,7 @@ from .writing import first_cause
 if TYPE_CHECKING:
     import rasterio.io
 
-__all__ = ["open_image"]
+__all__ = ["band_numbers", "open_image"]
 
 # Side of what is read at once, pixels.
 CHUNK = 2048
@@ -87,6 +87,26 @@ def open_image(path: str | os.PathLike[str], *, band: int | None = None) -> xr.D
     if nodata is not None:
         image.attrs["_FillValue"] = nodata
     return image
+
+
+def band_numbers(path: str | os.PathLike[str]) -> list[int]:
+    """Numbers of the bands of a raster file, from 1; alpha bands left out.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read.
+    """
+    import rasterio.errors
+    from rasterio.enums import ColorInterp
+
+    check_plain_file(path)
+    try:
+        with without_georeference_warnings(), rasterio.open(path) as raster:
+            uses = raster.colorinterp
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise FileError(f"cannot read {os.fspath(path)}: {_why(path, error)}") from error
+    return [k for k, use in enumerate(uses, 1) if use != ColorInterp.alpha]
 
 
 def _chosen_band(raster: rasterio.io.DatasetReader, name: str, band: int | None) -> int:

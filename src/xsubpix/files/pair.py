@@ -18,7 +18,7 @@ from ..errors import DataError, GridError
 from ..grid import SAME_GRID_TOLERANCE, Grid, labelled
 from ..grid.crs import crs_name, same_crs
 from ..image import Image, condition_linear
-from .images import open_image
+from .images import band_numbers, open_image
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -38,7 +38,7 @@ def open_pair(
     pre: Scene,
     post: Scene,
     *,
-    band: int | None = None,
+    band: int | Sequence[int] | str | None = None,
     align: bool | Mapping[str, Any] = False,
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Open two scenes on one grid, cropped to what they share.
@@ -51,8 +51,9 @@ def open_pair(
         (those of its first file) are the pixels of both results.
     post : str, path, xarray.DataArray or sequence of them
         Image after, likewise; any CRS, UTM zone, pixel size and extent.
-    band : int, optional
-        Band of all files, counted from 1.
+    band : int, sequence of int or "all", optional
+        Band of all files, counted from 1. Several, or ``"all"`` that the first file has, are
+        opened along a dimension ``band``, for ``correlate(..., bands="combine")``.
     align : bool or mapping
         True, or the options of :func:`xsubpix.align`: take away the shift between the
         two as well, in the same single resampling.
@@ -83,6 +84,8 @@ def open_pair(
     >>> pre.shape, bool((pre == post).all())
     ((64, 96), True)
     """
+    if band is not None and not isinstance(band, int):
+        return _open_bands(pre, post, band, align)
     one, two = _opened(pre, band, "pre"), _opened(post, band, "post")
     grid, other = Grid.from_dataarray(one, "pre"), Grid.from_dataarray(two, "post")
     if (grid.crs is None) != (other.crs is None):
@@ -98,6 +101,33 @@ def open_pair(
     moved = slice(rows.start + offset[0], rows.stop + offset[0])
     beside = slice(cols.start + offset[1], cols.stop + offset[1])
     return one, two if (moved, beside) == _all_of(other) else _cut(two, other, moved, beside)
+
+
+def _open_bands(
+    pre: Scene, post: Scene, band: Sequence[int] | str, align: bool | Mapping[str, Any]
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Several bands of two scenes along ``band``; each is aligned by itself."""
+    if isinstance(band, str):
+        if band != "all":
+            raise DataError(f"band={band!r}: give numbers, counted from 1, or 'all'.")
+        file: Any = pre
+        while not isinstance(file, str | os.PathLike | xr.DataArray):
+            if not file:
+                raise DataError("pre is an empty list: give a file, or the files of a mosaic.")
+            file = file[0]
+        if isinstance(file, xr.DataArray):
+            raise DataError("band='all' is of files; pre is open. Give its bands to correlate.")
+        band = band_numbers(file)
+    pairs = [open_pair(pre, post, band=k, align=align) for k in band]
+    if not pairs:
+        raise DataError("band is an empty list: give numbers, counted from 1, or 'all'.")
+    numbers = xr.Variable("band", np.array(band))
+    one, two = (
+        xr.concat(images, numbers, coords="minimal", compat="override", join="override",
+                  combine_attrs="override")
+        for images in zip(*pairs, strict=True)
+    )  # fmt: skip
+    return one, two
 
 
 def _opened(scene: Scene, band: int | None, what: str) -> xr.DataArray:

@@ -1,0 +1,146 @@
+"""One field from those of several bands: weights, what falls out, and what errors share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["combine_fields"]
+
+# A band farther from the median of the others than so many deviations falls out.
+LIMIT = 4.0
+# Median of the squared length of a two-dimensional normal scatter, in variances of a component.
+_MEDIAN_SQUARE = 2 * np.log(2)
+
+
+def combine_fields(
+    east: np.ndarray, north: np.ndarray, sigma: np.ndarray, sure: np.ndarray, *, window: int
+) -> tuple[np.ndarray, ...]:
+    r"""Combine the fields of several bands into one.
+
+    With :math:`m_i` the median of the other bands and :math:`s_i^2` the variance of band i,
+    the larger of the model's and of what is seen around a place,
+
+    .. math:: s_i^2 = \max\big(\sigma_i^2, \overline{|d_i - m_i|^2}/2\big), \quad
+        w_i = s_i^{-2} \big(1 - (|d_i - m_i| / 4 \tau_i)^2\big)_+^2, \quad
+        \tau_i^2 = f (\sigma_i^2 + \mathrm{var}\,m_i),
+
+    Tukey's biweight: a band that is four deviations off falls out. The factor f, one or more,
+    is what the bands at this place have in the median: sigma that is too small by much does
+    not drop them all. Of three bands, whose other two have no median, :math:`m_i` is the
+    median of all. The differences of bands
+    tell what they do not share: if errors of any two correlate by :math:`\rho`, then
+    :math:`|d_i - d_j|^2` has the mean :math:`2 (1 - \rho) (\sigma_i^2 + \sigma_j^2)`. So
+    :math:`u = 1 - \rho` is the median of this ratio over all pairs of bands that count,
+    averaged over the window, and the variance of the weighted mean, with weights of sum 1,
+
+    .. math:: \sigma^2 = (1 - \rho) \sum_i w_i^2 \sigma_i^2 + \rho \big(\sum_i w_i \sigma_i\big)^2.
+
+    Where bands differ by more than their sigma says (u > 1), :math:`\rho = 0` and the variance
+    is u times that of independent bands.
+
+    Parameters
+    ----------
+    east, north, sigma : numpy.ndarray
+        Shape ``(bands, rows, columns)``; one unit. NaN is missing.
+    sure : numpy.ndarray of bool
+        Same shape: values that count; where no band is sure, all that are known do.
+    window : int
+        Side of the windows over which disagreement is averaged, values, odd.
+
+    Returns
+    -------
+    east, north, sigma : numpy.ndarray of float64
+        Shape ``(rows, columns)``.
+    shared : numpy.ndarray of float64
+        The correlation rho, 0 to 1; NaN where fewer than two bands count.
+    weights : numpy.ndarray of float64
+        Shape ``(bands, rows, columns)``, of sum 1 where there is a value.
+    """
+    known = np.isfinite(east) & np.isfinite(north)
+    used = known & sure
+    used = np.where(used.any(0), used, known)
+    field = np.where(used, np.stack((east, north)).astype(np.float64), np.nan)
+    own = _own_variance(sigma, field, used)
+    count = used.sum(0)
+    square = ((field - _centres(field, count)) ** 2).sum(0)
+    # Variance of a median of n - 1 normal values: pi / 2 of that of their mean.
+    mean_variance = np.where(used, own, 0.0).sum(0) / np.maximum(count, 1)
+    of_median = np.where(count > 2, np.pi / 2, 1.0) * mean_variance / np.maximum(count - 1, 1)
+    seen = _window_mean(np.where(used, square, np.nan) / 2, window) - of_median
+    variance = np.where(np.isfinite(seen), np.maximum(own, seen), own)
+    ratio = np.where(used, square / (own + of_median), np.nan)
+    typical = np.maximum(_middle_of(ratio[None])[0] / _MEDIAN_SQUARE, 1.0)
+    off = ratio / (LIMIT**2 * np.nan_to_num(typical, nan=1.0))
+    bisquare = np.maximum(1.0 - off, 0.0) ** 2
+    # Of two bands nobody knows which is wrong; where all contradict each other, neither.
+    judged = (count > 2) & (np.where(used, np.nan_to_num(bisquare), 0.0).sum(0) > 0)
+    weight = np.where(used, np.where(judged, np.nan_to_num(bisquare), 1.0) / variance, 0.0)
+    total = weight.sum(0)
+    any_used = total > 0
+    weight = weight / np.where(any_used, total, 1.0)
+    mean = np.where(any_used, (weight * np.nan_to_num(field)).sum(1), np.nan)
+    apart = _unshared(field, own, weight > 0, window)
+    deviation = np.sqrt(own)
+    rho = np.clip(1.0 - apart, 0.0, 1.0)
+    independent = np.maximum(1.0 - rho, np.where(apart > 1.0, apart, 0.0))
+    alone = np.isnan(apart)  # one band, whose own sigma it is
+    rho, independent = np.where(alone, 0.0, rho), np.where(alone, 1.0, independent)
+    total_variance = independent * (weight**2 * np.where(used, own, 0.0)).sum(0)
+    total_variance += rho * (weight * np.where(used, deviation, 0.0)).sum(0) ** 2
+    spread = np.where(any_used, np.sqrt(total_variance), np.nan)
+    return mean[0], mean[1], spread, np.where(alone, np.nan, rho), weight
+
+
+def _own_variance(sigma: np.ndarray, field: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Variance of each value by its model; the bands' scatter where a model states none."""
+    variance = np.where(np.isfinite(sigma) & (sigma > 0), sigma, np.nan).astype(np.float64) ** 2
+    count = used.sum(0)
+    mean = np.nansum(field, 1) / np.maximum(count, 1)
+    scatter = np.nansum((field - mean[:, None]) ** 2, (0, 1)) / 2 / np.maximum(count - 1, 1)
+    floor = np.where(scatter > 0, scatter, 1.0)
+    return np.where(np.isfinite(variance), variance, floor)
+
+
+def _centres(field: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Median of all other bands at each value, of all where there are three."""
+    out = np.full(field.shape, np.nan)
+    for k in range(field.shape[1] if field.shape[1] > 1 else 0):
+        out[:, k] = _middle_of(np.delete(field, k, axis=1))
+    return np.where(count == 3, _middle_of(field)[:, None], out)
+
+
+def _middle_of(field: np.ndarray) -> np.ndarray:
+    """Median over the bands, ``(n, bands, rows, columns)`` to ``(n, rows, columns)``."""
+    ordered = np.sort(field, axis=1)  # NaN last
+    count = np.isfinite(ordered).sum(1, keepdims=True)
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, field.shape[1] - 1)
+    one, two = (np.take_along_axis(ordered, index, axis=1)[:, 0] for index in (low, high))
+    return (one + two) / 2
+
+
+def _unshared(field: np.ndarray, own: np.ndarray, counts: np.ndarray, window: int) -> np.ndarray:
+    """Share of the variance that bands do not have in common; NaN where one band counts."""
+    ratios = []
+    for i in range(len(own)):
+        for j in range(i):
+            both = counts[i] & counts[j]
+            square = ((field[:, i] - field[:, j]) ** 2).sum(0)
+            ratios.append(np.where(both, square / (2 * (own[i] + own[j])), np.nan))
+    if not ratios:
+        return np.full(own.shape[1:], np.nan)
+    return _window_mean(np.stack(ratios), window, together=True)
+
+
+def _window_mean(values: np.ndarray, window: int, *, together: bool = False) -> np.ndarray:
+    """Mean of what is finite around each place, of each layer or of all together."""
+    from scipy.ndimage import uniform_filter
+
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)
+    share = known.astype(np.float64)
+    if together:
+        filled, share = filled.sum(0), share.sum(0)
+    size = (1,) * (filled.ndim - 2) + (window, window)
+    total, number = (uniform_filter(part, size, mode="constant") for part in (filled, share))
+    there = number > 0.5 / window**2
+    return np.where(there, total / np.where(there, number, 1.0), np.nan)
