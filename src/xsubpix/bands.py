@@ -21,6 +21,8 @@ BAND = "band"
 # Side of the square over which the bands' disagreement is averaged, values.
 _WINDOW = 17
 _UNSURE = Flag.LOW_TEXTURE | Flag.NOT_CONVERGED | Flag.OUT_OF_RANGE | Flag.AMBIGUOUS
+# Data types of what comes out: these, then the number of bands and their correlation.
+_TYPES = (*[np.float32] * 4, np.uint8, np.float32, np.float32)
 _COMBINED = ("east", "north", "sigma", "quality", "flags")
 
 
@@ -128,9 +130,8 @@ def _combined(fields: list[xr.Dataset]) -> xr.Dataset:
     arrays = [field[name].transpose(*dims).data for name in _COMBINED for field in fields]
     shape = first["east"].shape
     lattice = Lattice((shape[0], shape[1]), step=1, halo=_WINDOW // 2, tile=256)
-    types = [np.float32] * 4 + [np.uint8] + [np.float32] * 2
     found = map_blocks(
-        _Combine(len(fields), _WINDOW // 2), arrays, lattice, types,
+        _Combine(len(fields), _WINDOW // 2), arrays, lattice, _TYPES,
         conditions=[_as_float] * len(arrays), name="subpix-bands",
     )  # fmt: skip
     out = first[list(_COMBINED)].copy()
@@ -181,7 +182,9 @@ class _Combine:
         quality = np.where(used > 0, (weight * np.nan_to_num(quality)).sum(0), np.nan)
         outputs = (east, north, sigma, quality, _flags(bits, counts, sure), used, shared)
         inner = slice(h, h + rows), slice(h, h + cols)
-        return tuple(np.asarray(out)[inner] for out in outputs)
+        return tuple(
+            np.asarray(out)[inner].astype(dtype) for out, dtype in zip(outputs, _TYPES, strict=True)
+        )
 
 
 def _flags(bits: np.ndarray, counts: np.ndarray, sure: np.ndarray) -> np.ndarray:
