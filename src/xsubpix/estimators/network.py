@@ -191,16 +191,16 @@ class Network(Estimator):
         inner = max(self.tile_size, self.step)
         # Windows that begin on a multiple of the network's largest reduction see the
         # ground cut in the same way.
-        hop = math.lcm(self.step, self._multiple)
+        hop = math.lcm(self.step, self._alignment)
         if hop <= inner:
             return inner // hop * (hop // self.step)
         return max(1, inner // self.step)
 
     @property
-    def _multiple(self) -> int:
+    def _alignment(self) -> int:
         from ..networks.registry import network_class
 
-        return network_class(self.card["architecture"]).multiple
+        return network_class(self.card["architecture"]).alignment
 
     def parameters(self) -> dict[str, object]:
         """The parameters in force; weights by name and digest."""
@@ -228,7 +228,8 @@ class Network(Estimator):
         fields = [Estimate.missing(tile.shape, self.outputs) for tile in pre]
         tiles_of_part: dict[_Part, list[int]] = {}
         for k, (one, two) in enumerate(zip(pre, post, strict=True)):
-            part = _part_with_data(np.isfinite(one) & np.isfinite(two), network.multiple, self.halo)
+            valid = np.isfinite(one) & np.isfinite(two)
+            part = _part_with_data(valid, network.alignment, self.halo)
             if part is not None:
                 tiles_of_part.setdefault(part, []).append(k)
         for part, which in tiles_of_part.items():
@@ -322,7 +323,7 @@ class _Part(NamedTuple):
     asked: Box
 
 
-def _part_with_data(valid: np.ndarray, multiple: int, margin: int) -> _Part | None:
+def _part_with_data(valid: np.ndarray, alignment: int, margin: int) -> _Part | None:
     """The smallest part with all valid pixels, on the grid of the network's reductions.
 
     A network takes the end of what it is given for another thing than missing
@@ -343,8 +344,8 @@ def _part_with_data(valid: np.ndarray, multiple: int, margin: int) -> _Part | No
             start = max(0, start - margin)
         if ends[-1].mean() < _STRAIGHT:
             stop = min(n, stop + margin)
-        start = start // multiple * multiple
-        stop = min(n, -(-stop // multiple) * multiple)
+        start = start // alignment * alignment
+        stop = min(n, -(-stop // alignment) * alignment)
         first, last = max(start, margin), min(stop, n - margin)
         if first >= last:
             return None
@@ -377,7 +378,7 @@ def _measure_all(
         return np.concatenate(in_batches(run, (pre, post), items_that_fit(device, work, pixels)))
     # Not even one tile: in two parts, each with its own context.
     torch.cuda.empty_cache()
-    halves = asked.halves(network.multiple)
+    halves = asked.halves(network.alignment)
     if halves is None:
         raise ModelError(
             f"{device} has no memory left for {pre.shape[1]} x {pre.shape[2]} pixels at once. Free "
@@ -385,7 +386,7 @@ def _measure_all(
         )
     measured = []
     for half in halves:
-        part = half.grown(network.context, pre.shape, network.multiple)
+        part = half.grown(network.context, pre.shape, network.alignment)
         one, two = (x[part.slices] for x in (pre, post))
         within = half.within(part)
         measured.append(_measure_all(network, device, one, two, within, ensemble, digest))

@@ -55,6 +55,9 @@ class FlowNetwork(nn.Module):
         In the registry.
     multiple : int
         Sides of the input are multiples of it, pixels.
+    alignment : int
+        Tiles begin on multiples of it, pixels, so that the network's coarsest pixels are
+        the same ground in all of them.
     context : int
         Pixels beyond which other pixels change the result by less than 0.002 px,
         measured (``benchmarks/bench_networks.py``).
@@ -71,6 +74,7 @@ class FlowNetwork(nn.Module):
 
     name: ClassVar[str] = ""
     multiple: ClassVar[int] = 16
+    alignment: ClassVar[int] = 64
     context: ClassVar[int] = 64
     #: The paper or the idea, in a line.
     description: ClassVar[str] = ""

@@ -201,9 +201,12 @@ class PyramidNetwork(FlowNetwork):
         kind = inputs[0].device.type
         if torch.is_autocast_enabled(kind):
             # As the first convolution would, but before the copies: half of the bytes.
-            inputs = [part.to(torch.get_autocast_dtype(kind)) for part in inputs]
+            for k, part in enumerate(inputs):
+                inputs[k] = part.to(torch.get_autocast_dtype(kind))
         # Channels last before blocks become channels: torch is twice as fast in that order.
         x = torch.cat(inputs, 1).contiguous(memory_format=torch.channels_last)
+        # The caller's, too: they are the largest arrays of a step.
+        inputs.clear()
         height, width = x.shape[-2:]
         if height % BLOCK or width % BLOCK:
             x = F.pad(x, (0, -width % BLOCK, 0, -height % BLOCK))

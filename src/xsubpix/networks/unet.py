@@ -20,7 +20,7 @@ __all__ = ["PyramidUNet"]
 # Pixels of the input around what is asked for that each level sees, by its reduction; seams
 # with them are printed by ``benchmarks/bench_networks.py --only seams``. The last visit of a
 # level needs less than the first.
-_CONTEXTS = {16: 320, 8: 320, 4: 224, 2: 176, 1: 128}
+_CONTEXTS = {16: 448, 8: 448, 4: 320, 2: 192, 1: 128}
 _SECOND_CONTEXT = 80
 # Length over which the mean flow is taken out before the U-Net sees it, pixels of a level.
 _SMOOTH = 16
@@ -84,7 +84,8 @@ class PyramidUNet(PyramidNetwork):
 
     name: ClassVar[str] = "unet"
     description: ClassVar[str] = "U-Net shared by the levels of an image pyramid"
-    context: ClassVar[int] = 320
+    context: ClassVar[int] = 512
+    alignment: ClassVar[int] = 16 * BLOCK
 
     channels: ClassVar[int] = 19
     outputs: ClassVar[int] = 5
