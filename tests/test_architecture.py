@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1] / "src" / "xsubpix"
 LAYERS = (
     {"errors", "_version", "_interrupt"},
     {"checks", "atomic", "progress"},
-    {"kernels", "devices", "lattice", "blocks"},
+    {"kernels", "devices", "lattice", "cluster", "blocks"},
     {"networks", "second_date"},
     {"estimators"},
     {"grid", "missing", "field_input", "field_stack", "image", "stack", "bands"},

@@ -3,6 +3,8 @@
 import os
 import pickle
 import signal
+import threading
+import time
 
 import dask
 import dask.array as da
@@ -274,3 +276,130 @@ def test_the_command_line_uses_a_cluster(client, files, tmp_path, capsys):
     same_files(one, two)
     assert main(["correlate", *files, one, "--scheduler", "nowhere.json", "--quiet"]) == 2
     assert "no scheduler at nowhere.json" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------- clusters that are gone
+
+
+@pytest.fixture
+def threads():
+    """A cluster of threads of this process, and its client."""
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0",
+            silence_logs=50,
+        ) as workers,
+        distributed.Client(workers, set_as_default=False) as client,
+    ):  # fmt: skip
+        yield client
+
+
+def slow(files, folder):
+    """A field whose blocks leave a mark, and take a while."""
+    folder.mkdir()
+    disp = xsubpix.correlate(*opened(files), **QUICK)
+    east = disp.east.data.map_blocks(_slow, str(folder), dtype="f4", meta=META)
+    return disp.assign(east=disp.east.copy(data=east))
+
+
+def _slow(block, folder, block_info=None):
+    place = block_info[None]["chunk-location"]
+    with open(os.path.join(folder, f"{place}-{time.time_ns()}"), "w"):
+        pass
+    time.sleep(1.0)
+    return block
+
+
+def closed_when(client, ready):
+    """Close the client once something is there."""
+
+    def close():
+        while not ready():
+            time.sleep(0.05)
+        client.close()
+
+    thread = threading.Thread(target=close, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_cluster_that_is_closed(threads, files, tmp_path, resume):
+    """Else a night's work ends in a traceback that does not say that it is kept."""
+    marks, journal = tmp_path / "marks", tmp_path / ".a.tif.journal"
+    disp = slow(files, marks)
+
+    def kept():
+        return journal.read_text().splitlines()[2:] if journal.exists() else []
+
+    closing = closed_when(threads, kept if resume else lambda: len(os.listdir(marks)) > 1)
+    with threads.as_current(), pytest.raises(xsubpix.ClusterError) as caught:
+        xsubpix.to_cog(disp, tmp_path / "a.tif", resume=resume)
+    closing.join()
+    assert ("kept" in str(caught.value)) == resume
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "a.tif").exists()
+    if resume:
+        done = [line.split() for line in kept()]
+        xsubpix.to_cog(disp, tmp_path / "a.tif", resume=True)
+        for row, col in done:
+            assert len(list(marks.glob(f"({row}, {col})-*"))) == 1
+    else:
+        assert os.listdir(tmp_path) == ["marks"]
+
+
+def _always_killed(block):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_that_die_of_the_same_block(client, files, tmp_path, monkeypatch):
+    """Out of memory: a traceback of the cluster's own, which does not say what to do."""
+    monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
+    disp = xsubpix.correlate(*opened(files), **QUICK)
+    east = disp.east.data.map_blocks(_always_killed, dtype="f4", meta=META)
+    disp = disp.assign(east=disp.east.copy(data=east))
+    with client.as_current(), pytest.raises(xsubpix.ClusterError, match=r"died.*memory.*kept"):
+        xsubpix.to_cog(disp, tmp_path / "a.tif", resume=True)
+
+
+def test_a_cluster_without_workers(files, tmp_path, monkeypatch):
+    """It waits for some, for ever, without a word."""
+    monkeypatch.setattr("xsubpix.cluster.PATIENCE", 1.0)
+    with (
+        distributed.LocalCluster(
+            n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0",
+            silence_logs=50,
+        ) as workers,
+        distributed.Client(workers, set_as_default=False) as client,
+    ):  # fmt: skip
+        later = threading.Timer(3.0, workers.scale, [1])
+        later.start()
+        disp = xsubpix.correlate(*opened(files), **QUICK)
+        with (
+            client.as_current(),
+            pytest.warns(xsubpix.SubpixWarning, match="has no workers") as caught,
+        ):
+            xsubpix.to_cog(disp, tmp_path / "a.tif")
+        assert sum("no workers" in str(w.message) for w in caught) == 1
+    assert (tmp_path / "a.tif").exists()
+
+
+def test_a_database_and_a_cluster_that_is_closed(threads, tmp_path):
+    """Frames that are made are kept, and the error says so."""
+    pytest.importorskip("zarr")
+    from xsubpix.database import Settings, build_database, scenes_from_names
+    from xsubpix.tutorial import procedural_scene
+
+    procedural_scene((150, 150)).rio.to_raster(tmp_path / "scene.tif")
+    store = tmp_path / "new.zarr"
+
+    closing = closed_when(threads, lambda: list(store.rglob("0*.json")))
+    scenes = scenes_from_names([str(tmp_path / "scene.tif")])
+    settings = Settings((6, 0, 0), frame=128, crop=64, cloudy=0.0)
+    with threads.as_current(), pytest.raises(xsubpix.ClusterError, match="are kept"):
+        build_database(scenes, store, settings, scheduler="distributed")
+    closing.join()
+    time.sleep(3.0)  # what is under way in a thread goes on
+    report = build_database(scenes, store, settings, scheduler="synchronous")
+    assert report.found >= 1
+    assert report.found + report.made == 6

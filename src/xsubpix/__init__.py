@@ -34,6 +34,7 @@ from .displacement import (
     velocity,
 )
 from .errors import (
+    ClusterError,
     DataError,
     DimensionError,
     FaultError,
@@ -61,6 +62,7 @@ from .stack import pairs
 from .warp import warp_quintic
 
 __all__ = [
+    "ClusterError",
     "DataError",
     "DimensionError",
     "DisplacementAccessor",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .cluster import Arrivals, cluster_errors_named
+
 if TYPE_CHECKING:
     import dask.array
     from dask.highlevelgraph import HighLevelGraph
@@ -30,6 +32,7 @@ def compute_blocks(
     put: Put,
     *,
     done: frozenset[tuple[int, int]] | set[tuple[int, int]] = frozenset(),
+    goes_on: str = "",
 ) -> None:
     """Compute two-dimensional arrays block by block, and hand each block on.
 
@@ -46,6 +49,13 @@ def compute_blocks(
         Takes what was computed, see :data:`Put`; on threads, several at a time.
     done : set of (int, int)
         Blocks to leave out.
+    goes_on : str
+        What errors of the cluster say of the work that is done.
+
+    Raises
+    ------
+    ClusterError
+        The cluster was closed or lost, or its workers died.
     """
     from dask.highlevelgraph import HighLevelGraph
 
@@ -72,7 +82,8 @@ def compute_blocks(
         keys = list(layer)
         dask.threaded.get(graph.cull(set(keys)), keys)
     else:
-        _on_cluster(client, graph, name, todo, hand_on)
+        with cluster_errors_named(client, goes_on):
+            _on_cluster(client, graph, name, todo, hand_on)
 
 
 def current_client() -> Client | None:
@@ -108,14 +119,12 @@ def _on_cluster(
     todo: Sequence[tuple[int, int]],
     hand_on: Callable[..., None],
 ) -> None:
-    from distributed import as_completed
-
     patches = _patches(todo, max(PATCH, math.ceil(math.sqrt(sum(client.nthreads().values())))))
     most = max(map(len, patches))
     waiting = iter(patches)
     blocks_of: dict[Hashable, tuple[int, int]] = {}
     held: dict[Hashable, Future] = {}
-    arriving = as_completed(loop=client.loop)
+    arriving = Arrivals(client)
     with Callbacks(todo) as callbacks:
         try:
             while True:
@@ -128,7 +137,7 @@ def _on_cluster(
                     continue
                 if not held:
                     return
-                future = next(arriving)
+                future = arriving.next()
                 block = blocks_of[future.key]
                 hand_on(*block, *future.result())
                 held.pop(future.key).release()

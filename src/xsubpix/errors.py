@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 __all__ = [
+    "ClusterError",
     "DataError",
     "DimensionError",
     "FaultError",
@@ -128,6 +129,21 @@ class SubpixWarning(UserWarning):
     >>> import warnings, xsubpix
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore", xsubpix.SubpixWarning)  # once looked into
+    """
+
+
+class ClusterError(SubpixError):
+    """A cluster of dask.distributed was closed or lost, or its workers died.
+
+    Examples
+    --------
+    >>> from xsubpix.tutorial import example_earthquake, procedural_scene
+    >>> post, truth = example_earthquake(procedural_scene((64, 64)))
+    >>> import xsubpix
+    >>> try:
+    ...     truth.chunk().subpix.to_cog("truth.tif", resume=True)
+    ... except xsubpix.ClusterError:
+    ...     print("The same call goes on from what is finished.")
     """
 
 

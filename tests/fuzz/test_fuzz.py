@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,10 @@ def test_the_guard_sees_what_it_forbids(tmp_path):
     whole = mutations.make_toml(tmp_path)
     assert "KeyError" in mutations._one(broken, whole, None, False)
     assert mutations._one(mutations.read_toml, whole, None, False) == "right"
+
+
+def test_the_guard_ends_a_wait(tmp_path, monkeypatch):
+    """Else a hang of a reader hangs the guard."""
+    monkeypatch.setattr(mutations, "LONGEST", 1)
+    whole = mutations.make_toml(tmp_path)
+    assert "TimeoutError" in mutations._one(lambda path: time.sleep(60), whole, None, False)

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from xsubpix.cli import main
 from xsubpix.errors import DataError, FileError
+from xsubpix.files.locks import locked
 from xsubpix.networks import build_network
 from xsubpix.networks.weights import load_network, save_network
 from xsubpix.training.config import Source, TrainConfig
@@ -134,6 +135,17 @@ def test_another_configuration_is_not_continued(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"broken")
     with pytest.raises(FileError, match="begin again"):
         train(config(), tmp_path, sources=[Shifted()], progress=False)
+
+
+def test_two_runs_in_one_folder(tmp_path):
+    """They would write one checkpoint, half of it each."""
+    train(config(), tmp_path, sources=[Shifted()], progress=False, stop_at=2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with locked(tmp_path, inside=True), pytest.raises(FileError, match="another process"):
+        train(config(), tmp_path, sources=[Shifted()], progress=False)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    train(config(), tmp_path, sources=[Shifted()], progress=False)
+    assert not (tmp_path / ".lock").exists()
 
 
 def test_fine_tuning_begins_with_the_weights(tmp_path):

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
+from ..cluster import Arrivals, cluster_errors_named
 from ..errors import DataError, FileError
 from ..files.locks import locked
 from ..progress import progress_bar, say
@@ -269,9 +270,7 @@ def _compute(
 
     tasks = [dask.delayed(_build_frame, pure=False)(str(path), plan, *frame) for frame in todo]
     if scheduler == "distributed":
-        from distributed import get_client
-
-        return list(dask.compute(*tasks, scheduler=get_client()))
+        return _on_cluster(tasks)
     if scheduler != "processes":
         return list(dask.compute(*tasks, scheduler=scheduler, num_workers=workers))
     import multiprocessing
@@ -292,6 +291,21 @@ def _compute(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _on_cluster(tasks: list[Any]) -> list[float]:
+    """Results of the tasks from the cluster that there is."""
+    from distributed import get_client
+
+    client = get_client()
+    kept = " Frames that are made are kept; the same call goes on from there."
+    with cluster_errors_named(client, kept):
+        futures, arriving = client.compute(tasks), Arrivals(client)
+        for future in futures:
+            arriving.add(future)
+        for _ in futures:
+            arriving.next().result()  # the first that fails ends it
+        return [future.result() for future in futures]
 
 
 def _build_frame(path: str, plan: Plan, split: str, number: int) -> float:

@@ -251,7 +251,7 @@ def _write_resumable(
             sources_unchanged(sources),
             progress_bar(progress),
         ):
-            compute_blocks(arrays, put, done=file.done)
+            compute_blocks(arrays, put, done=file.done, goes_on=_RESUMABLE)
         cog.unlink(missing_ok=True)  # what a kill left, or a link that leads elsewhere
         with removed_at_exit(cog, Path(f"{cog}.aux.xml")):
             _optimise(file.path, cog)

@@ -34,20 +34,22 @@ def lock_or_refuse(file: Any, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(target: Path) -> Iterator[None]:
+def locked(target: Path, *, inside: bool = False) -> Iterator[None]:
     """Keep other processes from writing a result; the lock goes with the process.
 
     Parameters
     ----------
     target : pathlib.Path
         File or folder; the lock is the hidden file ``.NAME.lock`` beside it.
+    inside : bool
+        The lock is the hidden file ``.lock`` in the folder, which has to be there.
 
     Raises
     ------
     FileError
         Another process has it, or its folder cannot be written.
     """
-    name = target.parent / f".{target.name}.lock"
+    name = target / ".lock" if inside else target.parent / f".{target.name}.lock"
     try:
         file = open_without_links(name)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from torch import nn
 from .._version import __version__
 from ..devices import torch_device
 from ..errors import DataError
+from ..files.locks import locked
 from ..networks.weights import save_network
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import TrainConfig
@@ -83,7 +85,7 @@ def train(
         The folder holds a run of another configuration; the weights of `start` do
         not fit into the network; the loss is no longer finite.
     FileError
-        A store cannot be read.
+        A store cannot be read, or another process trains in the folder.
 
     Notes
     -----
@@ -100,6 +102,22 @@ def train(
     rank, world = _join_group()
     run = Run.create(config, Path(folder), _own_device(device), start)
     run.folder.mkdir(parents=True, exist_ok=True)
+    # The others of a group share the folder of the first.
+    with locked(run.folder, inside=True) if rank == 0 else contextlib.nullcontext():
+        return _train(run, sources, stop_at, workers, progress, rank, world)
+
+
+def _train(
+    run: Run,
+    sources: Sequence[Frames] | None,
+    stop_at: int | None,
+    workers: int,
+    progress: bool,
+    rank: int,
+    world: int,
+) -> Path:
+    """Go on with a run from where its checkpoint is."""
+    config = run.config
     load_checkpoint(run)
     frames = sources or training_frames(config, workers)
     samples = validation_samples(config, sources)
