@@ -3,8 +3,10 @@
 The role ``measured`` with the text ``star: unet / two dates / half | .0f`` inserts one number of
 ``benchmarks/star.json``, by its keys, in a format of Python; ``%`` alone is a share in whole per
 cent. Where there is no such file, the row and the column name a cell of the first table of the
-page: ``scale: unet 15000 / seam at corners, px``, the row by its first two cells. The directive
-``star-table`` is the whole of ``star.json`` in a table.
+page: ``scale: unet 15000 / seam at corners, px``, the row by its first two cells. The key ``first``
+is the first there is, such as the method that a page puts first; the format ``name`` says which.
+The directive ``star-table`` is the whole of ``star.json`` in a table; ``scores-table`` has some
+methods and columns of ``networks.json``.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -21,17 +23,20 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 FOLDER = Path(__file__).parent / "benchmarks"
 
 
-def value(file: str, keys: str) -> float:
-    """One number of a benchmark's file, by its keys."""
+def value(file: str, keys: str) -> tuple[Any, str]:
+    """One number of a benchmark's file, by its keys, and the last of the keys."""
     if not (FOLDER / f"{file}.json").exists():
         row, _, column = (part.strip() for part in keys.partition(" / "))
-        return float(cells(file)[row][column])
+        return float(cells(file)[row][column]), column
     found: Any = json.loads((FOLDER / f"{file}.json").read_text(encoding="utf-8"))
+    key = ""
     for key in (part.strip() for part in keys.split(" / ")):
+        if isinstance(found, dict) and key == "first":
+            key = next(iter(found))
         if not isinstance(found, dict) or key not in found:
             raise KeyError(f"benchmarks/{file}.json has no {key!r} (of {keys!r})")
         found = found[key]
-    return float(found)
+    return found, key
 
 
 def cells(file: str) -> dict[str, dict[str, str]]:
@@ -52,7 +57,10 @@ def shown(text: str) -> str:
     """The number that a role asks for, as text."""
     asked, _, style = (part.strip() for part in text.partition("|"))
     file, _, keys = asked.partition(":")
-    number = value(file, keys)
+    found, key = value(file, keys)
+    if style == "name":
+        return key
+    number = float(found)
     return f"{100 * number:.0f} %" if style == "%" else f"{number:{style or '.3g'}}"
 
 
@@ -91,7 +99,40 @@ class StarTable(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines) + "\n")
 
 
+class ScoresTable(SphinxDirective):
+    """The directive ``scores-table``: errors, or how often they lie within sigma."""
+
+    required_arguments = 1
+    methods: ClassVar = {
+        "unet": "``unet``", "unet-smooth": "``unet-smooth``",
+        "cosi-corr:window=32": "``cosi-corr``, window 32",
+        "cosi-corr:window=64": "``cosi-corr``, window 64", "deepflow": "``deepflow``",
+        "tvl1": "``tvl1``",
+    }  # fmt: skip
+    columns: ClassVar = {
+        "errors": {
+            "mean | .3f": "all values", "median | .3f": "median", "near | .3f": "within 8 px",
+            "by_distance / 0-2 px | .3f": "0 to 2 px", "by_distance / 8-16 px | .3f": "8 to 16 px",
+        },
+        "sigma": {"inside_68 | %": "within 1 sigma", "inside_95 | %": "within 2 sigma"},
+    }  # fmt: skip
+
+    def run(self) -> list[nodes.Node]:
+        columns = self.columns[self.arguments[0]]
+        known = json.loads((FOLDER / "networks.json").read_text(encoding="utf-8"))["scores"]
+        lines = [".. list-table::", "   :header-rows: 1", ""]
+        rows = [["Method", *columns.values()]]
+        for method, name in self.methods.items():
+            if method in known:
+                keys = f"networks: scores / {method} / real second dates / "
+                rows.append([name, *(shown(keys + column) for column in columns)])
+        for row in rows:
+            lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(row)]
+        return self.parse_text_to_nodes("\n".join(lines) + "\n")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_role("measured", Measured())
     app.add_directive("star-table", StarTable)
+    app.add_directive("scores-table", ScoresTable)
     return {"parallel_read_safe": True}

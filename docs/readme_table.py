@@ -12,7 +12,8 @@ HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 START, END = "<!-- table -->\n", "<!-- end of table -->"
 METHODS = {
-    "unet-smooth": "`unet-smooth` of this package", "cosi-corr:window=32": "`cosi-corr`, window 32",
+    "unet": "`unet`, the default", "unet-smooth": "`unet-smooth` of this package",
+    "cosi-corr:window=32": "`cosi-corr`, window 32",
     "cosi-corr:window=64": "`cosi-corr`, window 64", "openpiv": "OpenPIV", "pyxel": "pyxel",
     "deepflow": "OpenCV DeepFlow", "tvl1": "OpenCV TV-L1", "zero predictor": "nothing moved",
 }  # fmt: skip
