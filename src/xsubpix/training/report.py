@@ -238,6 +238,7 @@ def _draw(result: Evaluation, path: Path) -> bool:
     """Draw the error by distance from the trace; False where matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullFormatter
     except ImportError:
         return False
     groups = [
@@ -255,6 +256,9 @@ def _draw(result: Evaluation, path: Path) -> bool:
                 **{"markersize": 4, **method_style(method)},
             )  # fmt: skip
         axes.set(yscale="log", title=group, xlabel="distance from the trace")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.tick_params("x", labelrotation=40)
         axes.set_ylabel("mean end-point error (px)")
         axes.grid(alpha=0.3, which="both")
