@@ -52,6 +52,7 @@ from .files import (
     open_pair,
     to_cog,
     to_cosi_corr,
+    to_kite,
     to_netcdf,
     to_points,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "synthetic_rupture",
     "to_cog",
     "to_cosi_corr",
+    "to_kite",
     "to_netcdf",
     "to_pixels",
     "to_points",

@@ -141,4 +141,5 @@ class DisplacementAccessor:
     to_cog = as_method(files.to_cog)
     to_netcdf = as_method(files.to_netcdf)
     to_cosi_corr = as_method(files.to_cosi_corr)
+    to_kite = as_method(files.to_kite)
     to_points = as_method(files.to_points)

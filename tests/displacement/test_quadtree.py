@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 import xsubpix
@@ -79,3 +80,36 @@ def test_a_field_beside_gnss(noisy, tmp_path):
         moved.subpix.sample({"a": [1]})
     with pytest.raises(FileError, match="cannot read"):
         moved.subpix.sample(tmp_path / "none.csv")
+
+
+def test_quadtree_as_geopackage(tmp_path):
+    """Else the points cannot be opened in a GIS, since their covariance has two dimensions."""
+    geopandas = pytest.importorskip("geopandas")
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 64, 64))
+    pixel = {"y": 4e6 - 30.0 * np.arange(64), "x": 5e5 + 30.0 * np.arange(64)}
+    disp = xr.Dataset(
+        {n: (("y", "x"), a) for n, a in zip(("east", "north"), noise, strict=True)}, pixel
+    ).rio.write_crs("EPSG:32611")
+    points = xsubpix.quadtree(disp, threshold=0.5, smallest=4, largest=32)
+    points.subpix.to_points(tmp_path / "points.gpkg")
+    back = geopandas.read_file(tmp_path / "points.gpkg")
+    assert back.crs.to_epsg() == 32611
+    np.testing.assert_allclose(back["east"], points.east)
+    np.testing.assert_allclose(back.geometry.x, points.x)
+    assert {"east_sigma", "north_sigma", "side", "n_values"} <= set(back.columns)
+
+
+def test_samples_are_drawn():
+    """Else the comparison with GNSS is a table nobody looks at."""
+    pytest.importorskip("matplotlib")
+    moved = (("y", "x"), np.full((40, 60), 1.5))
+    pixel = {"y": -30.0 * np.arange(40), "x": 30.0 * np.arange(60)}
+    disp = xr.Dataset({"east": moved, "north": moved}, pixel)
+    table = {"x": [600.0, 900.0, -1e6], "y": [-600.0, -300.0, 0.0], "east": [1.2, 1.6, 0.0],
+             "north": [1.5, 1.4, 0.0], "name": ["A", "B", "C"]}  # fmt: skip
+    figure = xsubpix.sample(disp, table).subpix.plot(title="GNSS")
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles[0].startswith("east: 2 points, median 0.1")
+    figure.canvas.draw()
+    alone = {k: table[k] for k in ("x", "y")}
+    assert len(xsubpix.sample(disp, alone).subpix.plot().axes) == 2

@@ -106,7 +106,8 @@ def _correlate(options: argparse.Namespace) -> int:
         print(found(post), file=sys.stderr)
     stable = None
     if options.stable or options.stable_values:
-        stable = read_mask(options.stable, options.stable_values, pre, "stable")
+        one = pre.isel(band=0) if options.bands and "band" in pre.dims else pre
+        stable = read_mask(options.stable, options.stable_values, one, "stable")
     disp = correlate(
         pre, post, model=options.model, window=options.window, step=options.step,
         search=options.search, device=options.device, tile_size=options.tile_size,

@@ -197,6 +197,9 @@ def sample(
         and of points that say so ``east_given``, ``north_given`` and the differences
         ``east_difference``, ``north_difference`` (field minus given). NaN off the field.
 
+    ``found.to_dataframe()`` is a table, ``found.subpix.plot()`` a figure
+    (:func:`xsubpix.plot.plot_sample`).
+
     Raises
     ------
     DataError

@@ -3,6 +3,7 @@
 from .cosi_corr import to_cosi_corr
 from .geotiff import to_cog
 from .images import open_image
+from .kite import to_kite
 from .netcdf import to_netcdf
 from .pair import open_pair
 from .points import to_points
@@ -14,6 +15,7 @@ __all__ = [
     "open_pair",
     "to_cog",
     "to_cosi_corr",
+    "to_kite",
     "to_netcdf",
     "to_points",
 ]

@@ -33,8 +33,9 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
     Parameters
     ----------
     table : xarray.Dataset
-        From :func:`xsubpix.offsets` or :func:`xsubpix.profile`: one dimension,
-        coordinates ``x`` and ``y``.
+        From :func:`xsubpix.offsets`, :func:`xsubpix.profile`, :func:`xsubpix.quadtree` or
+        :func:`xsubpix.sample`: coordinates ``x`` and ``y`` along one dimension. What has
+        others (covariances) is left out.
     path : str or path
         ``*.geojson`` (longitude and latitude, RFC 7946; in the coordinates as they are
         where there is no CRS), or another format of geopandas, such as ``*.gpkg``, in
@@ -63,8 +64,9 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
     """
     if (
         not isinstance(table, xr.Dataset)
-        or len(table.sizes) != 1
         or not {"x", "y"} <= set(table.variables)
+        or table["x"].ndim != 1
+        or table["y"].dims != table["x"].dims
     ):
         have = dict(table.sizes) if isinstance(table, xr.Dataset) else type(table).__name__
         raise DataError(
@@ -77,7 +79,7 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
             f"{given.with_suffix('.gpkg').name}."
         )
     target = new_target(path, overwrite, SUFFIXES, sources=files_read_by(table))
-    (dim,) = table.sizes
+    (dim,) = table["x"].dims
     crs = crs_of(table)
     columns = {
         str(name): table[name].values

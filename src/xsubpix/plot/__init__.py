@@ -10,6 +10,7 @@ from .comparison import plot_comparison
 from .fields import plot_displacement, plot_error
 from .lines import plot_offsets, plot_profile, plot_training
 from .methods import method_style
+from .samples import plot_sample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,7 @@ __all__ = [
     "plot_error",
     "plot_offsets",
     "plot_profile",
+    "plot_sample",
     "plot_training",
 ]
 
@@ -49,11 +51,14 @@ class Plotter:
         """Draw what this is.
 
         Offsets by :func:`~xsubpix.plot.plot_offsets`, a profile by
-        :func:`~xsubpix.plot.plot_profile`, a field by
+        :func:`~xsubpix.plot.plot_profile`, values at points by
+        :func:`~xsubpix.plot.plot_sample`, a field by
         :func:`~xsubpix.plot.plot_displacement`, with their options.
         """
         if "parallel_low" in self._disp.variables:
             return plot_offsets(self._disp, **options)
+        if "east_scatter" in self._disp.variables:
+            return plot_sample(self._disp, **options)
         if "along_scatter" in self._disp.variables:
             return plot_profile(self._disp, **options)
         return plot_displacement(self._disp, **options)
