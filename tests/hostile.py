@@ -8,9 +8,11 @@ writes the table of the documentation. ``test_hostile.py`` runs the same list.
 from __future__ import annotations
 
 import pickle
+import sys
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -19,6 +21,9 @@ import xarray as xr
 
 import xsubpix
 from xsubpix.errors import SubpixError
+
+sys.path.insert(0, str(Path(__file__).parent))
+import doors
 
 SIDE, SHIFT = 96, 1.0
 Pair = tuple[xr.DataArray, xr.DataArray]
@@ -289,6 +294,7 @@ def main() -> None:
     for row in [("input", "result", "in words"), *rows]:
         cells = [" ".join(cell.split()).replace("*", "\\*").replace("`", "'") for cell in row]
         print(f"   * - {cells[0]}\n     - {cells[1]}\n     - {cells[2]}")
+    doors.print_found()
 
 
 if __name__ == "__main__":

@@ -27,3 +27,11 @@ def test_input(label):
 def test_use(check):
     """Servers call from many threads; clusters pickle."""
     assert check()[0] == "right"
+
+
+@pytest.mark.parametrize("named", [test for _, _, test in hostile.doors.FOUND])
+def test_what_was_found_has_its_test(named):
+    """Else the page promises what nothing keeps."""
+    file, name = named.split("::")
+    text = (Path(__file__).parent / file).read_text(encoding="utf-8")
+    assert f"def {name}(" in text
