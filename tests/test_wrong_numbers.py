@@ -20,3 +20,12 @@ def test_case(label):
     found, words = wrong_numbers.outcome(make)
     assert found == expected, words
     assert "\n" not in words
+
+
+@pytest.mark.parametrize("label", wrong_numbers.PAIRS)
+@pytest.mark.parametrize("model", wrong_numbers.MODELS)
+def test_no_wrong_value_without_a_word(model, label):
+    """Unflagged, and off by five sigma and half a pixel: it would be believed."""
+    if model in ("dis", "deepflow", "tvl1"):
+        pytest.importorskip("cv2")
+    assert wrong_numbers.left_wrong(model, label) <= wrong_numbers.LEFT.get((model, label), 0.0)

@@ -190,6 +190,124 @@ CASES: dict[str, tuple[Callable[[], Outcome], str]] = {
 }
 
 
+# --------------------------------------------------- pairs of images, for each model
+
+PAIR_SIDE, MOVED = 128, (1.3, -0.7)
+Images = tuple[np.ndarray, np.ndarray, tuple[float, float]]
+
+
+def texture(seed: int, shift: tuple[float, float] = (0.0, 0.0), power: float = 1.0) -> np.ndarray:
+    """Texture of mean 100 and deviation 20 that moved by (dx, dy) pixels; 1/f**power."""
+    n = PAIR_SIDE + 64
+    fy, fx = np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)
+    f = np.hypot(fy, fx)
+    f[0, 0] = 1.0
+    spectrum = np.fft.rfft2(np.random.default_rng(seed).normal(size=(n, n))) * (f < 0.35)
+    spectrum /= f**power
+    spectrum[0, 0] = 0.0
+    still = np.fft.irfft2(spectrum, s=(n, n))
+    turned = spectrum * np.exp(-2j * np.pi * (fx * shift[0] + fy * shift[1]))
+    moved = np.fft.irfft2(turned, s=(n, n))[32:-32, 32:-32]
+    return (100 + 20 / still.std() * moved).astype("f4")
+
+
+def same_ground() -> Images:
+    return texture(0), texture(0, MOVED), MOVED
+
+
+def noisy_ground() -> Images:
+    noise = np.random.default_rng(3).normal(0, 8, (2, PAIR_SIDE, PAIR_SIDE)).astype("f4")
+    pre, post, moved = same_ground()
+    return pre + noise[0], post + noise[1], moved
+
+
+def changed_ground(power: float) -> Images:
+    """Nothing of the first image is in the second one."""
+    return texture(0, power=power), texture(7, power=power), (np.nan, np.nan)
+
+
+def clouded(cloud: np.ndarray | float) -> Images:
+    """A cloud of 36 px, with a soft rim, in the second image."""
+    pre, post, moved = same_ground()
+    y, x = np.indices(pre.shape)
+    share = 1 / (1 + np.exp((np.hypot(y - 64, x - 72) - 36) / 3))
+    return pre, (post * (1 - share) + cloud * share).astype("f4"), moved
+
+
+def repeated(rough: float) -> Images:
+    """Furrows 6 px apart both ways, with some texture, that moved by 4 px."""
+    y, x = np.indices((PAIR_SIDE, PAIR_SIDE))
+    pre, post = (
+        100
+        + 20 * np.sin((x - d) * 2 * np.pi / 6) * np.sin(y * 2 * np.pi / 6)
+        + rough * (texture(0, (d, 0.0)) - 100)
+        for d in (0.0, 4.0)
+    )
+    return pre.astype("f4"), post.astype("f4"), (4.0, 0.0)
+
+
+def with_holes(holes: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Images:
+    """Pixels that are missing at the same places of both images."""
+    pre, post, moved = same_ground()
+    hidden = holes(*np.indices(pre.shape))
+    return np.where(hidden, np.nan, pre), np.where(hidden, np.nan, post), moved
+
+
+def moved_far() -> Images:
+    return texture(0), texture(0, (20.0, 0.0)), (20.0, 0.0)
+
+
+#: Label -> what makes two images, and by how much the ground moved, pixels.
+PAIRS: dict[str, Callable[[], Images]] = {
+    "the same ground": same_ground,
+    "noise": noisy_ground,
+    "other ground": lambda: changed_ground(1.0),
+    "other ground, smooth": lambda: changed_ground(1.5),
+    "a textured cloud": lambda: clouded(40 + texture(11, power=1.5)),
+    "a cloud of fine texture": lambda: clouded(40 + texture(12)),
+    "a flat cloud": lambda: clouded(180.0),
+    "furrows": lambda: repeated(0.0),
+    "furrows with texture": lambda: repeated(0.1),
+    "every third row missing": lambda: with_holes(lambda y, x: y % 3 == 0),
+    "every second row missing": lambda: with_holes(lambda y, x: y % 2 == 0),
+    "columns of six missing": lambda: with_holes(lambda y, x: x % 12 < 6),
+    "a checkerboard missing": lambda: with_holes(lambda y, x: (y // 4 + x // 4) % 2 == 0),
+    "45 % missing at random": lambda: with_holes(
+        lambda y, x: np.random.default_rng(0).random(y.shape) < 0.45
+    ),
+    "a hole": lambda: with_holes(lambda y, x: (abs(y - 50) < 16) & (abs(x - 60) < 16)),
+    "ground that moved by 20 px": moved_far,
+}
+
+#: Models whose shares were measured; the others are still to be.
+MODELS = ("cosi-corr", "dis", "phase")
+
+#: (model, label) -> largest share (%) of the values that is unflagged, and off by more than
+#: five sigma and half a pixel; 0 where none is named.
+LEFT: dict[tuple[str, str], float] = {
+    ("cosi-corr", "furrows"): 5.0,
+    ("dis", "a flat cloud"): 6.0,
+    ("dis", "a textured cloud"): 0.3,
+    ("phase", "a flat cloud"): 0.5,
+}
+
+
+def left_wrong(model: str, label: str) -> float:
+    """Share (%) of the values that are unflagged and wrong: by five sigma and half a pixel."""
+    pre, post, (right, down) = PAIRS[label]()
+    images = [xr.DataArray(a, dims=("y", "x")) for a in (pre, post)]
+    step = {} if model in ("phase", "cosi-corr") else {"step": 4}
+    disp = xsubpix.correlate(*images, model=model, **step)
+    known = np.isfinite(disp.east.values) & np.isfinite(disp.north.values)
+    # Other ground has no displacement: whatever is said is wrong.
+    off = np.full(known.shape, np.inf)
+    if np.isfinite(right):
+        off = np.maximum(abs(disp.east.values - right), abs(disp.north.values - down))
+    sigma = np.where(np.isfinite(disp.sigma.values), disp.sigma.values, 0.0)
+    wrong = known & (disp.flags.values == 0) & (off > 0.5) & (off > 5 * sigma)
+    return 100.0 * float(wrong.sum()) / max(int(known.sum()), 1)
+
+
 def outcome(make: Callable[[], Outcome]) -> tuple[str, str]:
     """Result for a case: right, refused, flagged or wrong; and the words."""
     try:
@@ -219,6 +337,30 @@ def main() -> None:
     for row in [("input", "result", "in words"), *rows]:
         cells = [" ".join(cell.split()).replace("*", "\\*").replace("`", "'") for cell in row]
         print(f"   * - {cells[0]}\n     - {cells[1]}\n     - {cells[2]}")
+    _print_pairs()
+
+
+def _print_pairs() -> None:
+    """Print what is left of wrong values."""
+    title = "What is left"
+    print(f"\n{title}\n{'-' * len(title)}\n")
+    print(
+        f"{', '.join(MODELS)} are run on each of these pairs: {'; '.join(PAIRS)}. A value is wrong "
+        "without a word where no flag is set and it is off by more than five sigma and by more "
+        "than half a pixel. There is none, but for these shares of the values at most. The other "
+        "models are not measured in this way yet.\n"
+    )
+    print(".. list-table::\n   :header-rows: 1\n   :widths: 20 50 30\n")
+    print("   * - model\n     - pair\n     - share at most")
+    for (model, label), share in sorted(LEFT.items()):
+        print(f"   * - ``{model}``\n     - {label}\n     - {share:g} %")
+    print(
+        "\nModels that are regularised (``dis``, ``deepflow``, ``tvl1``, ``micmac``, networks) "
+        "carry what they make of changed ground beyond its rim. They are flagged ``not_converged`` "
+        "within their blur of ground that resembles nothing; what is farther away, or resembles "
+        "the other image by chance, is what is left. ``phase`` and ``cosi-corr`` look at each "
+        "window alone. Mask clouds before you measure."
+    )
 
 
 if __name__ == "__main__":

@@ -332,10 +332,10 @@ class _Measure:
         estimate = estimator(pre, post)
         if not estimator.judged:
             return estimate
-        search = getattr(estimator, "search", None) or getattr(estimator, "reach", None)
         doubtful = [
-            doubts(*tiles, halo=estimator.halo, step=estimator.step, search=search,
-                   patterns=not estimator.bears_patterns)
+            doubts(*tiles, halo=estimator.halo, step=estimator.step, search=_searched(estimator),
+                   patterns=not estimator.bears_patterns,
+                   reach=estimator.blur if estimator.regularised else 0.0)
             for tiles in zip(*images, estimate.dx, estimate.dy, strict=True)
         ]  # fmt: skip
         return dataclasses.replace(estimate, flags=estimate.flags | np.stack(doubtful))
@@ -357,6 +357,18 @@ class _Measure:
         centre = index * self.lattice.step + (self.lattice.step - 1) / 2
         reach = self.estimator.support - 0.5
         return (centre < reach - 0.5) | (centre > self.lattice.shape[axis] - 0.5 - reach)
+
+
+def _searched(estimator: Estimator) -> float | None:
+    """Pixels within which a rival is one: what was asked for, or what the model derives.
+
+    A default that is a number is the model's, and no knowledge of how far ground moved.
+    """
+    defaults = {f.name: f.default for f in dataclasses.fields(estimator)}
+    search = getattr(estimator, "search", None)
+    if search is not None and search == defaults.get("search"):
+        return None
+    return search or getattr(estimator, "reach", None)
 
 
 def _variable_attrs(output: Output, grid: Grid) -> dict[str, Any]:

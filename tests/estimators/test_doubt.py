@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import xsubpix
 from xsubpix.estimators import Flag
@@ -48,6 +49,38 @@ def test_other_ground_and_wrong_places(scene):
     """dis, deepflow and tvl1 left all of it unflagged."""
     pre = scene(SIZE)
     assert (judged(pre, scene(SIZE, seed=5)) == Flag.NOT_CONVERGED).all()
+
+
+def test_clouds_that_a_field_bends_to(scene):
+    """`dis` left half of a textured cloud unflagged: it resembled what it was bent to."""
+    rng = np.random.default_rng(3)
+    y, x = np.indices(SIZE)
+    covered = np.hypot(y - 88, x - 88) < 30
+    pre, post = scene(SIZE), scene(SIZE, (1.3, 0.0))
+    post[covered] = scene(SIZE, seed=8)[covered]
+    dx = np.full(OUTPUTS, 1.3, "f4")
+    at = GEOMETRY["halo"] + GEOMETRY["step"] * np.arange(24) + 1.5
+    under = np.hypot(at[:, None] - 88, at - 88) < 24
+    bent = ndimage.gaussian_filter(rng.normal(0, 8, (2, *OUTPUTS)), (0, 1, 1)).astype("f4")
+    dy = np.where(under, bent[0], 0.0).astype("f4")
+    dx = np.where(under, 1.3 + bent[1], dx)
+    flagged = doubts(pre, post, dx, dy, **GEOMETRY) & Flag.NOT_CONVERGED
+    assert (flagged[under] != 0).mean() > 0.85
+    beside = np.hypot(at[:, None] - 88, at - 88) > 46
+    assert not flagged[beside].any()
+    # A regularised model carries what is under the cloud beyond its rim.
+    wide = doubts(pre, post, dx, dy, reach=12.0, **GEOMETRY) & Flag.NOT_CONVERGED
+    assert (wide[np.hypot(at[:, None] - 88, at - 88) < 32] != 0).mean() > 0.97
+
+
+def test_flat_clouds(scene):
+    """Ground with texture, matched with none, is no match."""
+    pre, post = scene(SIZE), scene(SIZE)
+    post[:88] = 180.0
+    dx, dy = np.zeros((2, *OUTPUTS), "f4")
+    flagged = doubts(pre, post, dx, dy, **GEOMETRY) & Flag.NOT_CONVERGED
+    assert flagged[:9].all()
+    assert not flagged[17:].any()
 
 
 @pytest.mark.parametrize(

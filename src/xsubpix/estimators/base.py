@@ -291,6 +291,9 @@ class Estimator(ABC):
     #: Whether results are compared with the images once more, and flagged where nothing
     #: supports them (:mod:`xsubpix.estimators.doubt`).
     judged: ClassVar[bool] = True
+    #: Whether neighbouring results depend on each other, over :attr:`blur`: ground that changed
+    #: then spoils what lies beside it.
+    regularised: ClassVar[bool] = False
     #: Whether missing pixels that make a pattern in both images leave results as they are.
     bears_patterns: ClassVar[bool] = False
 

@@ -14,6 +14,7 @@ import scipy.fft
 import scipy.ndimage
 
 from .base import Flag
+from .likeness import unlike
 
 __all__ = ["doubts"]
 
@@ -49,6 +50,7 @@ def doubts(
     step: int,
     search: float | None = None,
     patterns: bool = True,
+    reach: float = 0.0,
 ) -> np.ndarray:
     """Flags of the outputs of one tile that nothing supports.
 
@@ -64,13 +66,16 @@ def doubts(
         Largest displacement that the model looks for: what lies beyond is no rival.
     patterns : bool
         Whether patterns of missing pixels are looked for.
+    reach : float
+        Distance over which results of the model depend on each other, pixels.
 
     Returns
     -------
     numpy.ndarray of uint8
         ``ambiguous`` where the ground repeats itself: another place fits nearly as well.
-        ``not_converged`` where it resembles nothing at the found place, or where missing
-        pixels make a pattern in both images, which can be taken for ground.
+        ``not_converged`` where it resembles nothing at the found place, in a block or in the
+        window around an output (:func:`~xsubpix.estimators.likeness.unlike`), or where
+        missing pixels make a pattern in both images, which can be taken for ground.
 
     Examples
     --------
@@ -85,6 +90,8 @@ def doubts(
     if not known.any():
         return flags
     valid_pre, valid_post = np.isfinite(pre), np.isfinite(post)
+    other = unlike(pre, post, dx, dy, halo=halo, step=step, reach=reach)
+    flags[other] |= Flag.NOT_CONVERGED
     if patterns and not (valid_pre | valid_post).all():
         flags |= _sampled(_pattern(valid_pre, valid_post), halo, step, dx.shape)
     fine = [_without_mean(image) for image in (pre, post)]

@@ -150,6 +150,7 @@ class MicMac(Estimator):
 
     # Its windows correlate what is there in both images, and nothing that was filled in.
     bears_patterns: ClassVar[bool] = True
+    regularised: ClassVar[bool] = True
     name: ClassVar[str] = "micmac"
     description: ClassVar[str] = (
         "normalised cross-correlation with multi-directional dynamic programming "

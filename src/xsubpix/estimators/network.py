@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -103,6 +103,8 @@ class Network(Estimator):
     >>> abs(float(disp.east.median()) - 1.0) < 0.2  # moved one pixel right
     True
     """
+
+    regularised: ClassVar[bool] = True
 
     weights: str
     tile_size: int = 768

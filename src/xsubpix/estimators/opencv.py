@@ -91,6 +91,7 @@ class OpticalFlow(Estimator):
 
     window: int = 9
 
+    regularised: ClassVar[bool] = True
     #: See :attr:`blur` and :attr:`error_length`, pixels.
     _blur: ClassVar[float]
     _error_length: ClassVar[float]

@@ -118,6 +118,16 @@ class CoarseToFine(Estimator):
         """Table of outputs of the fine estimator."""
         return self.fine.outputs
 
+    @property
+    def regularised(self) -> bool:  # type: ignore[override]
+        """Whether neighbouring results of the fine estimator depend on each other."""
+        return self.fine.regularised
+
+    @property
+    def bears_patterns(self) -> bool:  # type: ignore[override]
+        """Whether patterns of missing pixels leave the fine estimator's results as they are."""
+        return self.fine.bears_patterns
+
     def parameters(self) -> dict[str, object]:
         """The parameters of the fine estimator, and the search."""
         own = self.fine.parameters()

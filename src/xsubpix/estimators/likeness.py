@@ -1,0 +1,140 @@
+"""Likeness of two images along a displacement field: where it shows nothing of the same ground.
+
+A regularised field bends to resemble whatever it is given, so that the correlation along it
+is high over ground that changed. Along its running median it is not: that follows faults,
+and no chance resemblance of a few pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.ndimage
+
+from ..kernels.local_correlation import LocalMean
+from ..kernels.nearest import fill_nearest
+
+__all__ = ["unlike"]
+
+#: Side of the windows that are compared, pixels.
+WINDOW = 25
+#: Correlations below which a window shows other ground: of what is left of the images without
+#: a mean over 9 pixels, and without one over 33. Both have to be low.
+UNLIKE_FINE, UNLIKE_COARSE = 0.25, 0.6
+# Sides of the means that are taken off, pixels.
+_FINE, _COARSE = 9, 33
+# The median is taken over squares of this side, of values this far from each other, pixels.
+_MEDIAN, _APART = 36, 4
+# Share of the image's variance below which a window is flat.
+_FLAT = 1e-4
+# Least share of a window that has data.
+_LEAST_SHARE = 0.5
+
+
+def unlike(
+    pre: np.ndarray,
+    post: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
+    *,
+    halo: int,
+    step: int,
+    reach: float = 0.0,
+) -> np.ndarray:
+    """Outputs of one tile around which the images show nothing of the same ground.
+
+    Parameters
+    ----------
+    pre, post : numpy.ndarray of float32
+        Tile of both images, shape (h, w), NaN for missing.
+    dx, dy : numpy.ndarray
+        Result, input pixels, shape (tile, tile); NaN for missing.
+    halo, step : int
+        Geometry of the tile, see :class:`~xsubpix.estimators.base.Estimator`.
+    reach : float
+        Distance over which results depend on each other, pixels: what lies so near to
+        unlike ground is taken for such too.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+        Shape (tile, tile).
+
+    Examples
+    --------
+    >>> one, two = np.random.default_rng(0).normal(size=(2, 96, 96)).astype("f4")
+    >>> still = np.zeros((4, 4), "f4")
+    >>> bool(unlike(one, one, still, still, halo=32, step=8).any())
+    False
+    >>> bool(unlike(one, two, still, still, halo=32, step=8).all())
+    True
+    """
+    none = np.zeros(dx.shape, bool)
+    known = np.isfinite(dx) & np.isfinite(dy)
+    if not known.any():
+        return none
+    # Windows of outputs need no more of the tile than this.
+    cut = max(0, halo - WINDOW // 2 - 1)
+    inner = slice(cut, pre.shape[0] - cut)
+    rows, cols = np.indices(pre[inner, inner].shape, dtype=np.float32) + np.float32(cut)
+    flow = [_at_pixels(part, known, halo - cut, step, rows.shape) for part in (dy, dx)]
+    places = (rows + flow[0], cols + flow[1])
+    low = [
+        _correlation(pre, post, side, inner, places) < least
+        for side, least in ((_FINE, UNLIKE_FINE), (_COARSE, UNLIKE_COARSE))
+    ]
+    at = halo - cut + step * np.arange(dx.shape[0]) + step // 2
+    other = (low[0] & low[1])[np.ix_(at, at)] & known
+    steps = int(reach // step)
+    if steps and other.any():
+        away = scipy.ndimage.distance_transform_edt(~other)
+        other = away <= steps
+    return other & known
+
+
+def _at_pixels(
+    part: np.ndarray, known: np.ndarray, border: int, step: int, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Running median of a component, at the pixels of a tile."""
+    every = max(1, _APART // step)
+    values = fill_nearest(np.where(known, part, np.nan).astype(np.float64))
+    values = values[every // 2 :: every, every // 2 :: every]
+    spacing = step * every
+    side = max(3, _MEDIAN // spacing | 1)
+    values = scipy.ndimage.median_filter(values, side, mode="nearest")
+    first = border + step * (every // 2) + (step - 1) / 2
+    index = [np.clip((np.arange(n) - first) / spacing, 0, len(values) - 1) for n in shape]
+    grid = np.meshgrid(*index, indexing="ij")
+    found: np.ndarray = scipy.ndimage.map_coordinates(values, grid, order=1, output=np.float32)
+    return found
+
+
+def _correlation(
+    pre: np.ndarray,
+    post: np.ndarray,
+    side: int,
+    inner: slice,
+    places: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Correlation in windows of what is left without a mean; 1 where nothing can be said."""
+    (one, one_ok), (two, two_ok) = (_without_mean(image, side) for image in (pre, post))
+    flat = [_FLAT * float(image[ok].var()) if ok.any() else 0.0
+            for image, ok in ((one, one_ok), (two, two_ok))]  # fmt: skip
+    back, there = (
+        scipy.ndimage.map_coordinates(image.astype(np.float32), places, order=1, mode="constant")
+        for image in (two, two_ok)
+    )
+    here = one_ok[inner, inner] & (there > 0.99)
+    mean = LocalMean(here, WINDOW)
+    moments = mean.moments(one[inner, inner], back)
+    a, b = (np.maximum(v, 0.0) for v in moments[:2])
+    textured = (a > flat[0]) & (b > flat[1])
+    found = moments.covariance / np.sqrt(np.where(textured, a * b, 1.0))
+    # One image has texture, the other none: other ground, or a cloud.
+    found = np.where(textured, found, np.where((a > flat[0]) | (b > flat[1]), 0.0, 1.0))
+    return np.where(mean.share >= _LEAST_SHARE, found, 1.0)
+
+
+def _without_mean(image: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image less its mean over a square, 0 where it is missing; and where it is there."""
+    valid = np.isfinite(image)
+    return np.where(valid, image - LocalMean(valid, side)(image), 0.0), valid
