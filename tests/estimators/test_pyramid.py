@@ -151,3 +151,47 @@ def test_a_float_is_a_search(model):
         pytest.skip(str(error))
     assert create_searching(model, 6.0) == create_searching(model, 6)
     assert create_searching(model, 25.5) == create_searching(model, 26)
+
+
+@pytest.fixture(scope="module")
+def two_sides(scene):
+    """Ground that went up and down on the two sides of a trace, and where it went."""
+
+    def made(slip):
+        ground = scene((220, 220), seed=4)
+        offset = np.where(np.arange(220) < 110, slip, -slip)
+        post = np.stack([np.roll(c, n) for c, n in zip(ground.T, offset, strict=True)], 1)
+        noise = np.random.default_rng(0).normal(0, 8, (2, *ground.shape)).astype("f4")
+        pre, post = (i[20:-20, 20:-20] for i in (ground + noise[0], post + noise[1]))
+        images = [xr.DataArray(i, dims=("y", "x")) for i in (pre, post)]
+        return *images, offset[20:-20].reshape(-1, 4).mean(1)
+
+    return made
+
+
+@pytest.mark.parametrize(("model", "slip"), [("cosi-corr", 20), ("micmac", 12)])
+def test_ground_beside_a_fault_keeps_its_own_guess(two_sides, model, slip):
+    """Else the guess of one side, or one between both, is put onto the other."""
+    try:
+        create(model)
+    except ModelError as error:
+        pytest.skip(str(error))
+    pre, post, offset = two_sides(slip)
+    found = xsubpix.correlate(pre, post, model=model, step=4, search=slip + 2)
+    error = np.hypot(found.north.values - offset, found.east.values)[8:-8]
+    # The trace lies within column 22 of the outputs.
+    near = np.r_[18:22, 23:27]
+    assert error[:, near].mean() < 0.5
+    assert np.median(error[:, near]) < 0.2
+    silent = (error > 0.5) & (found.flags.values[8:-8] == 0)
+    assert silent[:, near].mean() < 0.02
+
+
+def test_both_sides_are_the_same_for_every_chunking(two_sides, identical):
+    """Else which side an output is on depends on the chunks."""
+    pre, post, _ = two_sides(12)
+    options = {"model": "cosi-corr", "step": 8, "search": 14}
+    whole = xsubpix.correlate(pre, post, **options)
+    lazy = xsubpix.correlate(pre.chunk(64), post.chunk({"y": 50, "x": -1}), **options)
+    assert hasattr(lazy.east.data, "dask")
+    identical(lazy.compute(), whole)

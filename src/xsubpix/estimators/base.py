@@ -361,6 +361,15 @@ class Estimator(ABC):
         """
         return None
 
+    @property
+    def near_guess(self) -> Estimator:
+        """The estimator for what is left beyond a guess that is right to some pixels: itself.
+
+        One with a smaller search sees less of the ground on the other side of a fault. It
+        has the same outputs, `step` and `tile`, and no larger `halo`.
+        """
+        return self
+
     @abstractmethod
     def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
         """Measure the displacement between two batches of tiles.

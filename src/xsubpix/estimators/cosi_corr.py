@@ -23,6 +23,8 @@ TOLERANCE = 1e-2
 # the shared first guess, pixels, get a first guess of their own.
 DOUBTFUL = 0.2
 STRAYED = 0.6
+# Search around a first guess of one side of a fault, pixels.
+NEAR_SEARCH = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,8 +164,17 @@ class CosiCorr(WindowEstimator):
 
     @property
     def own_search(self) -> int:
-        """A quarter of the initial window, of which three quarters then still overlap."""
-        return self._initial // 4
+        """An eighth of the initial window, pixels.
+
+        Beyond, the two sides of a fault lie in it so far apart that only one of them is
+        seen; a first guess with both sides does better.
+        """
+        return self._initial // 8
+
+    @property
+    def near_guess(self) -> CosiCorr:
+        """With a search of 4 px at most."""
+        return dataclasses.replace(self, search=min(self._search, NEAR_SEARCH))
 
     @property
     def _initial(self) -> int:

@@ -22,6 +22,7 @@ from ..kernels.nearest import fill_nearest
 from ..kernels.spline import sample_quintic
 from .base import Estimate, Estimator, Flag, Output
 from .phase import Phase
+from .sides import beside_changes, cheapest_labels, likeness, smallest_and_largest
 
 __all__ = ["CoarseToFine"]
 
@@ -38,6 +39,15 @@ SCATTER = 0.25
 # Guesses that differ by less over a tile are one whole number of pixels: such a
 # displacement needs no interpolation.
 RIGID = 1.0
+# Where guesses of one neighbourhood differ by more, pixels, each side is measured for itself.
+DIFFERENT = 3.0
+# Price of a change of side between neighbouring pixels, in the unit of the information that
+# the correlation of windows gives; on real second dates 1.5 to 4 do as well.
+CHANGE = 2.0
+# Bound on squared correlations: what agrees better is not told apart.
+MOST_ALIKE = 0.98
+# Results within so many pixels of a change of side by more than the other are ambiguous.
+BESIDE, APART = 2, 1.0
 # Pixels of `post` beyond the largest displacement: reach of the quintic spline and its
 # prefilter, to 1e-3 of the contrast.
 MARGIN = 8
@@ -63,8 +73,13 @@ class CoarseToFine(Estimator):
        a quintic spline along the guess, which takes the strain of the flow
        from the windows too. `fine` measures what is left.
 
-    A guess is continuous: the ground within some 16 px of a fault whose two
-    sides differ by more than a few pixels is stretched by it.
+    A guess that is interpolated stretches the ground beside a fault. In tiles where
+    guesses of one neighbourhood differ by more than 3 px, steps 3 and 4 are therefore
+    done three times: with that guess, and with the smallest and the largest one of the
+    nodes within 3 nodes of each, among which either side of a fault has its own. Each
+    output takes the result by which the images match best in windows of 7 px,
+    neighbours agreeing (:mod:`xsubpix.estimators.sides`). Those within 2 px of a change
+    of side are flagged ``ambiguous``.
 
     Parameters
     ----------
@@ -178,7 +193,21 @@ class CoarseToFine(Estimator):
     def _measure(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
         """Estimate of one tile, arrays (tile, tile)."""
         guess = _guess(pre, post, self.search, self.device)
-        rim = self.search + MARGIN
+        found = self._measured_from(self.fine, pre, post, guess)
+        sides = _sides(guess, DIFFERENT)
+        if sides:
+            near = self.fine.near_guess
+            results = [found, *(self._measured_from(near, pre, post, side) for side in sides)]
+            found = self._chosen(pre, post, results)
+        beyond = np.maximum(np.abs(found.dx), np.abs(found.dy)) > self.search
+        found.flags[beyond] |= Flag.OUT_OF_RANGE
+        return found
+
+    def _measured_from(
+        self, fine: Estimator, pre: np.ndarray, post: np.ndarray, guess: _Guess
+    ) -> Estimate:
+        """Estimate of one tile with a given guess, arrays (tile, tile)."""
+        rim = self.halo - fine.halo
         inner = slice(rim, pre.shape[0] - rim)
         dy, dx = (_at_pixels(field, guess, inner) for field in (guess.dy, guess.dx))
         rigid = [float(np.ptp(field)) < RIGID for field in (dy, dx)]
@@ -190,30 +219,64 @@ class CoarseToFine(Estimator):
         else:
             rows, cols = np.ogrid[inner, inner]
             near = sample_quintic(post, rows + dy, cols + dx, missing="nearest")
-        found = self._fine(pre[inner, inner], near)
+        found = self._fine(fine, pre[inner, inner], near)
 
         # pre(x) = post(y + guess(y)) at y = x + rest: the guess belongs to y.
-        centre = self.fine.halo + np.arange(self.tile) * self.step + (self.step - 1) / 2
+        centre = fine.halo + np.arange(self.tile) * self.step + (self.step - 1) / 2
         at = [centre[:, None] + np.nan_to_num(found.dy), centre[None, :] + np.nan_to_num(found.dx)]
         for rest, field in ((found.dx, dx), (found.dy, dy)):
             rest += ndimage.map_coordinates(field, at, order=1, mode="nearest")
-        beyond = np.maximum(np.abs(found.dx), np.abs(found.dy)) > self.search
-        found.flags[beyond] |= Flag.OUT_OF_RANGE
         return found
 
-    def _fine(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
-        """Estimate of the fine estimator on all its tiles, joined."""
-        hop, side = self.fine.tile * self.step, self.fine.tile * self.step + 2 * self.fine.halo
+    def _fine(self, fine: Estimator, pre: np.ndarray, post: np.ndarray) -> Estimate:
+        """Estimate of a fine estimator on all its tiles, joined."""
+        hop, side = fine.tile * self.step, fine.tile * self.step + 2 * fine.halo
         batches = []
         for image in (pre, post):
             views = np.lib.stride_tricks.sliding_window_view(image, (side, side))[::hop, ::hop]
             batches.append(np.array(views).reshape(-1, side, side))
-        n, t = self._across, self.fine.tile
-        return self.fine(*batches).mapped(
+        n, t = self.tile // fine.tile, fine.tile
+        return fine(*batches).mapped(
             lambda field: np.array(
                 field.reshape(n, n, t, t).transpose(0, 2, 1, 3).reshape(n * t, n * t)
             )
         )
+
+    def _chosen(self, pre: np.ndarray, post: np.ndarray, results: list[Estimate]) -> Estimate:
+        """Of several estimates of a tile, for each output the one by which the images match."""
+        inner = slice(self.halo, pre.shape[0] - self.halo)
+        pixels = np.arange(self.tile * self.step)
+        at = np.meshgrid(*2 * [(pixels - (self.step - 1) / 2) / self.step], indexing="ij")
+        rows, cols = np.ogrid[inner, inner]
+        costs = []
+        for result in results:
+            dy, dx = (
+                ndimage.map_coordinates(
+                    fill_nearest(field[None], ~np.isfinite(field))[0], at, order=1, mode="nearest"
+                )
+                if np.isfinite(field).any()
+                else np.full(at[0].shape, np.nan)
+                for field in (result.dy, result.dx)
+            )
+            alike = likeness(pre[inner, inner], post, rows + dy, cols + dx)
+            # Minus the mutual information of normal variables, but for a constant.
+            costs.append(0.5 * np.log(1.0 - MOST_ALIKE * alike**2))
+        labels = cheapest_labels(np.array(costs, np.float32), CHANGE)
+        centres = slice(self.step // 2, None, self.step)
+        which = labels[centres, centres]
+        chosen = Estimate.of(
+            {
+                name: np.choose(which, [result[name] for result in results])
+                for name in results[0].arrays()
+            }
+        )
+        # The result of the other side, where it is another one.
+        shifts = np.array([(result.dy, result.dx) for result in results])
+        apart = np.ptp(np.nan_to_num(shifts), axis=0).max(axis=0) > APART
+        unsure = beside_changes(labels, BESIDE)[centres, centres] & apart
+        unsure &= chosen.flags != Flag.NODATA
+        chosen.flags[unsure] |= Flag.AMBIGUOUS
+        return chosen
 
 
 # ------------------------------------------------------------------ first guess
@@ -263,25 +326,22 @@ def _next_guess(
     device: str,
 ) -> _Guess:
     """Improve a guess with images reduced by `factor`."""
-    size = pre.shape[0]
-    # Centres of reduced pixels, in pixels.
-    position = factor * np.arange(size) + (factor - 1) / 2
-    dy, dx = (_interpolated(f, guess.spacing, position) for f in (guess.dy, guess.dx))
-    if np.any(dy) or np.any(dx):
-        rows, cols = np.ogrid[:size, :size]
-        post = sample_quintic(post, rows + dy / factor, cols + dx / factor, missing="nearest")
-    level = _Level(window=WINDOW, step=STEP, search=reach, device=device, nodes=-(-size // STEP))
-    pad = level.halo, level.halo + level.nodes * STEP - size
-    tiles = (np.pad(image, pad, constant_values=np.nan)[None] for image in (pre, post))
-    rest = level(*tiles)
-
-    spacing = factor * STEP
-    nodes = spacing * (np.arange(level.nodes) + 0.5) - 0.5
-    good = (rest.flags[0] == 0) & (rest.quality[0] > LEAST_QUALITY)
-    found = []
-    for field, before in ((rest.dx[0], guess.dx), (rest.dy[0], guess.dy)):
-        total = factor * field + _interpolated(before, guess.spacing, nodes)
-        found.append(np.where(good & (np.abs(total) <= search + spacing), total, np.nan))
+    spacing, count = factor * STEP, -(-pre.shape[0] // STEP)
+    level = _Level(window=WINDOW, step=STEP, search=reach, device=device, nodes=count)
+    nodes = spacing * (np.arange(count) + 0.5) - 0.5
+    best = np.full((count, count), -np.inf)
+    found = np.full((2, count, count), np.nan, np.float32)
+    for before in (guess, *_sides(guess, DIFFERENT)):
+        rest = _matched(level, pre, post, before, factor)
+        good = (rest.flags[0] == 0) & (rest.quality[0] > LEAST_QUALITY)
+        total = [
+            factor * field + _interpolated(known, before.spacing, nodes)
+            for field, known in ((rest.dx[0], before.dx), (rest.dy[0], before.dy))
+        ]
+        good &= (np.abs(total) <= search + spacing).all(axis=0)
+        better = good & (rest.quality[0] > best)
+        best[better] = rest.quality[0][better]
+        found[:, better] = np.array(total)[:, better]
     deviation = normalised_deviation(found[0], found[1], 2, SCATTER * factor)
     # Where no neighbour is good, there is nothing to agree with.
     good = np.isfinite(found[0]) & np.isfinite(found[1]) & (deviation < LARGEST_DEVIATION)
@@ -289,9 +349,35 @@ def _next_guess(
         return guess
     dx, dy = (
         np.clip(ndimage.median_filter(field, 3, mode="nearest"), -search, search)
-        for field in fill_nearest(np.stack(found), ~good)
+        for field in fill_nearest(found, ~good)
     )
     return _Guess(dx.astype(np.float32), dy.astype(np.float32), spacing)
+
+
+def _matched(
+    level: _Level, pre: np.ndarray, post: np.ndarray, guess: _Guess, factor: int
+) -> Estimate:
+    """What is left of the displacement beyond a guess, reduced pixels, shape (1, n, n)."""
+    size = pre.shape[0]
+    # Centres of reduced pixels, in pixels.
+    position = factor * np.arange(size) + (factor - 1) / 2
+    dy, dx = (_interpolated(f, guess.spacing, position) for f in (guess.dy, guess.dx))
+    if np.any(dy) or np.any(dx):
+        rows, cols = np.ogrid[:size, :size]
+        post = sample_quintic(post, rows + dy / factor, cols + dx / factor, missing="nearest")
+    pad = level.halo, level.halo + level.nodes * STEP - size
+    tiles = (np.pad(image, pad, constant_values=np.nan)[None] for image in (pre, post))
+    return level(*tiles)
+
+
+def _sides(guess: _Guess, different: float) -> list[_Guess]:
+    """Guesses that go on beyond a step of the guess; none where it has no step."""
+    if guess.dx.size == 1:
+        return []
+    extremes = smallest_and_largest(guess.dx, guess.dy)
+    if np.max(np.abs(np.subtract(*extremes))) <= different:
+        return []
+    return [_Guess(dx, dy, guess.spacing) for dx, dy in extremes]
 
 
 def _at_pixels(field: np.ndarray, guess: _Guess, inner: slice) -> np.ndarray:
