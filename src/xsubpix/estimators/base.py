@@ -362,13 +362,14 @@ class Estimator(ABC):
         return None
 
     @property
-    def near_guess(self) -> Estimator:
-        """The estimator for what is left beyond a guess that is right to some pixels: itself.
+    def near_guess(self) -> Estimator | None:
+        """The estimator with which a first guess measures the two sides of a fault apart.
 
-        One with a smaller search sees less of the ground on the other side of a fault. It
-        has the same outputs, `step` and `tile`, and no larger `halo`.
+        One with a smaller search sees less of the ground on the other side. It has the same
+        outputs, `step` and `tile`, and no larger `halo`. None, the default: sides are not
+        measured apart.
         """
-        return self
+        return None
 
     @abstractmethod
     def __call__(self, pre: np.ndarray, post: np.ndarray) -> Estimate:

@@ -73,7 +73,8 @@ class CoarseToFine(Estimator):
        a quintic spline along the guess, which takes the strain of the flow
        from the windows too. `fine` measures what is left.
 
-    A guess that is interpolated stretches the ground beside a fault. In tiles where
+    A guess that is interpolated stretches the ground beside a fault. For models
+    with a :attr:`~xsubpix.estimators.base.Estimator.near_guess`, in tiles where
     guesses of one neighbourhood differ by more than 3 px, steps 3 and 4 are therefore
     done three times: with that guess, and with the smallest and the largest one of the
     nodes within 3 nodes of each, among which either side of a fault has its own. Each
@@ -192,11 +193,11 @@ class CoarseToFine(Estimator):
 
     def _measure(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
         """Estimate of one tile, arrays (tile, tile)."""
-        guess = _guess(pre, post, self.search, self.device)
+        near = self.fine.near_guess
+        guess = _guess(pre, post, self.search, self.device, near is not None)
         found = self._measured_from(self.fine, pre, post, guess)
         sides = _sides(guess, DIFFERENT)
-        if sides:
-            near = self.fine.near_guess
+        if near is not None and sides:
             results = [found, *(self._measured_from(near, pre, post, side) for side in sides)]
             found = self._chosen(pre, post, results)
         beyond = np.maximum(np.abs(found.dx), np.abs(found.dy)) > self.search
@@ -302,7 +303,7 @@ class _Level(Phase):
         return self.nodes
 
 
-def _guess(pre: np.ndarray, post: np.ndarray, search: int, device: str) -> _Guess:
+def _guess(pre: np.ndarray, post: np.ndarray, search: int, device: str, apart: bool) -> _Guess:
     """Displacement of a tile, coarse to fine."""
     factor = max(2, 2 ** math.ceil(math.log2(search / TOP_SEARCH))) if search > TOP_SEARCH else 2
     reach = math.ceil(search / factor) + 1
@@ -310,7 +311,7 @@ def _guess(pre: np.ndarray, post: np.ndarray, search: int, device: str) -> _Gues
     guess = _Guess(none, none, spacing=pre.shape[0])
     while factor >= 2:
         guess = _next_guess(block_mean(pre, factor), block_mean(post, factor), guess, factor, reach,
-                            search, device)  # fmt: skip
+                            search, device, apart)  # fmt: skip
         factor //= 2
         reach = NEXT_SEARCH
     return guess
@@ -324,14 +325,15 @@ def _next_guess(
     reach: int,
     search: int,
     device: str,
+    apart: bool,
 ) -> _Guess:
-    """Improve a guess with images reduced by `factor`."""
+    """Improve a guess with images reduced by `factor`; `apart`, sides of a step one by one."""
     spacing, count = factor * STEP, -(-pre.shape[0] // STEP)
     level = _Level(window=WINDOW, step=STEP, search=reach, device=device, nodes=count)
     nodes = spacing * (np.arange(count) + 0.5) - 0.5
     best = np.full((count, count), -np.inf)
     found = np.full((2, count, count), np.nan, np.float32)
-    for before in (guess, *_sides(guess, DIFFERENT)):
+    for before in (guess, *(_sides(guess, DIFFERENT) if apart else ())):
         rest = _matched(level, pre, post, before, factor)
         good = (rest.flags[0] == 0) & (rest.quality[0] > LEAST_QUALITY)
         total = [
