@@ -74,4 +74,4 @@ def write_figures(folder: str | None, name: str, figures: dict[str, Any]) -> Non
     path = Path(folder) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps(kept | figures, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(kept | figures, indent=1, default=float) + "\n", encoding="utf-8")

@@ -139,7 +139,7 @@ def _combined(fields: list[xr.Dataset]) -> xr.Dataset:
         old = first[name]
         out[name] = xr.Variable(dims, array, old.attrs, old.encoding)
     encoding = {k: v for k, v in first["quality"].encoding.items() if k == "grid_mapping"}
-    described = (
+    described: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("bands_used", "number of bands that count", {}),
         ("shared_error", "correlation of the errors of two bands",
          {"valid_range": np.array([0, 1], np.float32)}),

@@ -143,7 +143,7 @@ def _together(disp: xr.Dataset, dim: Hashable, parts: list[xr.Dataset]) -> xr.Da
     out = out.drop_vars([c for c in out.coords if c not in disp.coords and c not in disp.dims])
     out = out.assign_coords({name: disp.coords[name] for name in own})
     for key in dict.fromkeys(key for part in parts for key in part.attrs):
-        values = [part.attrs.get(key) for part in parts]
+        values: list[Any] = [part.attrs.get(key) for part in parts]
         if any(not np.array_equal(value, values[0]) for value in values[1:]):
             lines = zip(labels_of(disp, dim), values, strict=True)
             out.attrs[key] = "\n".join(f"{label}: {value}" for label, value in lines)

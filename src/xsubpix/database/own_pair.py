@@ -37,7 +37,7 @@ def training_samples(
     seed: int = 0,
     workers: int | None = None,
     scheduler: str = "threads",
-    progress: Callable[[int, int, float], None] | None = None,
+    progress: bool | Callable[[int, int, float], None] = False,
 ) -> xr.Dataset:
     """Put synthetic ruptures on images of one's own, to adapt a network to them.
 
@@ -73,7 +73,7 @@ def training_samples(
         Threads or processes; by default the cores.
     scheduler : str
         Scheduler of dask; see :func:`xsubpix.database.build_database`.
-    progress : callable, optional
+    progress : bool or callable
         See :func:`xsubpix.database.build_database`.
 
     Returns

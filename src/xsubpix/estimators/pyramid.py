@@ -376,10 +376,10 @@ def _sides(guess: _Guess, different: float) -> list[_Guess]:
     """Guesses that go on beyond a step of the guess; none where it has no step."""
     if guess.dx.size == 1:
         return []
-    extremes = smallest_and_largest(guess.dx, guess.dy)
-    if np.max(np.abs(np.subtract(*extremes))) <= different:
+    smallest, largest = smallest_and_largest(guess.dx, guess.dy)
+    if np.max(np.abs(np.subtract(smallest, largest))) <= different:
         return []
-    return [_Guess(dx, dy, guess.spacing) for dx, dy in extremes]
+    return [_Guess(dx, dy, guess.spacing) for dx, dy in (smallest, largest)]
 
 
 def _at_pixels(field: np.ndarray, guess: _Guess, inner: slice) -> np.ndarray:

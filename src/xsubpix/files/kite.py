@@ -147,7 +147,7 @@ def _config(disp: xr.Dataset, name: str, frame: dict[str, Any]) -> str:
     times = []
     for label, when in (("time_master", "reference_time"), ("time_slave", "secondary_time")):
         if when in disp.coords and disp[when].ndim == 0:
-            stamp = np.datetime_as_string(disp[when].values, unit="s").replace("T", " ")
+            stamp = str(np.datetime_as_string(disp[when].values, unit="s")).replace("T", " ")
             times.append(f"  {label}: {stamp}")
     title = json.dumps(f"displacement {name}, by xsubpix {__version__}")
     lines = [
