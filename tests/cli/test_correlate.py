@@ -33,7 +33,8 @@ def files(tmp_path, scene):
 def test_correlate_writes_a_described_geotiff(files, capsys):
     """Else the field opens in no GIS, or nobody knows what its bands are."""
     assert main(["correlate", *files, "--model", "phase", "--step", "4", "--window", "32"]) == 0
-    assert "100%" in capsys.readouterr().err
+    # Bars are for terminals; a log would be full of them.
+    assert "%" not in capsys.readouterr().err
     with rasterio.open(files[2]) as out:
         assert out.descriptions == ("east", "north", "sigma", "quality", "flags")
         assert out.units[:3] == ("m", "m", "m")

@@ -70,6 +70,7 @@ def estimator(tmp_path_factory):
     save_network(path, network)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network_class("unet"), "context", 128)
+        patch.setattr(network_class("unet"), "alignment", 64)
         yield create(str(path), tile_size=128, ensemble=2)
 
 

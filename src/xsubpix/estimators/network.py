@@ -380,7 +380,7 @@ def _measure_all(
         return np.concatenate(in_batches(run, (pre, post), items_that_fit(device, work, pixels)))
     # Not even one tile: in two parts, each with its own context.
     torch.cuda.empty_cache()
-    halves = asked.halves(network.alignment)
+    halves = asked.halves(network.alignment) or asked.halves(network.multiple)
     if halves is None:
         raise ModelError(
             f"{device} has no memory left for {pre.shape[1]} x {pre.shape[2]} pixels at once. Free "
