@@ -335,7 +335,8 @@ class _Measure:
         doubtful = [
             doubts(*tiles, halo=estimator.halo, step=estimator.step, search=_searched(estimator),
                    patterns=not estimator.bears_patterns,
-                   reach=estimator.blur if estimator.regularised else 0.0)
+                   reach=None if estimator.knows_likeness
+                   else estimator.blur if estimator.regularised else 0.0)
             for tiles in zip(*images, estimate.dx, estimate.dy, strict=True)
         ]  # fmt: skip
         return dataclasses.replace(estimate, flags=estimate.flags | np.stack(doubtful))

@@ -294,6 +294,9 @@ class Estimator(ABC):
     #: Whether neighbouring results depend on each other, over :attr:`blur`: ground that changed
     #: then spoils what lies beside it.
     regularised: ClassVar[bool] = False
+    #: Whether sigma itself tells where images show nothing of the same ground: windows are then
+    #: not compared along the result.
+    knows_likeness: ClassVar[bool] = False
     #: Whether missing pixels that make a pattern in both images leave results as they are.
     bears_patterns: ClassVar[bool] = False
 

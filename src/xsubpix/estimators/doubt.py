@@ -50,7 +50,7 @@ def doubts(
     step: int,
     search: float | None = None,
     patterns: bool = True,
-    reach: float = 0.0,
+    reach: float | None = 0.0,
 ) -> np.ndarray:
     """Flags of the outputs of one tile that nothing supports.
 
@@ -66,8 +66,9 @@ def doubts(
         Largest displacement that the model looks for: what lies beyond is no rival.
     patterns : bool
         Whether patterns of missing pixels are looked for.
-    reach : float
-        Distance over which results of the model depend on each other, pixels.
+    reach : float or None
+        Distance over which results of the model depend on each other, pixels; None for
+        a model whose own sigma tells where windows resemble nothing.
 
     Returns
     -------
@@ -90,8 +91,9 @@ def doubts(
     if not known.any():
         return flags
     valid_pre, valid_post = np.isfinite(pre), np.isfinite(post)
-    other = unlike(pre, post, dx, dy, halo=halo, step=step, reach=reach)
-    flags[other] |= Flag.NOT_CONVERGED
+    if reach is not None:
+        other = unlike(pre, post, dx, dy, halo=halo, step=step, reach=reach)
+        flags[other] |= Flag.NOT_CONVERGED
     if patterns and not (valid_pre | valid_post).all():
         flags |= _sampled(_pattern(valid_pre, valid_post), halo, step, dx.shape)
     fine = [_without_mean(image) for image in (pre, post)]

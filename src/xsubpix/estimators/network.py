@@ -104,7 +104,7 @@ class Network(Estimator):
     True
     """
 
-    regularised: ClassVar[bool] = True
+    knows_likeness: ClassVar[bool] = True
 
     weights: str
     tile_size: int = 768

@@ -136,12 +136,17 @@ class CoarseToFine(Estimator):
 
     @property
     def regularised(self) -> bool:  # type: ignore[override]
-        """Whether neighbouring results of the fine estimator depend on each other."""
+        """Dependence of neighbouring results of the fine estimator on each other."""
         return self.fine.regularised
 
     @property
+    def knows_likeness(self) -> bool:  # type: ignore[override]
+        """Knowledge of ground that shows nothing of the same, by the fine estimator's sigma."""
+        return self.fine.knows_likeness
+
+    @property
     def bears_patterns(self) -> bool:  # type: ignore[override]
-        """Whether patterns of missing pixels leave the fine estimator's results as they are."""
+        """Indifference of the fine estimator to patterns of missing pixels."""
         return self.fine.bears_patterns
 
     def parameters(self) -> dict[str, object]:
@@ -244,7 +249,7 @@ class CoarseToFine(Estimator):
         )
 
     def _chosen(self, pre: np.ndarray, post: np.ndarray, results: list[Estimate]) -> Estimate:
-        """Of several estimates of a tile, for each output the one by which the images match."""
+        """Outputs of several estimates of a tile, each of the one by which the images match."""
         inner = slice(self.halo, pre.shape[0] - self.halo)
         pixels = np.arange(self.tile * self.step)
         at = np.meshgrid(*2 * [(pixels - (self.step - 1) / 2) / self.step], indexing="ij")
@@ -359,7 +364,7 @@ def _next_guess(
 def _matched(
     level: _Level, pre: np.ndarray, post: np.ndarray, guess: _Guess, factor: int
 ) -> Estimate:
-    """What is left of the displacement beyond a guess, reduced pixels, shape (1, n, n)."""
+    """Displacement that is left beyond a guess, reduced pixels, shape (1, n, n)."""
     size = pre.shape[0]
     # Centres of reduced pixels, in pixels.
     position = factor * np.arange(size) + (factor - 1) / 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import importlib.util
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -51,9 +50,8 @@ class Validation:
     within : float
         Share of the errors below the predicted 68 % radius; NaN without spread.
     sigma : float
-        Factor of the sigma that follows from the predicted spread: the geometric mean
-        of the one that makes 68 % of the components' errors smaller than sigma and of
-        the one that makes 95 % smaller than 1.96 sigma; NaN without spread.
+        Factor of the sigma that follows from the predicted spread, with which 68 % of the
+        components' errors are smaller than sigma; NaN without spread.
     """
 
     mean: float
@@ -125,8 +123,7 @@ class ValidationSamples:
             if not matched.any():
                 matched = known
             ratio = np.concatenate([(each[:, k] / sigma)[matched] for k in (0, 1)])
-            # Tails are longer than a Gaussian's: between what one sigma and what two ask for.
-            factor = math.sqrt(np.quantile(ratio, 0.6827) * np.quantile(ratio, 0.95) / 1.96)
+            factor = float(np.quantile(ratio, 0.6827))
         return Validation(
             float(error[known].mean()),
             float(np.median(error[known])),
