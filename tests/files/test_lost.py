@@ -187,13 +187,15 @@ def test_stopped_before_clearing_up(files):
     disp = lazy(files)
     kept = {}
 
-    def copied(self):
+    def copied(self, keep_journal=False):
         kept.update({p.name: p.read_bytes() for p in (self.path, self.journal)})
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xsubpix.files.journal.BlockFile.remove", copied)
         disp.subpix.to_cog("out.tif", resume=True)
     assert set(kept) == {".out.tif.partial", ".out.tif.journal"}
+    for name, content in kept.items():
+        (files / name).write_bytes(content)
     disp.subpix.to_cog("out.tif", resume=True)
     assert sorted(p.name for p in files.iterdir()) == ["out.tif", "post.tif", "pre.tif"]
     with pytest.raises(FileError, match="it exists"):

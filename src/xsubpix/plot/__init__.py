@@ -57,10 +57,10 @@ class Plotter:
         """
         if "parallel_low" in self._disp.variables:
             return plot_offsets(self._disp, **options)
-        if "east_scatter" in self._disp.variables:
-            return plot_sample(self._disp, **options)
         if "along_scatter" in self._disp.variables:
             return plot_profile(self._disp, **options)
+        if "east_scatter" in self._disp.variables:
+            return plot_sample(self._disp, **options)
         return plot_displacement(self._disp, **options)
 
     def error(
