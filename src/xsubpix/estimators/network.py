@@ -380,7 +380,7 @@ def _measure_all(
         return np.concatenate(in_batches(run, (pre, post), items_that_fit(device, work, pixels)))
     # Not even one tile: in two parts, each with its own context.
     torch.cuda.empty_cache()
-    halves = asked.halves(network.alignment) or asked.halves(network.multiple)
+    halves = asked.halves(network.multiple)
     if halves is None:
         raise ModelError(
             f"{device} has no memory left for {pre.shape[1]} x {pre.shape[2]} pixels at once. Free "
@@ -388,7 +388,7 @@ def _measure_all(
         )
     measured = []
     for half in halves:
-        part = half.grown(network.context, pre.shape, network.alignment)
+        part = half.grown(network.context, pre.shape, network.multiple)
         one, two = (x[part.slices] for x in (pre, post))
         within = half.within(part)
         measured.append(_measure_all(network, device, one, two, within, ensemble, digest))
