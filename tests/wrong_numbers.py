@@ -355,11 +355,11 @@ def _print_pairs() -> None:
     for (model, label), share in sorted(LEFT.items()):
         print(f"   * - ``{model}``\n     - {label}\n     - {share:g} %")
     print(
-        "\nModels that are regularised (``dis``, ``deepflow``, ``tvl1``, ``micmac``, networks) "
+        "\nModels that are regularised (``dis``, ``deepflow``, ``tvl1``, ``micmac``) "
         "carry what they make of changed ground beyond its rim. They are flagged ``not_converged`` "
         "within their blur of ground that resembles nothing; what is farther away, or resembles "
         "the other image by chance, is what is left. ``phase`` and ``cosi-corr`` look at each "
-        "window alone. Mask clouds before you measure."
+        "window alone; networks state a large sigma there. Mask clouds before you measure."
     )
 
 

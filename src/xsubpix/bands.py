@@ -20,7 +20,6 @@ __all__ = ["BAND", "correlate_bands", "is_multiband"]
 BAND = "band"
 # Side of the square over which the bands' disagreement is averaged, values.
 _WINDOW = 17
-_UNSURE = Flag.LOW_TEXTURE | Flag.NOT_CONVERGED | Flag.OUT_OF_RANGE | Flag.AMBIGUOUS
 # Data types of what comes out: these, then the number of bands and their correlation.
 _TYPES = (*[np.float32] * 4, np.uint8, np.float32, np.float32)
 _COMBINED = ("east", "north", "sigma", "quality", "flags")
@@ -173,7 +172,7 @@ class _Combine:
         ]
         east, north, sigma, quality, flags = parts
         bits = np.where(np.isfinite(flags), flags, float(Flag.NODATA)).astype(np.uint8)
-        sure = (bits & _UNSURE) == 0
+        sure = (bits & Flag.UNSURE) == 0
         east, north, sigma, shared, weight = combine_fields(
             east, north, sigma, sure, window=2 * h + 1
         )

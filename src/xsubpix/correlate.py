@@ -166,39 +166,26 @@ def correlate(
     # An estimator object keeps its device unless another one is named.
     named = None if device == "auto" else device
     options |= {"window": window, "step": step, "device": named}
+    measure_one = functools.partial(
+        correlate,
+        model=model,
+        search=search,
+        exclude=exclude,
+        exclude_values=exclude_values,
+        progress=progress,
+        **options,
+    )
     if is_stack(pre) or is_stack(post):
         return correlate_stack(
-            pre,
-            post,
-            functools.partial(
-                correlate,
-                model=model,
-                search=search,
-                stable=stable,
-                exclude=exclude,
-                exclude_values=exclude_values,
-                bands=bands,
-                progress=progress,
-                **options,
-            ),
+            pre, post, functools.partial(measure_one, stable=stable, bands=bands)
         )
-    if bands is not None:
-        own = None if bands == "combine" else stable
-        measure_band = functools.partial(
-            correlate,
-            model=model,
-            search=search,
-            stable=own,
-            exclude=exclude,
-            exclude_values=exclude_values,
-            progress=progress,
-            **options,
-        )
-        found = correlate_bands(pre, post, bands, measure_band)
-        if own is stable:
-            return found
-        first = next(i.isel(band=0) if is_multiband(i) else i for i in (pre, post))
+    if bands == "combine" and stable is not None:
+        # The floor is that of the combined field.
+        found = correlate_bands(pre, post, bands, measure_one)
+        first = pre.isel(band=0) if is_multiband(pre) else pre
         return _with_floor(found, stable, Grid.from_dataarray(first, "pre"))
+    if bands is not None:
+        return correlate_bands(pre, post, bands, functools.partial(measure_one, stable=stable))
     one, two = Image.from_dataarray(pre, "pre"), Image.from_dataarray(post, "post")
     one.grid.check_same(two.grid)
     excluded = read_exclude(exclude, exclude_values, one.grid)
@@ -335,8 +322,7 @@ class _Measure:
         doubtful = [
             doubts(*tiles, halo=estimator.halo, step=estimator.step, search=_searched(estimator),
                    patterns=not estimator.bears_patterns,
-                   reach=None if estimator.knows_likeness
-                   else estimator.blur if estimator.regularised else 0.0)
+                   reach=estimator.likeness_reach)
             for tiles in zip(*images, estimate.dx, estimate.dy, strict=True)
         ]  # fmt: skip
         return dataclasses.replace(estimate, flags=estimate.flags | np.stack(doubtful))

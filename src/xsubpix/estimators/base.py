@@ -291,12 +291,6 @@ class Estimator(ABC):
     #: Whether results are compared with the images once more, and flagged where nothing
     #: supports them (:mod:`xsubpix.estimators.doubt`).
     judged: ClassVar[bool] = True
-    #: Whether neighbouring results depend on each other, over :attr:`blur`: ground that changed
-    #: then spoils what lies beside it.
-    regularised: ClassVar[bool] = False
-    #: Whether sigma itself tells where images show nothing of the same ground: windows are then
-    #: not compared along the result.
-    knows_likeness: ClassVar[bool] = False
     #: Whether missing pixels that make a pattern in both images leave results as they are.
     bears_patterns: ClassVar[bool] = False
 
@@ -363,6 +357,16 @@ class Estimator(ABC):
         never, and whatever is asked for is the estimator's own affair.
         """
         return None
+
+    @property
+    def likeness_reach(self) -> float | None:
+        """Distance over which results depend on each other: ground that changed spoils them.
+
+        Pixels; 0, the default, where each result stands alone. None: sigma itself tells where
+        the images show nothing of the same ground, and windows are not compared along the
+        result (:func:`~xsubpix.estimators.likeness.unlike`).
+        """
+        return 0.0
 
     @property
     def near_guess(self) -> Estimator | None:

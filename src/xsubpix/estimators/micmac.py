@@ -150,7 +150,6 @@ class MicMac(Estimator):
 
     # Its windows correlate what is there in both images, and nothing that was filled in.
     bears_patterns: ClassVar[bool] = True
-    regularised: ClassVar[bool] = True
     name: ClassVar[str] = "micmac"
     description: ClassVar[str] = (
         "normalised cross-correlation with multi-directional dynamic programming "
@@ -191,6 +190,11 @@ class MicMac(Estimator):
         <xsubpix.estimators.opencv.OpticalFlow.blur>`, with the default parameters.
         """
         return _BLUR
+
+    @property
+    def likeness_reach(self) -> float:
+        """Distance over which results depend on each other, pixels: the blur."""
+        return self.blur
 
     @property
     def error_length(self) -> float:

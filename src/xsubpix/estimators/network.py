@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -104,8 +104,6 @@ class Network(Estimator):
     True
     """
 
-    knows_likeness: ClassVar[bool] = True
-
     weights: str
     tile_size: int = 768
     ensemble: int = 2
@@ -157,6 +155,11 @@ class Network(Estimator):
     def support(self) -> int:
         """Distance from the border within which errors grow, pixels: the network sees less."""
         return _RIM
+
+    @property
+    def likeness_reach(self) -> None:
+        """None: the network's own spread is large where images do not match."""
+        return None
 
     @property
     def blur(self) -> float:

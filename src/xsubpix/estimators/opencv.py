@@ -91,7 +91,6 @@ class OpticalFlow(Estimator):
 
     window: int = 9
 
-    regularised: ClassVar[bool] = True
     #: See :attr:`blur` and :attr:`error_length`, pixels.
     _blur: ClassVar[float]
     _error_length: ClassVar[float]
@@ -136,6 +135,11 @@ class OpticalFlow(Estimator):
         with white noise to a pair correlation of 0.9: the mean error along the fault.
         """
         return self._blur
+
+    @property
+    def likeness_reach(self) -> float:
+        """Distance over which results depend on each other, pixels: the blur."""
+        return self.blur
 
     @property
     def error_length(self) -> float:

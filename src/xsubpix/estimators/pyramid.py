@@ -135,14 +135,9 @@ class CoarseToFine(Estimator):
         return self.fine.outputs
 
     @property
-    def regularised(self) -> bool:  # type: ignore[override]
-        """Dependence of neighbouring results of the fine estimator on each other."""
-        return self.fine.regularised
-
-    @property
-    def knows_likeness(self) -> bool:  # type: ignore[override]
-        """Knowledge of ground that shows nothing of the same, by the fine estimator's sigma."""
-        return self.fine.knows_likeness
+    def likeness_reach(self) -> float | None:
+        """The fine estimator's, pixels."""
+        return self.fine.likeness_reach
 
     @property
     def bears_patterns(self) -> bool:  # type: ignore[override]
@@ -201,8 +196,7 @@ class CoarseToFine(Estimator):
         near = self.fine.near_guess
         guess = _guess(pre, post, self.search, self.device, near is not None)
         found = self._measured_from(self.fine, pre, post, guess)
-        sides = _sides(guess, DIFFERENT)
-        if near is not None and sides:
+        if near is not None and (sides := _sides(guess)):
             results = [found, *(self._measured_from(near, pre, post, side) for side in sides)]
             found = self._chosen(pre, post, results)
         beyond = np.maximum(np.abs(found.dx), np.abs(found.dy)) > self.search
@@ -338,7 +332,7 @@ def _next_guess(
     nodes = spacing * (np.arange(count) + 0.5) - 0.5
     best = np.full((count, count), -np.inf)
     found = np.full((2, count, count), np.nan, np.float32)
-    for before in (guess, *(_sides(guess, DIFFERENT) if apart else ())):
+    for before in (guess, *(_sides(guess) if apart else ())):
         rest = _matched(level, pre, post, before, factor)
         good = (rest.flags[0] == 0) & (rest.quality[0] > LEAST_QUALITY)
         total = [
@@ -377,12 +371,12 @@ def _matched(
     return level(*tiles)
 
 
-def _sides(guess: _Guess, different: float) -> list[_Guess]:
+def _sides(guess: _Guess) -> list[_Guess]:
     """Guesses that go on beyond a step of the guess; none where it has no step."""
     if guess.dx.size == 1:
         return []
     smallest, largest = smallest_and_largest(guess.dx, guess.dy)
-    if np.max(np.abs(np.subtract(smallest, largest))) <= different:
+    if np.max(np.abs(np.subtract(smallest, largest))) <= DIFFERENT:
         return []
     return [_Guess(dx, dy, guess.spacing) for dx, dy in (smallest, largest)]
 
