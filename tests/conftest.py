@@ -4,9 +4,12 @@ Scenes are band-limited and periodic on a domain larger than what is cut from
 them, so a phase ramp on their spectrum moves them by any real shift exactly.
 """
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import dask
 import hypothesis
@@ -14,6 +17,8 @@ import numpy as np
 import pytest
 import rioxarray  # noqa: F401  (registers .rio)
 import xarray as xr
+
+from xsubpix.files.journal import BlockFile
 
 hypothesis.settings.register_profile(
     "xsubpix",
@@ -78,6 +83,23 @@ def assert_identical(one: xr.Dataset, two: xr.Dataset) -> None:
     xr.testing.assert_identical(one.compute(), two.compute())
 
 
+@contextlib.contextmanager
+def interrupted_writing(blocks: int) -> Iterator[None]:
+    """Interrupt what is written block by block within, on one thread."""
+    put, count = BlockFile.put, []
+
+    def stop(self: BlockFile, *args: Any) -> None:
+        count.append(1)
+        if len(count) > blocks:
+            raise KeyboardInterrupt
+        put(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch, dask.config.set(num_workers=1):
+        patch.setattr(BlockFile, "put", stop)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
 @pytest.fixture(scope="session")
 def scene() -> Callable[..., np.ndarray]:
     """``scene(shape, shift=(dx, dy), seed=0)``: float32 pixels moved by `shift`."""
@@ -94,6 +116,12 @@ def image() -> Callable[..., xr.DataArray]:
 def utm() -> Callable[..., xr.DataArray]:
     """``utm(pixels, north_up=True, size=10.0, crs=...)``: a georeferenced image."""
     return make_utm
+
+
+@pytest.fixture(scope="session")
+def stopped_after() -> Callable[[int], AbstractContextManager[None]]:
+    """``with stopped_after(blocks)``: writing is interrupted once so many blocks are there."""
+    return interrupted_writing
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A cluster of processes: the same bytes, whatever dies, and little to schedule."""
 
+import contextlib
 import os
 import pickle
 import signal
@@ -47,6 +48,19 @@ def limited():
     signal.signal(signal.SIGALRM, before)
 
 
+@contextlib.contextmanager
+def local_client(workers, processes):
+    """Client of a cluster on this machine, a thread a worker."""
+    with (
+        distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=processes, dashboard_address=":0",
+            silence_logs=50,
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):  # fmt: skip
+        yield client
+
+
 @pytest.fixture
 def client(cluster):
     """The client, once both workers are there."""
@@ -57,13 +71,7 @@ def client(cluster):
 @pytest.fixture(scope="module")
 def cluster():
     """Two workers, each a process."""
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
-            silence_logs=50,
-        ) as workers,
-        distributed.Client(workers, set_as_default=False) as client,
-    ):  # fmt: skip
+    with local_client(2, processes=True) as client:
         yield client
 
 
@@ -284,13 +292,7 @@ def test_the_command_line_uses_a_cluster(client, files, tmp_path, capsys):
 @pytest.fixture
 def threads():
     """A cluster of threads of this process, and its client."""
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0",
-            silence_logs=50,
-        ) as workers,
-        distributed.Client(workers, set_as_default=False) as client,
-    ):  # fmt: skip
+    with local_client(1, processes=False) as client:
         yield client
 
 
@@ -365,14 +367,8 @@ def test_workers_that_die_of_the_same_block(client, files, tmp_path, monkeypatch
 def test_a_cluster_without_workers(files, tmp_path, monkeypatch):
     """It waits for some, for ever, without a word."""
     monkeypatch.setattr("xsubpix.cluster.PATIENCE", 1.0)
-    with (
-        distributed.LocalCluster(
-            n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0",
-            silence_logs=50,
-        ) as workers,
-        distributed.Client(workers, set_as_default=False) as client,
-    ):  # fmt: skip
-        later = threading.Timer(3.0, workers.scale, [1])
+    with local_client(0, processes=False) as client:
+        later = threading.Timer(3.0, client.cluster.scale, [1])
         later.start()
         disp = xsubpix.correlate(*opened(files), **QUICK)
         with (

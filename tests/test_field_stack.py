@@ -95,18 +95,10 @@ def test_a_file_for_each_pair(pairs, tmp_path, style):
     assert (tmp_path / "bare_002.tif").exists()
 
 
-def test_a_stopped_stack_goes_on(pairs, tmp_path, monkeypatch):
+def test_a_stopped_stack_goes_on(pairs, tmp_path, monkeypatch, stopped_after):
     """Else what was finished is in the way, or computed again."""
-    lazy, put, count = pairs.chunk(pair=1, y=20), BlockFile.put, []
-
-    def stop(self, *args):
-        count.append(1)
-        if len(count) > 3:
-            raise KeyboardInterrupt
-        put(self, *args)
-
-    monkeypatch.setattr(BlockFile, "put", stop)
-    with dask.config.set(num_workers=1), pytest.raises(KeyboardInterrupt):
+    lazy, put = pairs.chunk(pair=1, y=20), BlockFile.put
+    with stopped_after(3):
         lazy.subpix.to_cog(tmp_path / "disp.tif", resume=True)
     again = []
     monkeypatch.setattr(BlockFile, "put", lambda self, *a: (again.append(1), put(self, *a)))

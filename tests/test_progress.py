@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import xsubpix
-from xsubpix.files.journal import BlockFile
 from xsubpix.progress import is_watched
 
 
@@ -60,24 +59,12 @@ def test_writing_shows_a_bar(pair, tmp_path, terminal, resume):
     assert "resuming" not in shown
 
 
-def test_what_is_there_after_a_stop(pair, tmp_path, capsys, monkeypatch):
+def test_what_is_there_after_a_stop(pair, tmp_path, capsys, stopped_after):
     """Else nobody knows if a stopped command goes on or begins again."""
     disp = xsubpix.correlate(pair[0].chunk(), pair[1].chunk(), **MODEL)
     chunked = disp.chunk(y=9, x=9)
-    put, count = BlockFile.put, []
-
-    def stop(self, *args):
-        count.append(1)
-        if len(count) > 3:
-            raise KeyboardInterrupt
-        put(self, *args)
-
-    monkeypatch.setattr(BlockFile, "put", stop)
-    import dask
-
-    with dask.config.set(num_workers=1), pytest.raises(KeyboardInterrupt):
+    with stopped_after(3):
         xsubpix.to_cog(chunked, tmp_path / "a.tif", resume=True)
-    monkeypatch.undo()
     total = chunked.east.data.npartitions
     capsys.readouterr()
     xsubpix.to_cog(chunked, tmp_path / "a.tif", resume=True, progress=True)
