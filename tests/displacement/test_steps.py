@@ -65,6 +65,21 @@ def test_a_dislocation_beside_a_ramp_and_stripes_comes_back(field, name):
         assert np.sqrt(np.mean(error[:, keep] ** 2)) < 0.02 * slip
 
 
+@pytest.mark.parametrize("name", TRACES)
+def test_an_unknown_depth_is_fitted(field, name):
+    """Else a sixth of an elastic slip is taken for a ramp unless somebody knows its depth."""
+    slip = 5.0
+    fault = Fault.from_trace(TRACES[name], slip=slip, dip=89.9, rake=180.0, width=15e3)
+    truth = synthetic_rupture(field(np.zeros((SIDE, SIDE)), pixel=PIXEL).east, fault)
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, SIDE, SIDE))
+    ramp = np.tensordot([[0.8, 0.9, -0.6], [-0.5, 0.4, 0.7]], plane(truth), 1)
+    parts = (t + r + n for t, r, n in zip((truth.east, truth.north), ramp, noise, strict=True))
+    flat = xsubpix.detrend(field(*parts, pixel=PIXEL), trace=TRACES[name])
+    for component in ("east", "north"):
+        assert rms_of_plane(truth, flat[component] - truth[component]) < 0.02 * slip
+    assert "to a depth of 1" in flat.attrs["detrend"]
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_clean_step_is_no_ramp(field, lazy):
     """Else 3 m across the whole scene come back as 2.5 m of wrong ramp."""

@@ -18,7 +18,7 @@ from ..kernels.robust import huber_fit, polynomial_terms
 from .field import Field, whole
 from .flagged import left_out, sure_field
 from .stable import stable_ground
-from .steps import Steps, read_steps
+from .steps import Steps, likeliest, read_steps, with_depths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,8 @@ def detrend(
         Ground nearer to the trace than this, metres, is not fitted to.
     depth : float, optional
         To which the fault slipped, metres: the two sides move by an arctangent of the
-        distance. None: by one constant each, on a trace that crosses the field.
+        distance. None: it is fitted too, from a twentieth to twice the field's length; where
+        none fits clearly better, the sides move by one constant each.
     keep_unsure : bool
         Fit to values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are left out, and the attribute says how many.
@@ -110,6 +111,9 @@ def detrend(
     order = whole_number("order", order, 0, 2)
     stable = stable_ground(field, mask, trace, buffer)
     steps = read_steps(field, trace, depth)
+    models = None if steps is None else (steps,)
+    if steps is not None and depth is None:
+        models = with_depths(field, trace)
     sure, share = sure_field(field, keep_unsure)
     rows, cols = field.grid.shape
     every = max(1, round(np.sqrt(rows * cols / _SAMPLES)))
@@ -117,14 +121,18 @@ def detrend(
     arrays = {name: field.array(name) for name in ("east", "north")}
     thin = [sure.array(name)[::every, ::every] for name in arrays]
     thin.append(np.ones(thin[0].shape, bool) if stable is None else stable[::every, ::every])
-    attrs: dict[str, Any] = {"detrend": _words(order, mask, buffer, steps)}
     surfaces: Sequence[Any]
     lazy = field.lazy or any(hasattr(a, "dask") for a in thin)
     if not lazy:
-        coefficients = _fit(basis, every, steps, *thin)
+        coefficients, chosen = _fitted(basis, every, models, *thin)
+        motion = None if chosen is None else chosen.words
         surfaces = field.map(_Surface(basis, coefficients), ["east"], 2)
     else:
-        surfaces = _lazy_surfaces(field, basis, every, steps, thin)
+        surfaces = _lazy_surfaces(field, basis, every, models, thin)
+        motion = None
+        if steps is not None:
+            motion = steps.words if depth is not None else "to a depth that is fitted"
+    attrs: dict[str, Any] = {"detrend": _words(order, mask, buffer, motion)}
     out = {k: a - s for (k, a), s in zip(arrays.items(), surfaces, strict=True)}
     if not lazy:
         where = np.isfinite(sure.array("east"))
@@ -136,12 +144,12 @@ def detrend(
     return field.replaced(out, attrs)
 
 
-def _words(order: int, mask: Any, buffer: float | None, steps: Steps | None) -> str:
+def _words(order: int, mask: Any, buffer: float | None, motion: str | None) -> str:
     where = [] if mask is None else ["a mask of stable ground"]
     where += [] if buffer is None else [f"what is farther than {buffer:g} from a trace"]
     beside = ""
-    if steps is not None:
-        beside = f", beside the motion of a trace's two sides ({steps.words})"
+    if motion is not None:
+        beside = f", beside the motion of a trace's two sides ({motion})"
     text = f"polynomial of order {order}{beside}"
     return f"{text}, Huber fit to {' and '.join(where) or 'all pixels'}"
 
@@ -183,14 +191,21 @@ class _Basis:
 
 
 def _fit(
+    basis: _Basis, every: int, models: tuple[Steps, ...] | None, *arrays: np.ndarray
+) -> np.ndarray:
+    """Coefficients of both components, shape (2, terms)."""
+    return _fitted(basis, every, models, *arrays)[0]
+
+
+def _fitted(
     basis: _Basis,
     every: int,
-    steps: Steps | None,
+    models: tuple[Steps, ...] | None,
     east: np.ndarray,
     north: np.ndarray,
     stable: np.ndarray,
-) -> np.ndarray:
-    """Coefficients of both components, shape (2, terms)."""
+) -> tuple[np.ndarray, Steps | None]:
+    """Coefficients of both components, and the model of the two sides that was chosen."""
     rows, cols = every * np.arange(east.shape[0]), every * np.arange(east.shape[1])
     terms = basis(rows, cols)
     good = np.asarray(stable, bool) & np.isfinite(east) & np.isfinite(north)
@@ -202,11 +217,13 @@ def _fit(
             "mask."
         )
     values = np.stack([c[good].astype(float) for c in (east, north)])
-    if steps is not None:
+    if models is not None:
         x, y = basis.plane.at(*(every * i for i in np.nonzero(good)))
+        steps = likeliest(models, x, y, design.T, values)
         thin = slice(None, None, max(1, x.size // steps.samples))
-        return steps.fit(steps.shapes(x[thin], y[thin]), design[thin].T, values[:, thin])[0]
-    return np.stack([huber_fit(design, c).coefficients for c in values])
+        shapes = steps.shapes(x[thin], y[thin])
+        return steps.fit(shapes, design[thin].T, values[:, thin])[0], steps
+    return np.stack([huber_fit(design, c).coefficients for c in values]), None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -222,13 +239,13 @@ class _Surface:
 
 
 def _lazy_surfaces(
-    field: Field, basis: _Basis, every: int, steps: Steps | None, thin: list[Any]
+    field: Field, basis: _Basis, every: int, models: tuple[Steps, ...] | None, thin: list[Any]
 ) -> list[Any]:
     """Surfaces whose coefficients are one task, fitted when first asked for."""
     import dask.array as da
 
     shape = (2, len(basis.terms))
-    coefficients = whole(functools.partial(_fit, basis, every, steps), thin, shape)
+    coefficients = whole(functools.partial(_fit, basis, every, models), thin, shape)
     return [
         da.map_blocks(
             functools.partial(_surface_block, basis, k), da.asarray(field.array(name)),

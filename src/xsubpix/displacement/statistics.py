@@ -146,8 +146,10 @@ def statistics(
     -----
     The variogram is Dowd's robust one of random pairs in sixteen rings of distance, up to
     half of the shorter side; the model is the better of an exponential and a Gaussian one, with
-    a nugget. What a slope
-    leaves is in it: detrend first.
+    a nugget. What a slope leaves is in it: detrend first. scikit-gstat (MIT) gives the same
+    within what two random samples differ by (a test compares them where it is installed); it
+    is not used, since it takes all pairs of its points, a few thousand at most, and would
+    bring scikit-learn, numba and pandas for one curve.
 
     Examples
     --------

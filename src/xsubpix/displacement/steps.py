@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..checks import real_number
 from ..errors import ModelError
-from ..kernels.robust import huber_fit
+from ..kernels.robust import HUBER, huber_fit
 from ..rupture.elastic import surface_displacement
 from .traces import Trace, read_trace
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..grid import Plane
     from .field import Field
 
-__all__ = ["Steps", "read_steps"]
+__all__ = ["Steps", "likeliest", "read_steps", "with_depths"]
 
 # A trace that ends nearer to the border than this share of the field goes on beyond it.
 _BORDER = 0.05
@@ -32,6 +33,11 @@ _EDGES, _ELASTIC_EDGES = 200, 32
 _PART_SAMPLES, _ELASTIC_SAMPLES = 20_000, 4000
 # And one pair of constants.
 _SAMPLES = 200_000
+# Depths that are tried where none is given, in lengths of the field; each is then halved
+# about so often. Pixels that they are compared by, and how much better than constants one
+# must fit.
+_DEPTHS, _REFINED = np.geomspace(0.05, 2.0, 7), 3
+_COMPARED, _BETTER = 800, 0.99
 # Pixels between the places where the model is computed, away from the trace.
 _COARSE = 8
 
@@ -50,6 +56,63 @@ def read_steps(field: Field, trace: Any, depth: float | None) -> Steps | None:
         return None
     metres = None if depth is None else real_number("depth", depth, 0.0, above=True)
     return Steps.of(read_trace(trace, field.grid), field.plane, field.grid.shape, metres)
+
+
+def with_depths(field: Field, trace: Any) -> tuple[Steps, ...]:
+    """Models of a trace's two sides for an unknown depth: constants, then dislocations."""
+    line, size = read_trace(trace, field.grid), field.plane.pixel * max(field.grid.shape)
+    depths = [None, *(float(size * share) for share in _DEPTHS)]
+    return tuple(Steps.of(line, field.plane, field.grid.shape, depth) for depth in depths)
+
+
+def likeliest(
+    models: tuple[Steps, ...],
+    x: np.ndarray,
+    y: np.ndarray,
+    surfaces: np.ndarray,
+    values: np.ndarray,
+) -> Steps:
+    """Model of some that fits displacement best; constants unless another is clearly better.
+
+    Parameters
+    ----------
+    models : tuple of Steps
+        Constants, then dislocations by depth.
+    x, y : numpy.ndarray, shape (n,)
+        Places on the plane.
+    surfaces : numpy.ndarray, shape (terms, n)
+    values : numpy.ndarray, shape (2, n)
+        East and north.
+    """
+    if len(models) == 1:
+        return models[0]
+    rng = np.random.default_rng(0)
+    thin = rng.choice(x.size, min(x.size, _COMPARED), replace=False)
+    x, y, surfaces, values = x[thin], y[thin], surfaces[:, thin], values[:, thin]
+
+    def misfit(model: Steps) -> np.ndarray:
+        shapes = model.shapes(x, y)
+        coefficients, slips = model.fit(shapes, surfaces, values)
+        return values - coefficients @ surfaces - np.tensordot(slips, shapes, 1)
+
+    residuals = [(model, misfit(model)) for model in models]
+    scale = max(min(1.4826 * float(np.median(np.abs(r))) for _, r in residuals), 1e-12)
+
+    def loss(residual: np.ndarray) -> float:
+        size = np.abs(residual) / scale
+        return float(np.where(size < HUBER, size**2, HUBER * (2 * size - HUBER)).mean())
+
+    constants, *others = [(loss(r), model) for model, r in residuals]
+    depths = {model.depth or 0.0: (value, model) for value, model in others}
+    step = math.sqrt(_DEPTHS[1] / _DEPTHS[0])
+    for _ in range(_REFINED):
+        best = min(depths.values(), key=lambda pair: pair[0])[1]
+        for factor in (step, 1 / step):
+            near = best.at_depth((best.depth or 1.0) * factor)
+            depths[near.depth or 0.0] = (loss(misfit(near)), near)
+        step = math.sqrt(step)
+    value, best = min(depths.values(), key=lambda pair: pair[0])
+    return best if value < _BETTER * constants[0] else constants[1]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,6 +180,10 @@ class Steps:
     def __dask_tokenize__(self) -> tuple[object, ...]:
         """Key that distinguishes two models in a graph."""
         return ("Steps", self.edges.tolist(), self.part.tolist(), self.depth)
+
+    def at_depth(self, depth: float) -> Steps:
+        """The same dislocations to another depth."""
+        return dataclasses.replace(self, depth=depth)
 
     @property
     def words(self) -> str:
