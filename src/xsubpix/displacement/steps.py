@@ -35,9 +35,9 @@ _PART_SAMPLES, _ELASTIC_SAMPLES = 20_000, 4000
 _SAMPLES = 200_000
 # Depths that are tried where none is given, in lengths of the field; each is then halved
 # about so often. Pixels that they are compared by, and how much better than constants one
-# must fit.
+# must fit for each further term, shares of the values.
 _DEPTHS, _REFINED = np.geomspace(0.05, 2.0, 7), 3
-_COMPARED, _BETTER = 800, 0.99
+_COMPARED, _PENALTY = 800, 3.0
 # Pixels between the places where the model is computed, away from the trace.
 _COARSE = 8
 
@@ -112,7 +112,9 @@ def likeliest(
             depths[near.depth or 0.0] = (loss(misfit(near)), near)
         step = math.sqrt(step)
     value, best = min(depths.values(), key=lambda pair: pair[0])
-    return best if value < _BETTER * constants[0] else constants[1]
+    more = 2 * int(best.part[-1] - constants[1].part[-1])
+    enough = 1.0 - _PENALTY * max(more, 1) / values.size
+    return best if value < enough * constants[0] else constants[1]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
