@@ -76,6 +76,8 @@ class FlowNetwork(nn.Module):
     multiple: ClassVar[int] = 16
     alignment: ClassVar[int] = 64
     context: ClassVar[int] = 64
+    #: Views of a pair are averaged at each step, by :meth:`predict_box` itself.
+    averages_views: ClassVar[bool] = False
     #: The paper or the idea, in a line.
     description: ClassVar[str] = ""
 
@@ -125,7 +127,11 @@ class FlowNetwork(nn.Module):
         """
 
     def predict_box(
-        self, pre: tuple[torch.Tensor, ...], post: tuple[torch.Tensor, ...], box: Box
+        self,
+        pre: tuple[torch.Tensor, ...],
+        post: tuple[torch.Tensor, ...],
+        box: Box,
+        views: int = 1,
     ) -> Flow:
         """Predict the flow in a box of the images, of which the rest is context.
 
@@ -135,6 +141,9 @@ class FlowNetwork(nn.Module):
             What :meth:`prepare` returned.
         box : Box
             Rows and columns that are asked for, pixels.
+        views : int
+            Views of the pair to average, where the network does so
+            (:attr:`averages_views`).
 
         Returns
         -------

@@ -14,6 +14,7 @@ from torch import nn
 
 from .base import Flow, FlowNetwork, scaled
 from .box import Box
+from .views import ORDERED_VIEWS, Channels, View
 from .warping import double
 
 __all__ = ["BLOCK", "PyramidNetwork", "Workspace", "convolutions"]
@@ -50,6 +51,8 @@ class PyramidNetwork(FlowNetwork):
 
     channels: ClassVar[int]
     outputs: ClassVar[int] = 3
+    #: Meaning of the numbers that the U-Net returns.
+    returned: ClassVar[Channels] = Channels(vectors=((0, 1),))
     multiple: ClassVar[int] = 64
 
     def __init__(self, width: float, levels: Sequence[int]) -> None:
@@ -129,8 +132,11 @@ class PyramidNetwork(FlowNetwork):
         """Layers that blocks of 2 x 2 pixels enter by."""
         return convolutions(4 * self.channels, out)
 
-    def entered(self, images: torch.Tensor) -> torch.Tensor:
-        """Features of images ``(n, c, h, w)`` after the first layers: half of their resolution."""
+    def entered(self, images: torch.Tensor, view: View = ORDERED_VIEWS[0]) -> torch.Tensor:
+        """Features of images ``(n, c, h, w)`` after the first layers: half of their resolution.
+
+        Channels of `images` are those of the first view.
+        """
         return self.enter(F.pixel_unshuffle(images, 2))
 
     def change(self, output: torch.Tensor, beside: torch.Tensor | None) -> torch.Tensor:
@@ -145,7 +151,11 @@ class PyramidNetwork(FlowNetwork):
         return self._steps(one, two, [Box.whole(one[0].shape)] * len(self.levels))
 
     def predict_box(
-        self, pre: tuple[torch.Tensor, ...], post: tuple[torch.Tensor, ...], box: Box
+        self,
+        pre: tuple[torch.Tensor, ...],
+        post: tuple[torch.Tensor, ...],
+        box: Box,
+        views: int = 1,
     ) -> Flow:
         """See :meth:`FlowNetwork.predict_box`.
 
@@ -159,13 +169,17 @@ class PyramidNetwork(FlowNetwork):
             box.grown(context, one[0].shape, multiple=BLOCK * level)
             for context, level in zip(self.contexts(), self.levels, strict=True)
         ]
-        last = self._steps(one, two, boxes)[-1]
+        last = self._steps(one, two, boxes, ORDERED_VIEWS[:views])[-1]
         assert last.log_spread is not None
         here = box.within(boxes[-1]).slices
         return Flow(last.flow[here], last.log_spread[here], 1)
 
     def _steps(
-        self, pre: Sequence[torch.Tensor], post: Sequence[torch.Tensor], boxes: list[Box]
+        self,
+        pre: Sequence[torch.Tensor],
+        post: Sequence[torch.Tensor],
+        boxes: list[Box],
+        views: Sequence[View] = ORDERED_VIEWS[:1],
     ) -> list[Flow]:
         """All steps, each on its box of the images; a box lies within the one before."""
         outer = boxes[0]
@@ -189,15 +203,15 @@ class PyramidNetwork(FlowNetwork):
                 flow = self.sharpened(one, source, flow, level)
                 inputs, beside = self.observe(one, two, source, flow)
             outer = box
-            change, log_spread = self._corrected(inputs, beside)
+            change, log_spread = self._corrected(inputs, beside, views)
             flow = flow + change
             out.append(Flow(flow * float(level), log_spread + math.log(level), level))
         return out
 
     def _corrected(
-        self, inputs: list[torch.Tensor], beside: torch.Tensor | None
+        self, inputs: list[torch.Tensor], beside: torch.Tensor | None, views: Sequence[View]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Change of the flow at one level, and its log spread; pixels of the level."""
+        """Change of the flow at one level, and its log spread: means of views; pixels of it."""
         kind = inputs[0].device.type
         if torch.is_autocast_enabled(kind):
             # As the first convolution would, but before the copies: half of the bytes.
@@ -210,7 +224,22 @@ class PyramidNetwork(FlowNetwork):
         height, width = x.shape[-2:]
         if height % BLOCK or width % BLOCK:
             x = F.pad(x, (0, -width % BLOCK, 0, -height % BLOCK))
-        x = self.entered(x)
+        change = log_spread = torch.zeros(())
+        for view in views:
+            output = self._seen(x, view)[..., :height, :width]
+            change = change + self.change(output, beside)
+            log_spread = log_spread + output[:, 2:3].clamp(-8.0, 6.0)
+        return change / len(views), log_spread / len(views)
+
+    def _seen(self, x: torch.Tensor, view: View) -> torch.Tensor:
+        """Output of the U-Net for a view of its input, turned back; float32."""
+        leave, bias = self.leave.weight, self.leave.bias
+        if view is not ORDERED_VIEWS[0]:
+            x = view.turned(x).contiguous(memory_format=torch.channels_last)
+            # Channels are exchanged in the weights, which are few.
+            leave = self._of_outputs(leave, view)
+            bias = None if bias is None else self._of_outputs(bias, view)
+        x = self.entered(x, view)
         skips = [x]
         for down in self.down:
             skips.append(down(skips[-1]))
@@ -218,10 +247,13 @@ class PyramidNetwork(FlowNetwork):
         for up in self.up:
             wide = F.interpolate(x, scale_factor=2, mode="nearest")
             x = up(self._workspace.joined(wide, skips.pop()))
-        # In bfloat16, rounding here is most of what neighbouring tiles would differ by.
-        with torch.autocast(kind, enabled=False):
-            output = F.pixel_shuffle(self.leave(x.float()), 2)[..., :height, :width]
-            return self.change(output, beside), output[:, 2:3].clamp(-8.0, 6.0)
+        output = F.pixel_shuffle(F.conv2d(x, leave, bias, padding=1), 2)
+        return view.undo(output).float()
+
+    def _of_outputs(self, weights: torch.Tensor, view: View) -> torch.Tensor:
+        """Weights of the last convolution, or its bias, with the channels that a view has."""
+        blocks = weights.view(self.outputs, 4, *weights.shape[1:])
+        return self.returned.exchanged(blocks, view, 0).view(weights.shape)
 
 
 class Workspace(threading.local):

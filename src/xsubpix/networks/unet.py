@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +14,7 @@ from .box import Box
 from .candidates import choose_side, first_flow, mismatch, neighbouring_flows
 from .normalise import REACH, gradient_direction, normalise, standardise
 from .pyramid import BLOCK, PyramidNetwork
+from .views import ORDERED_VIEWS, Channels, View
 from .warping import spline_coefficients, spline_filters, warp_back, warp_spline
 
 __all__ = ["PyramidUNet"]
@@ -33,6 +35,13 @@ _REACH = 8
 # Distance of the flows that a pixel beside a large step is offered outright before a step of
 # the finest levels, pixels of the level.
 _BESIDE = {2: 8, 1: 20}
+# Meaning of the numbers that the U-Net sees.
+_SEEN = Channels(
+    # Directions of both images' gradients, the flow, and neighbours' flows.
+    vectors=((2, 4), (3, 5), (6, 7), (10, 11), (12, 13)),
+    # Images under neighbours' flows, these flows, and how well they match.
+    ordered=((8, 9), (10, 12), (11, 13), (17, 18)),
+)
 
 
 class PyramidUNet(PyramidNetwork):
@@ -89,6 +98,8 @@ class PyramidUNet(PyramidNetwork):
 
     channels: ClassVar[int] = 19
     outputs: ClassVar[int] = 5
+    averages_views: ClassVar[bool] = True
+    returned: ClassVar[Channels] = Channels(vectors=((0, 1),), ordered=((3, 4),))
 
     def __init__(self, width: float = 1.0, levels: tuple[int, ...] = (16, 8, 4, 2, 1, 1)) -> None:
         super().__init__(width, levels)
@@ -101,9 +112,13 @@ class PyramidUNet(PyramidNetwork):
         layers[0] = _BlockConv(4 * self.channels, out, 3, padding=1)
         return layers
 
-    def entered(self, images: torch.Tensor) -> torch.Tensor:
+    def entered(self, images: torch.Tensor, view: View = ORDERED_VIEWS[0]) -> torch.Tensor:
         """See :meth:`PyramidNetwork.entered`."""
-        return self.enter(images)
+        first, *others = self.enter
+        x = first(images, None if view is ORDERED_VIEWS[0] else partial(_SEEN.exchanged, view=view))
+        for layer in others:
+            x = layer(x)
+        return x
 
     def prepare(self, images: torch.Tensor, box: Box | None = None) -> tuple[torch.Tensor, ...]:
         """Pyramid of images, each level normalised by itself; see :meth:`FlowNetwork.prepare`."""
@@ -259,9 +274,18 @@ class _BlockConv(nn.Conv2d):
     second pixel, which needs no copy.
     """
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Convolve images ``(n, c, h, w)``; the result has half of the rows and columns."""
+    def forward(
+        self,
+        images: torch.Tensor,
+        exchange: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Convolve images ``(n, c, h, w)``; the result has half of the rows and columns.
+
+        Weights ``(out, c, 2, 3, 2, 3)`` may be exchanged before.
+        """
         out, channels = self.weight.shape[0], self.weight.shape[1] // 4
         blocks = self.weight.view(out, channels, 2, 2, 3, 3).permute(0, 1, 4, 2, 5, 3)
+        if exchange is not None:
+            blocks = exchange(blocks)
         weight = blocks.reshape(out, channels, 6, 6)
         return F.conv2d(images, weight, self.bias, stride=2, padding=2)

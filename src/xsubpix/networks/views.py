@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from .base import FlowNetwork
 from .box import Box
 
-__all__ = ["VIEWS", "View", "mean_of_views"]
+__all__ = ["ORDERED_VIEWS", "VIEWS", "Channels", "View", "mean_of_views"]
 
 
 class View(NamedTuple):
@@ -22,8 +23,12 @@ class View(NamedTuple):
 
     def apply(self, image: torch.Tensor) -> torch.Tensor:
         """Turn and mirror images ``(n, c, h, w)``."""
+        return self.turned(image).contiguous()
+
+    def turned(self, image: torch.Tensor) -> torch.Tensor:
+        """Turn and mirror images ``(n, c, h, w)``; the order of their memory may be any."""
         out = image.transpose(2, 3) if self.transpose else image
-        return (out.flip(self.reverse) if self.reverse else out).contiguous()
+        return out.flip(self.reverse) if self.reverse else out
 
     def box(self, box: Box, shape: tuple[int, ...]) -> Box:
         """Box of the view that shows a box of an image of this shape."""
@@ -51,6 +56,50 @@ VIEWS = (
     View(False, (3,), (-1.0, 1.0)),
 )
 
+#: Views in which both components of a flow keep their order of size, or both reverse it.
+ORDERED_VIEWS = (*VIEWS[:3], View(True, (2, 3), (-1.0, -1.0)))
+
+
+class Channels(NamedTuple):
+    """Meaning of the channels of a field, which says how a view of :data:`ORDERED_VIEWS` has them.
+
+    Channels that stand in none of the two are the same numbers at other places.
+    """
+
+    #: Channels of dx and of dy.
+    vectors: Sequence[tuple[int, int]] = ()
+    #: Channels of the larger and of the smaller of two.
+    ordered: Sequence[tuple[int, int]] = ()
+
+    def exchanged(self, field: torch.Tensor, view: View, dim: int = 1) -> torch.Tensor:
+        """Field with its channels in the order, and of the sign, of a view; or back from it.
+
+        Weights of a convolution are taken as well: its channels for the view's are then the
+        field's own.
+
+        Parameters
+        ----------
+        field : torch.Tensor
+            Any shape.
+        view : View
+            One of :data:`ORDERED_VIEWS`.
+        dim : int
+            Dimension of the channels.
+        """
+        order = list(range(field.shape[dim]))
+        signs = [1.0] * len(order)
+        reverse = view.signs[0] < 0
+        for one, other in self.ordered if reverse else ():
+            order[one], order[other] = order[other], order[one]
+        for x, y in self.vectors:
+            if view.transpose:
+                order[x], order[y] = order[y], order[x]
+            if reverse:
+                signs[x] = signs[y] = -1.0
+        shape = [-1 if k == dim else 1 for k in range(field.ndim)]
+        out = field.index_select(dim, torch.tensor(order, device=field.device))
+        return out * torch.tensor(signs, dtype=field.dtype, device=field.device).view(shape)
+
 
 def mean_of_views(
     network: FlowNetwork,
@@ -69,7 +118,8 @@ def mean_of_views(
     box : Box
         Rows and columns that are asked for.
     views : int
-        Number of :data:`VIEWS` to average, from the first.
+        Number of :data:`VIEWS` to average, from the first; networks that average views
+        themselves do so at each step.
 
     Returns
     -------
@@ -83,6 +133,11 @@ def mean_of_views(
     """
     flows, logs = [], []
     prepared = [network.prepare(image, box) for image in (pre, post)]
+    if network.averages_views:
+        last = network.predict_box(*prepared, box, views)
+        flow = last.flow.float()
+        spread = None if last.log_spread is None else last.log_spread.float()
+        return flow, spread, prepared[0][0], prepared[1][0]
     for view in VIEWS[:views]:
         one, two = (tuple(view.apply(level) for level in levels) for levels in prepared)
         last = network.predict_box(one, two, view.box(box, pre.shape))
