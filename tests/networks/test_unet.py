@@ -9,7 +9,8 @@ from scipy import ndimage
 from xsubpix.networks import build_network, shipped_models
 from xsubpix.networks.box import Box
 from xsubpix.networks.candidates import neighbouring_flows
-from xsubpix.networks.unet import _BlockConv, warp_nearest
+from xsubpix.networks.unet import _SEEN, _BlockConv, warp_nearest
+from xsubpix.networks.views import ORDERED_VIEWS
 from xsubpix.networks.warping import spline_coefficients, spline_filters, warp_back, warp_spline
 from xsubpix.networks.weights import load_network
 
@@ -135,3 +136,37 @@ def test_box_equals_the_whole(step):
         part = network.predict_box(*images, box).flow
     assert float(whole[0, 0, 0].mean()) == pytest.approx(step, abs=0.05)
     torch.testing.assert_close(part, whole, atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("view", ORDERED_VIEWS)
+def test_weights_are_exchanged_as_channels_are(view):
+    """A view would be measured with the signs or the neighbours of another."""
+    network = load_network(shipped_models()["unet"])
+    seen = torch.randn(1, 19, 32, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        found = network._seen(seen, view)
+        shown = _SEEN.exchanged(view.turned(seen), view).contiguous()
+        alone = network._seen(shown, ORDERED_VIEWS[0])
+        expected = network.returned.exchanged(view.undo(alone), view)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("view", "most"), list(zip(ORDERED_VIEWS, (0, 0.01, 1e-5, 0.01), strict=True))
+)
+def test_a_view_within_is_a_view_of_the_images(view, most):
+    """What channels mean would be other than what the table of channels says."""
+    network = load_network(shipped_models()["unet"])
+    pre = torch.from_numpy(texture(256).astype("f4"))[None]
+    post = pre.roll(1, 2) + 0.1 * torch.from_numpy(texture(256, 1).astype("f4"))
+    boxes = [Box(0, 256, 0, 256)] * len(network.levels)
+    with torch.inference_mode():
+        within = network._steps(network.prepare(pre), network.prepare(post), boxes, [view])[-1]
+        turned = (network.prepare(view.apply(image[:, None])[:, 0]) for image in (pre, post))
+        outside = view.undo(network._steps(*turned, boxes)[-1].flow)
+    outside = outside.flip(1) if view.transpose else outside
+    outside = outside * torch.tensor(view.signs).view(1, 2, 1, 1)
+    inner = (..., slice(16, -16), slice(16, -16))
+    # Neighbours are those of every fourth pixel: others where rows or columns are reversed.
+    most = 0.01 if view.reverse else 1e-5
+    assert float((within.flow - outside)[inner].abs().max()) <= most

@@ -73,10 +73,12 @@ class Network(Estimator):
     tile_size : int
         Side of the tiles, input pixels, 64 to 4096: what is measured
         at once, without the margin around it.
-    ensemble : int
-        Views that are averaged, 1, 2 or 4: as it is, turned by half a turn,
-        transposed, mirrored. What a network gets wrong differs between views: the
-        mean of two errs less, at twice the cost.
+    ensemble : int, optional
+        Views of the images that are averaged, 1, 2 or 4: as they are, turned by half a
+        turn, transposed, mirrored. What a network gets wrong differs between views: the
+        mean of two errs less. By default 4 for ``unet``, which averages them at each step
+        and brings images back once for all of them, and 2 for other networks, which cost
+        as much for each view.
     digest : str
         SHA-256 of the weights; found when it is not given, and compared when it is.
 
@@ -106,7 +108,7 @@ class Network(Estimator):
 
     weights: str
     tile_size: int = 768
-    ensemble: int = 2
+    ensemble: int | None = None
     digest: str = ""
 
     def __post_init__(self) -> None:
@@ -117,7 +119,7 @@ class Network(Estimator):
             weights = str(Path(weights).absolute())
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "tile_size", whole_number("tile_size", self.tile_size, 64, 4096))
-        if self.ensemble not in (1, 2, 4) or isinstance(self.ensemble, bool):
+        if self.ensemble not in (None, 1, 2, 4) or isinstance(self.ensemble, bool):
             raise ModelError(f"ensemble={self.ensemble!r}: give 1, 2 or 4.")
         found = weights_digest(weights_path(self.weights))
         if self.digest not in ("", found):
@@ -126,6 +128,11 @@ class Network(Estimator):
                 "for: the file is another one. Give no digest to take it as it is."
             )
         object.__setattr__(self, "digest", found)
+        if self.ensemble is None:
+            from ..networks.registry import network_class
+
+            views = network_class(self.card["architecture"]).views
+            object.__setattr__(self, "ensemble", views)
 
     @property
     def card(self) -> Card:
@@ -240,7 +247,8 @@ class Network(Estimator):
         for part, which in tiles_of_part.items():
             one, two = (x[which][part.box.slices] for x in (pre, post))
             asked = part.asked.within(part.box)
-            measured = _measure_all(network, device, one, two, asked, self.ensemble, self.digest)
+            views = self.ensemble or network.views
+            measured = _measure_all(network, device, one, two, asked, views, self.digest)
             for k, values in zip(which, measured, strict=True):
                 fields[k].put((part.asked.rows, part.asked.cols), self._described(*values))
         return fields

@@ -76,7 +76,9 @@ class FlowNetwork(nn.Module):
     multiple: ClassVar[int] = 16
     alignment: ClassVar[int] = 64
     context: ClassVar[int] = 64
-    #: Views of a pair are averaged at each step, by :meth:`predict_box` itself.
+    #: Views of a pair that are averaged by default.
+    views: ClassVar[int] = 2
+    #: They are averaged at each step, by :meth:`predict_box` itself.
     averages_views: ClassVar[bool] = False
     #: The paper or the idea, in a line.
     description: ClassVar[str] = ""

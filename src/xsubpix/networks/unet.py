@@ -98,6 +98,7 @@ class PyramidUNet(PyramidNetwork):
 
     channels: ClassVar[int] = 19
     outputs: ClassVar[int] = 5
+    views: ClassVar[int] = 4
     averages_views: ClassVar[bool] = True
     returned: ClassVar[Channels] = Channels(vectors=((0, 1),), ordered=((3, 4),))
 

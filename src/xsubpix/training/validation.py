@@ -27,9 +27,6 @@ __all__ = ["Validation", "ValidationSamples", "draw_curves", "draw_samples", "va
 
 # Left out at the border of a sample, pixels: windows of correlators do not reach there.
 _BORDER = 32
-# Views that are averaged: as many as estimators average unless told otherwise, so that the
-# calibration of sigma is that of what they return.
-_VIEWS = 2
 # Away from the numbers that training draws.
 _FIRST_NUMBER = 2**40
 
@@ -93,8 +90,10 @@ class ValidationSamples:
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
             for pre, post in zip(self.samples.pre, self.samples.post, strict=True):
                 one, two = (torch.from_numpy(i[None]).to(device) for i in (pre, post))
+                # As many views as estimators average unless told otherwise, so that the
+                # calibration of sigma is that of what they return.
                 flow, log_spread, _, _ = mean_of_views(
-                    network, one, two, Box.whole(pre.shape), _VIEWS
+                    network, one, two, Box.whole(pre.shape), network.views
                 )
                 flows.append(flow.cpu().numpy()[0])
                 if log_spread is not None:
