@@ -48,7 +48,8 @@ class Validation:
         Share of the errors below the predicted 68 % radius; NaN without spread.
     sigma : float
         Factor of the sigma that follows from the predicted spread, with which 68 % of the
-        components' errors are smaller than sigma; NaN without spread.
+        components' errors away from `sharp` changes are smaller than sigma; NaN without
+        spread.
     """
 
     mean: float
@@ -117,8 +118,9 @@ class ValidationSamples:
             within = float((error < 2.3507 * np.exp(log_spread[inner]))[known].mean())
             each = np.abs(flow - truth)[:, :, b:-b, b:-b]
             sigma = np.sqrt(3.0) * np.exp(log_spread[inner])
-            # What is flagged as unknown is no one's measurement.
-            matched = known & (sigma < UNMATCHED_SIGMA)
+            # What is flagged as unknown is no one's measurement; and what is wrong beside a
+            # rupture, by as much as it moved, says little about the ground elsewhere.
+            matched = known & (sigma < UNMATCHED_SIGMA) & ~sharp
             if not matched.any():
                 matched = known
             ratio = np.concatenate([(each[:, k] / sigma)[matched] for k in (0, 1)])
