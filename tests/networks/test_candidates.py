@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from xsubpix.networks.candidates import choose_side, first_flow, mismatch, neighbouring_flows
+from xsubpix.networks.candidates import choose_side, mismatch, neighbouring_flows
+from xsubpix.networks.first_flow import first_flow
 from xsubpix.networks.normalise import gradient_direction
 from xsubpix.networks.warping import spline_coefficients, spline_filters
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from .box import Box
-from .candidates import choose_side, first_flow, mismatch, neighbouring_flows
+from .candidates import choose_side, mismatch, neighbouring_flows
+from .first_flow import first_flow
 from .normalise import REACH, gradient_direction, normalise, standardise
 from .pyramid import BLOCK, PyramidNetwork
 from .views import ORDERED_VIEWS, Channels, View
@@ -56,7 +57,7 @@ class PyramidUNet(PyramidNetwork):
     between levels.
 
     The first level begins with the likeliest displacement of windows, to 64 px of the
-    images (:func:`~xsubpix.networks.candidates.first_flow`).
+    images (:func:`~xsubpix.networks.first_flow.first_flow`).
 
     Beside a rupture of many pixels the flow of the level above is a mixture of
     both sides. Each pixel is therefore offered the two most different flows within
