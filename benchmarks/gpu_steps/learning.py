@@ -15,8 +15,9 @@ import torch
 from xsubpix.training.config import Source, TrainConfig
 from xsubpix.training.loop import train
 from xsubpix.training.samples import Augmentation, Frame
+from xsubpix.training.validation import draw_curves, draw_samples
 
-from .common import Rows, Settings, below, pair, precision, row
+from .common import Rows, Settings, below, pair, precision, replaced, row
 
 SAME_LOSS = 0.01
 
@@ -59,9 +60,13 @@ def steps(settings: Settings) -> Rows:
     yield row("mixed precision", settings.batch * settings.steps / took, "samples/s")
     yield row("mixed precision: loss, relative", abs(loss - losses[0]) / losses[0])
     with cheap_compiler(settings):
+        options: dict[str, Any] = {"half": True, "compile": True}
         if settings.cuda:
-            run(settings, "warm", settings.device, half=True, compile=True, steps=2)
-        _, took = run(settings, "compiled", settings.device, half=True, compile=True)
+            run(settings, "warm", settings.device, steps=2, **options)
+        else:
+            # Its graph is captured in seconds instead of minutes.
+            options["network"] = {"width": settings.width, "levels": [1, 1]}
+        _, took = run(settings, "compiled", settings.device, **options)
     yield row("mixed precision, compiled", settings.batch * settings.steps / took, "samples/s")
     yield below("resumed: change of the weights", resumed(settings), bound(settings), "relative")
 
@@ -81,13 +86,18 @@ def run(
         "validation_frames": 1, "warmup": 2, "augmentation": Augmentation(shift=0), **changes,
     })  # fmt: skip
     folder = Path(settings.folder) / f"run-{name}"
-    start = time.perf_counter()
     frames = [Shifted(settings.crop + 16)]
-    train(config, folder, device=device, sources=frames, stop_at=stop_at, progress=False)
-    took = time.perf_counter() - start
+    with replaced(draw_samples, nothing), replaced(draw_curves, nothing):
+        start = time.perf_counter()
+        train(config, folder, device=device, sources=frames, stop_at=stop_at, progress=False)
+        took = time.perf_counter() - start
     with (folder / "progress.csv").open(newline="") as file:
         losses = [float(line["training"]) for line in csv.DictReader(file)]
     return float(np.mean(losses)), took
+
+
+def nothing(*arguments: Any) -> None:
+    """Draw no pictures: they take as long as many steps of a run as short as these."""
 
 
 def resumed(settings: Settings) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xsubpix
@@ -106,6 +106,7 @@ def test_lazy_is_lazy_and_equal():
 
 
 @given(st.integers(0, 1000), st.integers(1, 4), st.floats(0.5, 10))
+@settings(max_examples=25)
 def test_missing_values_and_any_radius(seed, radius, deviation):
     """Else gaps raise, warn or are filled."""
     rng = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ PROFILE = {
     "crs": "EPSG:32611", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 4e6),
     "tiled": True, "blockxsize": 128, "blockysize": 128, "compress": "deflate",
 }  # fmt: skip
-PHASE = {"model": "phase", "window": 16, "step": 8}
+PHASE = {"model": "phase", "window": 16, "step": 16}
 
 
 @pytest.fixture
