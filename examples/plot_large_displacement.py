@@ -102,12 +102,13 @@ ax.legend()
 # %%
 # Limits
 # ------
-# :class:`~xsubpix.estimators.pyramid.CoarseToFine` is the same for all models. Its first
-# guess is continuous: within 16 px or so of a landslide's head scarp, or of a fault
-# whose sides differ by many pixels, it is stretched from one side to the other, and
-# values there are doubtful. Ground that changes beyond recognition, as calving fronts
-# and debris do, stays unmatched whatever the search. The first guess also needs windows of
-# 24 px on images reduced to half or less: a landslide smaller than 50 px may be missed.
+# The first guess (:class:`~xsubpix.estimators.pyramid.CoarseToFine`) is the same for all models.
+# It is continuous: within 16 px or so of a landslide's head scarp, or of a fault whose sides
+# differ by many pixels, it lies between the motions of the two sides, and values there are
+# doubtful. ``cosi-corr`` alone measures the two sides apart. Ground that changes beyond
+# recognition, as calving fronts and debris do, stays unmatched whatever the search. The first
+# guess also needs windows of 24 px on images reduced to half or less: a landslide smaller than
+# 50 px may be missed.
 #
 # The cost grows with the square of the search: take metres a day times days, not
 # the largest number. From a shell: ``xsubpix correlate pre.tif post.tif disp.tif

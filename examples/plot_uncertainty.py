@@ -74,8 +74,8 @@ right.set(xlabel="stated sigma (m)", ylabel="error that 68 % stay below (m)", xl
 # On ground that did not move
 # ---------------------------
 # On your own images, stable ground is the test: whatever is measured there is error.
-# Subtract a trend, which is not noise, and compare the scatter with ``sigma``. If
-# ``sigma`` is too small, multiply it.
+# Subtract a trend, which is not noise, and compare the scatter with ``sigma``. If they
+# differ, multiply ``sigma`` by the factor between them.
 
 first, second = two_dates(384)
 fig, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)

@@ -5,8 +5,10 @@ them, so a phase ramp on their spectrum moves them by any real shift exactly.
 """
 
 import contextlib
+import importlib.util
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import pytest
 import rioxarray  # noqa: F401  (registers .rio)
 import xarray as xr
 
+from xsubpix.errors import SubpixError
 from xsubpix.files.journal import BlockFile
 
 hypothesis.settings.register_profile(
@@ -29,11 +32,41 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("xsubpix")
 
 MARGIN = 24
+# What an extra brings first of all.
+EXTRAS = {
+    "database": "zarr", "distributed": "distributed", "explore": "bokeh", "geo": "geopandas",
+    "micmac": "numba", "netcdf": "netCDF4", "opencv": "cv2", "plot": "matplotlib",
+    "warp": "interpol",
+}  # fmt: skip
+LACKING = {extra for extra, module in EXTRAS.items() if importlib.util.find_spec(module) is None}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let pass what rioxarray 0.19 does with affine 3."""
     config.addinivalue_line("filterwarnings", "ignore:Use `@` matmul:PendingDeprecationWarning")
+
+
+def needs_extra() -> Generator[None, object, object]:
+    """Skip what ends in the sentence that names a missing extra; any other error is one."""
+    try:
+        return (yield)
+    except SubpixError as error:
+        named = re.search(r"pip install '?xsubpix\[(\w+)\]", str(error))
+        if named and named[1] in LACKING:
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    """Fixtures may need an extra."""
+    return (yield from needs_extra())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """So may tests."""
+    return (yield from needs_extra())
 
 
 def make_scene(

@@ -71,6 +71,7 @@ def test_quickstart_runs(tmp_path, monkeypatch):
 
 def test_first_training_runs(tmp_path, monkeypatch, capsys):
     """Else whoever follows the page of networks fails at the first command."""
+    pytest.importorskip("zarr")
     monkeypatch.chdir(tmp_path)
     Path("scenes").mkdir()
     for seed, name in enumerate(("coast", "plain", "valley")):

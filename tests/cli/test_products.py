@@ -1,5 +1,6 @@
 """The command demo: table, picture, GeoTIFF."""
 
+import pytest
 import rasterio
 
 from xsubpix.cli import main
@@ -7,6 +8,7 @@ from xsubpix.cli import main
 
 def test_demo_makes_table_picture_and_geotiff(tmp_path, capsys):
     """Else the first command a newcomer runs fails."""
+    pytest.importorskip("matplotlib")
     assert main(["demo", str(tmp_path / "demo"), "--size", "160", "--step", "8"]) == 0
     table = capsys.readouterr().out
     for word in ("mean EPE", "near fault", "zero predictor", "seconds"):
