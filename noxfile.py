@@ -125,7 +125,8 @@ def tests_oldest(session: nox.Session) -> None:
     of the constraints file: PyPI has its older versions with CUDA alone. Where the index has builds
     for CPUs, ``XSUBPIX_TORCH=2.4.0`` takes the oldest that is allowed.
     """
-    install_torch(session, os.environ.get("XSUBPIX_TORCH", TORCH))
+    version = os.environ.get("XSUBPIX_TORCH", TORCH)
+    install_torch(session, version)
     session.install("uv")
     folder = session.create_tmp()
     never, oldest = os.path.join(folder, "no-torch.txt"), os.path.join(folder, "oldest.txt")
@@ -140,6 +141,8 @@ def tests_oldest(session: nox.Session) -> None:
     # The list is whole; uv would look for PyTorch, which is no package of this environment.
     session.run("uv", "pip", "install", "--no-deps", "--requirement", oldest)
     session.install("--no-deps", ".")
+    # It is there; what it needs itself is not in the list.
+    session.install(f"torch=={version}")
     # Old packages use what newer ones below them deprecate: that is not ours to mend.
     kinds = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
     theirs = [f"-Wdefault::{kind}" for kind in kinds]
