@@ -3,7 +3,7 @@
 Nanjing (Landsat-5) and Taizhou (Landsat-7), two and three years apart, the second date moved
 by an elastic rupture with an offset of 1 px. All methods are judged alike: without a border of
 32 px and without the constant of the pair, which no displacement has.
-``python benchmarks/bench_bands.py [--models unet,cosi-corr] [--side 512]``
+``python benchmarks/bench_bands.py [--models unet] [--towns nanjing,taizhou] [--side 512]``
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from xsubpix.bands import correlate_bands
 from xsubpix.training.cases import Case, Pair, real_cases
 
 OFFSET, BORDER, NEAR = 1.0, 32, 16
+TOWNS = ("nanjing", "taizhou")
 MODELS = {"unet": {}, "cosi-corr": {"window": 32, "step": 8}}
 
 
@@ -65,10 +66,11 @@ def main() -> None:
     """Print a table for each model and town."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--towns", default=",".join(TOWNS))
     parser.add_argument("--side", type=int, default=512)
     options = parser.parse_args()
     for model in options.models.split(","):
-        for town in ("nanjing", "taizhou"):
+        for town in options.towns.split(","):
             begun = time.process_time()
             *cases, average = cases_of(town, options.side)
             fields: list[xr.Dataset] = []
