@@ -2,8 +2,9 @@
 
 Images are moved by their spectrum, or on pixels half as large and averaged, so that
 what moves them is no spline that also brings them back. Beside it:
-scikit-image's phase correlation (Guizar-Sicairos et al. 2008) on the same pairs.
-``python benchmarks/bench_align.py``
+scikit-image's phase correlation (Guizar-Sicairos et al. 2008) on the same pairs. AROSICS is
+not beside it: pip builds GDAL for it, which needs the headers of GDAL's library.
+``python benchmarks/bench_align.py [known] [twice] [aliased] [large]``
 """
 
 from __future__ import annotations
@@ -79,6 +80,28 @@ def measured(aligned: xr.DataArray) -> np.ndarray:
     return np.stack(np.broadcast_arrays(*motion(rows, cols)))
 
 
+def lowpass(image: np.ndarray) -> np.ndarray:
+    """An image without what means of 2 x 2 pixels would fold: cut at half of Nyquist."""
+    across, down = np.meshgrid(np.fft.rfftfreq(image.shape[1]), np.fft.fftfreq(image.shape[0]))
+    share = np.clip((0.25 - np.hypot(across, down)) / 0.05, 0, 1)
+    weight = 0.5 - 0.5 * np.cos(np.pi * share)
+    return np.fft.irfft2(np.fft.rfft2(image) * weight, image.shape)
+
+
+def aliased() -> None:
+    """Table of what averaging of pixels half as large does to a known shift."""
+    print("\nshift of (0.37, -0.22) px of images averaged from half as large pixels, error, px")
+    for name, full in scenes():
+        part = full[:640, :640]
+        part = part[: part.shape[0] // 2 * 2, : part.shape[1] // 2 * 2]
+        shift = np.array([0.37, -0.222])
+        moved = fourier_shift(part, 2 * shift[1], 2 * shift[0])
+        for label, filtered in (("as it is", np.asarray), ("low-passed first", lowpass)):
+            pre, post = (halved(filtered(p))[20:-20, 20:-20] for p in (part, moved))
+            found = measured(xsubpix.align(image(post), image(pre), order=0))[:, 0, 0]
+            print(f"{name[:23]:24}{label:18}" + "".join(f"{e:+9.4f}" for e in found - shift))
+
+
 def image(pixels: np.ndarray) -> xr.DataArray:
     """Pixels as an image without coordinates."""
     return xr.DataArray(pixels.astype(np.float32), dims=("y", "x"))
@@ -88,6 +111,7 @@ def known_motions() -> None:
     """Table of what is found of known shifts and of an affine motion."""
     from skimage.registration import phase_cross_correlation
 
+    print("AROSICS: not compared, it installs with the headers of GDAL alone (gdal-config)")
     rng = np.random.default_rng(0)
     print("rms error of the motion, px (noise of 2 % of the contrast on both images)")
     print(f"{'':24}" + "".join(f"{s:>9}" for s in SHIFTS) + f"{'affine':>9}")
@@ -189,6 +213,7 @@ def large_pair(side: int = 4096) -> None:
 
 
 if __name__ == "__main__":
-    parts = {"large": large_pair, "twice": once_or_twice, "known": known_motions}
+    parts = {"large": large_pair, "twice": once_or_twice, "known": known_motions,
+             "aliased": aliased}  # fmt: skip
     for part in sys.argv[1:] or parts:
         parts[part]()

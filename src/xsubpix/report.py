@@ -155,7 +155,8 @@ def _maps(field: Field, names: list[str], line: Trace | None) -> Figure:
             top = float(np.percentile(finite, 98)) if finite.size else 1.0
             mesh = show_field(ax, values, cmap="viridis", vmin=0, vmax=top or 1.0)
             ax.set_title(name)
-            figure.colorbar(mesh, ax=ax, shrink=0.8, label=str(values.attrs.get("units", "")))
+            unit = str(values.attrs.get("units", "1"))
+            figure.colorbar(mesh, ax=ax, shrink=0.8, label="" if unit == "1" else unit)
         draw_trace(ax, line, field.grid)
     return figure
 
@@ -163,8 +164,9 @@ def _maps(field: Field, names: list[str], line: Trace | None) -> Figure:
 def _errors(
     field: Field, line: Trace | None, stable: xr.DataArray | None, reach: float
 ) -> list[str]:
+    ground = "all ground" if line is None and stable is None else "stable ground"
     beyond = "" if line is None else f", beyond {reach:.4g} {field.unit} of the trace"
-    head = f"<h2>Statistics of stable ground{beyond}</h2>"
+    head = f"<h2>Statistics of {ground}{beyond}</h2>"
     try:
         found = statistics(
             field.disp, stable=stable, trace=line, buffer=None if line is None else reach
@@ -172,6 +174,7 @@ def _errors(
     except DataError as error:
         return [head, f"<p>{html.escape(str(error))}</p>"]
     columns = list(next(iter(found.table.values())))
+    named = {"nugget": "\u221anugget", "sill": "\u221asill"}
     rows = [[name, *(f"{row[c]:.4g}" for c in columns)] for name, row in found.table.items()]
     means = [
         [f"{side} x {side} pixels", *(f"{e:.3g}" for e in errors.values())]
@@ -182,10 +185,28 @@ def _errors(
         head,
         f"<p>{found.count} values, {field.unit}; {found.flagged:.1%} of all are flagged as "
         "unsure and left out.</p>",
-        _table(["", *columns], rows),
+        _table(["", *(f"{named.get(c, c)} ({field.unit})" for c in columns)], rows),
+        *_still_rising(found, field.unit),
         "<p>One-sigma error of the mean over a square of</p>",
         _table(["", *found.table], means),
         _picture(_variogram(found, field.unit), "Variogram of stable ground"),
+    ]
+
+
+def _still_rising(found: Any, unit: str) -> list[str]:
+    """A note where errors seem alike over more than the variogram reaches: that is motion."""
+    farthest = float(found.variogram.distance.max())
+    names = [
+        name
+        for name, row in found.table.items()
+        if row["range"] > farthest and row["sill"] > row["nugget"]
+    ]
+    if not names:
+        return []
+    return [
+        f'<p class="note">The variogram of {" and ".join(names)} still rises at {farthest:.4g} '
+        f"{unit}, its largest distance: this ground moved, or a trend is left. Errors of means "
+        "are then too large; name stable ground, or detrend first.</p>"
     ]
 
 
@@ -220,8 +241,10 @@ def _along(field: Field, line: Trace, spacing: float | None, reach: float) -> li
             if np.isfinite(s.parallel)
         ]  # fmt: skip
         percent = f"{100 * found.attrs['confidence']:g} %"
-        head = ["distance (m)", f"parallel, right-lateral + ({percent})",
-                f"perpendicular, opening + ({percent})", "zone width", "values"]  # fmt: skip
+        head = [
+            f"distance ({field.unit})", f"parallel, right-lateral + ({percent})",
+            f"perpendicular, opening + ({percent})", f"zone width ({field.unit})", "values",
+        ]  # fmt: skip
         parts.append(_table(head, rows))
         parts.append(
             f'<p class="note">Fits from {found.attrs["gap"]:.4g} to {reach:.4g} {field.unit} on '

@@ -92,6 +92,10 @@ def test_quadtree_as_geopackage(tmp_path):
     ).rio.write_crs("EPSG:32611")
     points = xsubpix.quadtree(disp, threshold=0.5, smallest=4, largest=32)
     points.subpix.to_points(tmp_path / "points.gpkg")
+    points.subpix.to_points(tmp_path / "points.csv")
+    table = np.genfromtxt(tmp_path / "points.csv", delimiter=",", names=True)
+    assert len(table) == points.sizes["point"]
+    np.testing.assert_allclose(table["east"], points.east)
     back = geopandas.read_file(tmp_path / "points.gpkg")
     assert back.crs.to_epsg() == 32611
     np.testing.assert_allclose(back["east"], points.east)

@@ -70,6 +70,26 @@ def test_scenes(field, tmp_path):
     assert np.isfinite(np.load(tmp_path / "quake_east.npz")["arr_0"]).all()
 
 
+@pytest.mark.parametrize("degrees", [False, True])
+def test_kite_opens_them(field, tmp_path, degrees):
+    """Else tags, names or units are right here and wrong there."""
+    scene = pytest.importorskip("kite.scene")
+    given = field.drop_vars("flags")
+    given = given.rio.reproject("EPSG:4326") if degrees else given
+    given.subpix.to_kite(tmp_path / "quake")
+    for name, unit in (("east", "unitE"), ("north", "unitN")):
+        found = scene.Scene.load(str(tmp_path / f"quake_{name}.yml"))
+        np.testing.assert_array_equal(found.displacement, given[name].sortby("y").values)
+        assert np.allclose(getattr(found.los, unit), 1)
+        assert found.frame.isDegree() == degrees
+        frame = found.frame
+        corner = (frame.llLon, frame.llLat) if degrees else (frame.llEutm, frame.llNutm)
+        near = {"atol": 1e-9 if degrees else 0.01, "rtol": 0}
+        np.testing.assert_allclose(corner[0] + frame.E, given.x.values, **near)
+        np.testing.assert_allclose(corner[1] + frame.N, np.sort(given.y.values), **near)
+        assert found.meta.time_slave == pytest.approx(1580724672)
+
+
 def test_refused(field, tmp_path):
     """Else a scene lies nowhere."""
     bare = field.drop_vars("spatial_ref")

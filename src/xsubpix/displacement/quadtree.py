@@ -58,8 +58,8 @@ def quadtree(
         Along ``point``: ``east``, ``north`` (means over cells), ``east_sigma``,
         ``north_sigma``, ``side`` (metres), ``n_values``; coordinates ``x``, ``y`` (CRS).
         ``east_covariance`` and ``north_covariance`` (point, other) of the means, from the
-        variograms. :func:`xsubpix.to_points` writes them as GeoPackage or GeoJSON,
-        ``points.to_dataframe()`` makes a table.
+        variograms. :func:`xsubpix.to_points` writes the points as GeoPackage, GeoJSON or CSV,
+        ``points.to_netcdf("points.nc")`` the covariances too.
 
     Raises
     ------

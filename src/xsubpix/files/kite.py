@@ -40,7 +40,7 @@ def to_kite(
     kite (https://pyrocko.org/kite) makes its own quadtree and covariance of a scene, for
     inversions by grond. A scene is displacement along one direction, so each component is one:
     ``NAME_east.npz`` and ``NAME_east.yml``, ``NAME_north``, and ``NAME_up`` where there is one;
-    open them with ``kite.Scene.load("NAME_east")``.
+    open them with ``kite.Scene.load("NAME_east.yml")``.
 
     Parameters
     ----------
@@ -68,7 +68,8 @@ def to_kite(
     The array ``arr_0`` is the displacement in metres, its first row the southernmost;
     ``arr_1`` the elevation and ``arr_2`` the horizontal angle of its direction, radians.
     The frame of the scene is that of the map: its grid north is taken for true north, from
-    which it differs by the convergence, up to 3 degrees at the edge of a UTM zone.
+    which it differs by the convergence, up to 3 degrees at the edge of a UTM zone. kite 1.5.8
+    (with pyrocko 2026.6) opens these files, in metres and in degrees, and makes its quadtree.
 
     Examples
     --------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "to_points"]
 
 #: Endings of names.
-SUFFIXES = (".geojson", ".json", ".gpkg", ".fgb", ".gml", ".kml")
+SUFFIXES = (".geojson", ".json", ".gpkg", ".fgb", ".gml", ".kml", ".csv")
 
 
 def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -38,8 +38,8 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
         others (covariances) is left out.
     path : str or path
         ``*.geojson`` (longitude and latitude, RFC 7946; in the coordinates as they are
-        where there is no CRS), or another format of geopandas, such as ``*.gpkg``, in
-        the CRS of the field. No shapefile: it cuts names to ten letters, and
+        where there is no CRS), ``*.csv`` (a table, ``x`` and ``y`` in the CRS of the field), or
+        another format of geopandas, such as ``*.gpkg``, in that CRS. No shapefile: it cuts names to ten letters, and
         ``parallel_low`` and ``parallel_high`` to one.
     overwrite : bool
         Replace an existing file.
@@ -92,6 +92,10 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
             part = Path(folder) / target.name
             if target.suffix.lower() in (".geojson", ".json"):
                 part.write_text(json.dumps(_geojson(columns, crs), allow_nan=False))
+            elif target.suffix.lower() == ".csv":
+                import pandas as pd
+
+                pd.DataFrame(columns).to_csv(part, index=False)
             else:
                 _geo_frame(columns, crs).to_file(
                     part, layer=dim if part.suffix == ".gpkg" else None
