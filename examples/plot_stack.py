@@ -8,9 +8,8 @@ at a known date, and give both an error that comes from the dates themselves.
 
 # %%
 # **Seven dates**, made here so that the truth is known: a slope that creeps by 8 m a year, and an
-# earthquake on 6 February. Each date has ground, light and noise of its own. Yours are files:
-# ``xr.concat([xsubpix.open_image(f) for f in files], "time")`` where they carry their dates, on one
-# grid (:func:`xsubpix.align` brings them there).
+# earthquake on 6 February. Each date has ground, light and noise of its own. Yours are files, one
+# date each, on one grid: :doc:`/many` shows how they become a stack.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,7 +30,7 @@ quake = scene.subpix.synthetic_rupture(
     Fault.from_trace(trace, slip=6.0, dip=88.0, rake=180.0, width=6e3)
 )
 # The slope: fastest in its middle, toward the south-east.
-slope = np.exp(-(((x - x[120]) / 350) ** 2 + ((y[:, None] - y[125]) / 300) ** 2) ** 2)
+slope = np.exp(-((((x - x[120]) / 350) ** 2 + ((y[:, None] - y[125]) / 300) ** 2) ** 2))
 creep = {"east": 5.7 * slope, "north": -5.7 * slope}
 
 images = []
@@ -47,8 +46,8 @@ stack = xr.concat(images, "time")
 
 # %%
 # **Pairs.** Each date with the next two that fit: enough to see which pairs are wrong. With real
-# images, ``season=30`` keeps to pairs of one season, and ``longest=400`` to spans in which the ground
-# is still recognised.
+# images, ``season=30`` keeps to pairs of one season, and ``longest=400`` to spans in which the
+# ground is still recognised.
 
 pre, post = xsubpix.pairs(stack, redundancy=2)
 disp = xsubpix.correlate(pre, post, model="phase", window=32, step=4)

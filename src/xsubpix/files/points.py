@@ -39,8 +39,8 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
     path : str or path
         ``*.geojson`` (longitude and latitude, RFC 7946; in the coordinates as they are
         where there is no CRS), ``*.csv`` (a table, ``x`` and ``y`` in the CRS of the field), or
-        another format of geopandas, such as ``*.gpkg``, in that CRS. No shapefile: it cuts names to ten letters, and
-        ``parallel_low`` and ``parallel_high`` to one.
+        another format of geopandas, such as ``*.gpkg``, in that CRS. No shapefile: it cuts
+        names to ten letters, and ``parallel_low`` and ``parallel_high`` to one.
     overwrite : bool
         Replace an existing file.
 
