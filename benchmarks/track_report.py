@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import platform
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 BASELINE = Path(__file__).with_name("track_baseline.json")
 # What is marked; timings of one code differ by about a tenth.
 SLOWER = 1.3
+
+
+def how_made() -> str:
+    """Describe how the times were taken, for whoever reads the file."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "dask", "torch"))
+    return (
+        f"nox -s bench_track -- --save, {datetime.date.today()}, {platform.machine()}, "
+        f"Python {platform.python_version()}, {packages}. Seconds of the processor, the shortest "
+        "of three rounds on one thread; 'machine' is work of numpy alone, by which times of "
+        "another machine, or of a busy one, are scaled."
+    )
 
 
 def read_times(path: Path) -> dict[str, float]:
@@ -17,7 +32,7 @@ def read_times(path: Path) -> dict[str, float]:
     return {record["name"].removeprefix("test_"): record["stats"]["min"] for record in records}
 
 
-def table(now: dict[str, float], before: dict[str, float]) -> str:
+def table(now: dict[str, float], before: dict[str, Any]) -> str:
     """Table of times, and of ratios after the speed of the machine is taken out."""
     machine = now["machine"] / before["machine"] if "machine" in before else 1.0
     lines = [f"{'':26}{'now, s':>9}{'stored, s':>11}{'ratio':>8}"]
@@ -44,7 +59,8 @@ def main() -> None:
     print(table(now, before))
     if "--save" in sys.argv[1:]:
         rounded = {name: float(f"{seconds:.4g}") for name, seconds in now.items()}
-        BASELINE.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps({"how": how_made(), **rounded}, indent=2)
+        BASELINE.write_text(text + "\n", encoding="utf-8")
         print(f"stored in {BASELINE}")
 
 

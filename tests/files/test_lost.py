@@ -1,5 +1,6 @@
 """Nothing is lost: inputs are never replaced, other files only when that is asked for."""
 
+import importlib.util
 import json
 import os
 import stat
@@ -249,7 +250,9 @@ for name, kind in json.loads(sys.argv[1]):
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
     """Else an unreadable file stands in place of a good one, and the exit code is 0."""
-    cases = [("out.tif", "lazy"), ("out.tif", "eager"), ("out.nc", "eager"), ("out.dat", "eager")]
+    cases = [("out.tif", "lazy"), ("out.tif", "eager"), ("out.dat", "eager")]
+    if importlib.util.find_spec("netCDF4"):
+        cases.append(("out.nc", "eager"))
     run = subprocess.run(
         [sys.executable, "-c", LIMITED, json.dumps(cases)],
         capture_output=True, text=True, check=False, cwd=tmp_path,
