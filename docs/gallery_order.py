@@ -8,6 +8,7 @@ ORDER = (
     "plot_first_field",
     "plot_glacier",
     "plot_two_scenes",
+    "plot_stack",
     "plot_which_correlator",
     "plot_synthetic_rupture",
     "plot_rough_ruptures",
