@@ -132,14 +132,14 @@ def mean_of_views(
         values and 1 where there is one (:meth:`FlowNetwork.prepare`).
     """
     flows, logs = [], []
-    prepared = [network.prepare(image, box) for image in (pre, post)]
+    first, second = (network.prepare(image, box) for image in (pre, post))
     if network.averages_views:
-        last = network.predict_box(*prepared, box, views)
+        last = network.predict_box(first, second, box, views)
         flow = last.flow.float()
         spread = None if last.log_spread is None else last.log_spread.float()
-        return flow, spread, prepared[0][0], prepared[1][0]
+        return flow, spread, first[0], second[0]
     for view in VIEWS[:views]:
-        one, two = (tuple(view.apply(level) for level in levels) for levels in prepared)
+        one, two = (tuple(view.apply(level) for level in levels) for levels in (first, second))
         last = network.predict_box(one, two, view.box(box, pre.shape))
         flow = view.undo(last.flow.float())
         dx, dy = (flow.flip(1) if view.transpose else flow).split(1, 1)
@@ -148,4 +148,4 @@ def mean_of_views(
         if last.log_spread is not None:
             logs.append(view.undo(last.log_spread.float()))
     log_spread = torch.stack(logs).mean(0) if logs else None
-    return torch.stack(flows).mean(0), log_spread, prepared[0][0], prepared[1][0]
+    return torch.stack(flows).mean(0), log_spread, first[0], second[0]
