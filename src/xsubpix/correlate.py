@@ -80,7 +80,7 @@ def correlate(
         Largest displacement looked for along each axis: a number of pixels, or
         a length with its unit, ``"300 m"`` or ``"0.3 km"`` (on a grid with a CRS). None:
         the model's default, some pixels. What exceeds the range of the model itself
-        (a quarter of an initial window for ``"cosi-corr"``, half a window for ``"phase"``,
+        (an eighth of an initial window for ``"cosi-corr"``, half a window for ``"phase"``,
         4 px for the dense models) is found from coarse to fine, see
         :class:`xsubpix.estimators.pyramid.CoarseToFine`.
     stable : xarray.DataArray of bool or True, optional

@@ -164,8 +164,12 @@ class CosiCorr(WindowEstimator):
 
     @property
     def own_search(self) -> int:
-        """A quarter of the initial window, of which three quarters then still overlap."""
-        return self._initial // 4
+        """An eighth of the initial window, pixels.
+
+        Beyond, the two sides of a fault lie so far apart in it that only one of them is
+        seen; a first guess that has both sides does better.
+        """
+        return self._initial // 8
 
     @property
     def near_guess(self) -> CosiCorr:
