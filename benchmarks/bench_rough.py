@@ -1,6 +1,6 @@
 """Ruptures as rough as real ones: errors of networks and correlators, and their ratio to micmac's.
 
-    python benchmarks/bench_rough.py [--models unet micmac cosi-corr] [--pairs 2] [--complexity 1]
+    python benchmarks/bench_rough.py [--models unet micmac ...] [--pairs 2] [--out docs/benchmarks]
 
 Real second dates, and clean pairs (the first image twice, 3 % noise), of ``XSUBPIX_DATA`` are moved
 by ruptures with shear off the trace, strands, cracks and gaps (``complexity``, seeds that no
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from common import DATA
+from common import DATA, write_figures
 
 import xsubpix
 from xsubpix.rupture import Fault, random_fault
@@ -28,6 +28,8 @@ from xsubpix.training.cases import Case, Pair, Trace, pairs_in
 MODELS: dict[str, dict[str, Any]] = {
     "micmac": {},
     "unet": {},
+    "unet-smooth": {},
+    "deepflow": {},
     "cosi-corr": {"window": 32, "step": 4},
 }
 JUMPS = (0.3, 1.0, 3.0)
@@ -100,6 +102,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=0, help="how many (default: all)")
     parser.add_argument("--complexity", type=float, default=1.0)
     parser.add_argument("--side", type=int, default=384, help="of the images, pixels")
+    parser.add_argument("--out", metavar="FOLDER", help="write rough.json there")
     options = parser.parse_args()
     models = ["micmac", *(m for m in options.models if m != "micmac")]
     dates, _ = pairs_in(DATA)
@@ -119,16 +122,18 @@ def main() -> None:
     for kind, goal in (("two dates", 0.7), ("clean", 1.0)):
         print(f"{kind}, unet wanted at {goal} of micmac or less")
         for model in models:
-            cells = []
+            cells, figures = [], {}
             for jump in JUMPS:
                 own, base = (
                     np.mean(found[kind, f"{jump:g}", name], axis=0) for name in (model, "micmac")
                 )
+                figures[f"{jump:g}"] = {"mean": own[0], "near": own[1], "ratio": own[0] / base[0]}
                 cells.append(
                     f"  {jump:g} px: {own[0]:.3f} ({own[0] / base[0]:.2f}) "
                     f"{own[1]:.3f} ({own[1] / base[1]:.2f})"
                 )
-            print(f"{model:>10}" + "".join(cells), flush=True)
+            print(f"{model:>12}" + "".join(cells), flush=True)
+            write_figures(options.out, "rough", {f"{model}, {kind}": figures})
 
 
 if __name__ == "__main__":
