@@ -6,7 +6,8 @@ cent. Where there is no such file, the row and the column name a cell of the fir
 page: ``scale: unet 15000 / seam at corners, px``, the row by its first two cells. The key ``first``
 is the first there is, such as the method that a page puts first; the format ``name`` says which.
 The directive ``star-table`` is the whole of ``star.json`` in a table; ``scores-table`` has some
-methods and columns of ``networks.json``.
+methods and columns of ``networks.json``; ``figures-table`` with the argument ``reach: wrong | .1%``
+has one figure of a file whose methods have a row each and offsets, in pixels, a column each.
 """
 
 from __future__ import annotations
@@ -131,8 +132,34 @@ class ScoresTable(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines) + "\n")
 
 
+class FiguresTable(SphinxDirective):
+    """The directive ``figures-table``: one figure of all methods, by the offset."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        asked, _, style = (part.strip() for part in self.arguments[0].partition("|"))
+        file, _, figure = (part.strip() for part in asked.partition(":"))
+        table = json.loads((FOLDER / f"{file}.json").read_text(encoding="utf-8"))
+        offsets = list(next(iter(table.values())))
+        rows = [["Method", *(f"{offset} px" for offset in offsets)]]
+        for name, figures in table.items():
+            method, *kind = name.split(", ")
+            cells = [
+                f"{figures[offset][figure]:{style}}" if offset in figures else "–"
+                for offset in offsets
+            ]
+            rows.append([", ".join([f"``{method}``", *kind]), *cells])
+        lines = [".. list-table::", "   :header-rows: 1", ""]
+        for row in rows:
+            lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(row)]
+        return self.parse_text_to_nodes("\n".join(lines) + "\n")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_role("measured", Measured())
     app.add_directive("star-table", StarTable)
     app.add_directive("scores-table", ScoresTable)
+    app.add_directive("figures-table", FiguresTable)
     return {"parallel_read_safe": True}
