@@ -48,6 +48,7 @@ def grid():
         "SRID=999999;LINESTRING (0 0, 1 1)", "POLYGON ((0 0, 1 0, 1 1, 0 0))", "{", "[1, 2]",
         shapely.Point(), shapely.LineString(), shapely.Point(1, 2), None, 7, True, b"x", object(),
         np.zeros((3, 3)), np.full((3, 2), np.nan), [[1.0, 2.0]], np.zeros((2, 2), complex),
+        [*LINE, [9e9, 4e6]], [*LINE, [1e300, 4e6]], [*LINE, [-1e308, 1e308]],
     ],
     # Without addresses and line breaks: workers must collect the same names.
     ids=lambda t: type(t).__name__ if type(t) is object else str(t)[:40].replace("\n", " "),

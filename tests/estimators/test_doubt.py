@@ -70,7 +70,26 @@ def test_clouds_that_a_field_bends_to(scene):
     assert not flagged[beside].any()
     # A regularised model carries what is under the cloud beyond its rim.
     wide = doubts(pre, post, dx, dy, reach=12.0, **GEOMETRY) & Flag.NOT_CONVERGED
-    assert (wide[np.hypot(at[:, None] - 88, at - 88) < 32] != 0).mean() > 0.97
+    assert (wide[np.hypot(at[:, None] - 88, at - 88) < 32] != 0).mean() > 0.96
+    # What left the median of its surroundings is flagged without that too.
+    wrong = under & (np.maximum(abs(dx - 1.3), abs(dy)) > 0.5)
+    assert (flagged[wrong] != 0).mean() > 0.97
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_faults_stay_as_they_are(scene, noise):
+    """What leaves the median beside a fault is right where the images resemble each other."""
+    grain = np.random.default_rng(0).normal(0, noise, (2, *SIZE)).astype("f4")
+    pre, post = scene(SIZE), scene(SIZE, (0.0, 1.5))
+    # A splay, narrower than the median reaches.
+    y = np.arange(SIZE[0])[:, None]
+    moved = (y >= 80) & (y < 96)
+    post = np.where(moved, post, scene(SIZE)).astype("f4")
+    at = GEOMETRY["halo"] + GEOMETRY["step"] * np.arange(24) + 1.5
+    dy = np.where((at >= 80) & (at < 96), 1.5, 0.0)[:, None] * np.ones((1, 24))
+    dx = np.zeros(OUTPUTS, "f4")
+    flags = doubts(pre + grain[0], post + grain[1], dx, dy.astype("f4"), **GEOMETRY)
+    assert (flags & Flag.NOT_CONVERGED != 0).mean() < 0.05
 
 
 def test_flat_clouds(scene):

@@ -21,6 +21,10 @@ __all__ = ["Trace", "read_trace"]
 
 # Side of the blocks that are looked at before their pixels.
 _BLOCK = 32
+# Most points on which a trace is sampled: some hundred bytes each.
+_MOST_POINTS = 10_000_000
+# Beyond this, in any unit, no map lies.
+_FARTHEST = 1e15
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -217,7 +221,7 @@ def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
             f"the trace in {os.fspath(trace)} has a CRS, and the field has none. Name the field's: "
             "disp = disp.rio.write_crs(...)."
         )
-    if not all(np.isfinite(line).all() for line in lines):
+    if not all((np.abs(line) < _FARTHEST).all() for line in lines):
         raise DataError("the trace has coordinates that are not finite, or lie off its map.")
     flat = [np.column_stack(plane.from_crs(line[:, 0], line[:, 1])) for line in lines]
     return _checked(flat, plane, grid, smoothing, given)
@@ -238,7 +242,15 @@ def _checked(
         raise DataError("the trace has no length: give a line of two different points or more.")
     _check_near(clean, plane, grid, given)
     ordered = tuple(walked_in_order(clean))
-    return Trace(ordered, spacing=plane.pixel / 2, smoothing=float(smoothing))
+    spacing = plane.pixel / 2
+    length = sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in ordered)
+    if not length <= _MOST_POINTS * spacing:
+        raise DataError(
+            f"the trace is {length:.4g} {'m' if grid.crs is not None else 'units'} long, "
+            f"{length / plane.pixel:.2g} pixels of the field: more than {_MOST_POINTS // 2:,} are "
+            "not followed. Look for a vertex that lies elsewhere, or cut the trace to the field."
+        )
+    return Trace(ordered, spacing=spacing, smoothing=float(smoothing))
 
 
 def _check_near(lines: list[np.ndarray], plane: Plane, grid: Grid, given: np.ndarray) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.fft
 import scipy.ndimage
 
+from ..kernels.local_correlation import without_local_mean
 from .base import Flag
 from .likeness import unlike
 
@@ -30,6 +31,8 @@ UNLIKE, UNLIKE_FINE = 0.5, 0.2
 #: Holes at the same place of both images make a pattern where they are this share of a
 #: block, and this share of what is left touches one.
 HOLES, EDGES = 0.1, 0.25
+# Side of the mean that is taken off, pixels.
+_FINE = 9
 # Lags within which a peak is the found one, pixels.
 _OWN = 2
 # Values that say where a block went.
@@ -38,6 +41,8 @@ _ENOUGH = 500
 _LEAST_REACH = 6
 # Peaks of less are no repetition, but what any texture has.
 _LEAST_RIVAL = 0.5
+# The only found place of ground that is compared with itself.
+_STILL = np.zeros((1, 2), int)
 
 
 def doubts(
@@ -96,7 +101,7 @@ def doubts(
         flags[other] |= Flag.NOT_CONVERGED
     if patterns and not (valid_pre | valid_post).all():
         flags |= _sampled(_pattern(valid_pre, valid_post), halo, step, dx.shape)
-    fine = [_without_mean(image) for image in (pre, post)]
+    fine = [without_local_mean(image, _FINE)[0] for image in (pre, post)]
     whole = [np.where(np.isfinite(image), image, 0.0) for image in (pre, post)]
     whole = [image - image.mean() for image in whole]
     both = valid_pre & valid_post
@@ -156,43 +161,72 @@ def _judged(
     """Flags of one block, whose outputs have the displacements `found` (n, 2)."""
     none = np.uint8(0)
     shift = np.rint(np.median(found, axis=0)).astype(int)
-    height, width = fine[0].shape
-    top, left = row + shift[0], col + shift[1]
-    widest = min(REACH, top, left, height - BLOCK - top, width - BLOCK - left)
+    last = fine[0].shape[0] - BLOCK
     own = slice(row, row + BLOCK), slice(col, col + BLOCK)
     # Holes would be compared with each other: a block needs nearly all of its pixels.
-    if widest < _OWN or min(row, col) < 0 or max(row, col) > height - BLOCK:
+    if min(row, col) < 0 or max(row, col) > last or valid_pre[own].mean() < 0.9:
         return none
-    if valid_pre[own].mean() < 0.9:
-        return none
-    for reach in (widest, min(_LEAST_REACH, widest), _OWN):
-        there = tuple(slice(k - reach, k + BLOCK + reach) for k in (top, left))
-        if valid_post[there].mean() >= 0.9:
-            break
-    else:
-        return none
-    surface = _correlations(fine[0][own], fine[1][there])
-    if surface is None:
-        return none
+    there = _surroundings(valid_post, row + shift[0], col + shift[1])
+    surface = None if there is None else _correlations(fine[0][own], fine[1][there])
+    if there is not None and surface is not None:
+        best = _nearest_peak(surface)
+        if best < UNLIKE_FINE:
+            raw = _correlations(whole[0][own], whole[1][there])
+            unlike_too = raw is not None and _nearest_peak(raw) < UNLIKE
+            return Flag.NOT_CONVERGED if unlike_too else none
+        # Ground on the other side of a fault went elsewhere, and is found there.
+        spread = np.unique(np.rint(found - shift).astype(int), axis=0)[:64]
+        if _highest_rival(surface, spread, shift, search) > max(_LEAST_RIVAL, RIVAL * best):
+            return Flag.AMBIGUOUS
+    if there is None or there[0].stop - there[0].start < BLOCK + REACH:
+        # It went to the border, where few places can be compared. Ground that resembles
+        # itself elsewhere may have gone anywhere.
+        around = _surroundings(valid_pre, row, col)
+        itself = None if around is None else _correlations(fine[0][own], fine[0][around])
+        if itself is not None and _highest_rival(itself, _STILL, shift, search) > RIVAL:
+            return Flag.AMBIGUOUS
+    return none
+
+
+def _nearest_peak(surface: np.ndarray) -> float:
+    """Highest correlation around the found place."""
+    middle = surface.shape[0] // 2
+    near = slice(middle - _OWN, middle + _OWN + 1)
+    return float(surface[near, near].max())
+
+
+def _highest_rival(
+    surface: np.ndarray, spread: np.ndarray, shift: np.ndarray, search: float | None
+) -> float:
+    """Highest peak of a surface of correlations that is none of the found places.
+
+    Those are `spread` (n, 2), lags; `shift` is what lag 0 is, within `search`.
+    """
+    reach = surface.shape[0] // 2
     lags = np.arange(-reach, reach + 1)
-    near = np.abs(lags) <= _OWN
-    best = float(surface[np.ix_(near, near)].max())
-    if best < UNLIKE_FINE:
-        raw = _correlations(whole[0][own], whole[1][there])
-        if raw is not None and float(raw[np.ix_(near, near)].max()) < UNLIKE:
-            return Flag.NOT_CONVERGED
-        return none
     peaks = surface == scipy.ndimage.maximum_filter(surface, 3, mode="constant", cval=np.inf)
     peaks[[0, -1]] = peaks[:, [0, -1]] = False
-    # Ground on the other side of a fault went elsewhere, and is found there.
-    spread = np.unique(np.rint(found - shift).astype(int), axis=0)
-    for dy, dx in spread[:64]:
+    for dy, dx in spread:
         peaks &= ~((np.abs(lags - dy) <= _OWN)[:, None] & (np.abs(lags - dx) <= _OWN)[None, :])
     if search is not None:
         beyond = [np.abs(lags + s) > search + 1 for s in shift]
         peaks &= ~(beyond[0][:, None] | beyond[1][None, :])
-    rival = float(surface[peaks].max(initial=-1.0))
-    return Flag.AMBIGUOUS if rival > max(_LEAST_RIVAL, RIVAL * best) else none
+    return float(surface[peaks].max(initial=-1.0))
+
+
+def _surroundings(valid: np.ndarray, top: int, left: int) -> tuple[slice, slice] | None:
+    """Pixels around a block, as far as nearly all of them are there; None without any."""
+    height, width = valid.shape
+    widest = min(REACH, top, left, height - BLOCK - top, width - BLOCK - left)
+    if widest < _OWN:
+        return None
+    for reach in (widest, min(_LEAST_REACH, widest), _OWN):
+        around = (
+            slice(top - reach, top + BLOCK + reach), slice(left - reach, left + BLOCK + reach)
+        )  # fmt: skip
+        if valid[around].mean() >= 0.9:
+            return around
+    return None
 
 
 def _correlations(template: np.ndarray, image: np.ndarray) -> np.ndarray | None:
@@ -218,15 +252,6 @@ def _box_sums(image: np.ndarray) -> np.ndarray:
     total = np.pad(image.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     n = BLOCK
     return total[n:, n:] - total[:-n, n:] - total[n:, :-n] + total[:-n, :-n]
-
-
-def _without_mean(image: np.ndarray) -> np.ndarray:
-    """Image less its mean over 9 pixels, 0 where it is missing."""
-    valid = np.isfinite(image)
-    filled = np.where(valid, image, 0.0).astype(np.float64)
-    share = scipy.ndimage.uniform_filter(valid.astype(np.float64), 9, mode="nearest")
-    mean = scipy.ndimage.uniform_filter(filled, 9, mode="nearest") / np.maximum(share, 1e-6)
-    return np.where(valid, filled - mean, 0.0)
 
 
 def _pattern(valid_pre: np.ndarray, valid_post: np.ndarray) -> np.ndarray:

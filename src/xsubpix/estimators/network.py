@@ -164,9 +164,12 @@ class Network(Estimator):
         return _RIM
 
     @property
-    def likeness_reach(self) -> None:
-        """None: the network's own spread is large where images do not match."""
-        return None
+    def likeness_reach(self) -> float | None:
+        """None: the network's own spread is large where images do not match.
+
+        The blur for weights without a calibrated spread, whose `sigma` is NaN.
+        """
+        return None if "sigma" in self.card.get("calibration", {}) else self.blur
 
     @property
     def blur(self) -> float:

@@ -13,7 +13,10 @@ import numpy as np
 
 from ..errors import DataError, GridError
 
-__all__ = ["LocalMean", "LocalMoments", "box_mean", "local_correlation", "local_moments"]
+__all__ = [
+    "LocalMean", "LocalMoments", "box_mean", "local_correlation", "local_moments",
+    "without_local_mean",
+]  # fmt: skip
 
 # A window whose variance is below this share of the image's is called flat: its correlation
 # would be that of rounding errors.
@@ -83,6 +86,34 @@ class LocalMean:
         return LocalMoments(
             self(a * a) - mean_a**2, self(b * b) - mean_b**2, self(a * b) - mean_a * mean_b
         )
+
+
+def without_local_mean(image: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Take the mean over a square of `side` pixels off an image.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        Shape (h, w), any unit; NaN is missing.
+    side : int
+        Side of the square, pixels; it is cut at the border.
+
+    Returns
+    -------
+    values : numpy.ndarray of float64
+        Shape (h, w), 0 where missing.
+    known : numpy.ndarray of bool
+        Where the image has a value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values, known = without_local_mean(np.array([[1.0, 2.0, np.nan]]), 3)
+    >>> values.tolist(), known.tolist()
+    ([[-0.5, 0.5, 0.0]], [[True, True, False]])
+    """
+    known = np.isfinite(image)
+    return np.where(known, image - LocalMean(known, side)(image), 0.0), known
 
 
 class LocalMoments(NamedTuple):
