@@ -24,9 +24,9 @@ WINDOW = 25
 UNLIKE_FINE, UNLIKE_COARSE = 0.15, 0.5
 #: Distance from the running median, pixels, beyond which a result needs windows that
 #: correlate this well, without a mean over 9 pixels: along the median or along the field
-#: itself. Chosen with `dis` on a real pair of two dates and chips with simulated ones; on
-#: another pair, 85 % of what is wrong by half a pixel and five sigma lies beyond, and 6 % of
-#: what is right.
+#: itself. Chosen with `dis` on two real pairs of two dates and on chips with simulated ones:
+#: on one of the pairs, 85 % of what is wrong by half a pixel and five sigma lies beyond, and
+#: 6 % of what is right.
 BENT, BENT_FINE = 0.4, 0.8
 # Sides of the means that are taken off, pixels.
 _FINE, _COARSE = 9, 33
