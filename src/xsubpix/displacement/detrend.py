@@ -111,7 +111,7 @@ def detrend(
     order = whole_number("order", order, 0, 2)
     stable = stable_ground(field, mask, trace, buffer)
     steps = read_steps(field, trace, depth)
-    models = None if steps is None else (steps,)
+    models: tuple[Steps, ...] | None = None if steps is None else (steps,)
     if steps is not None and depth is None:
         models = with_depths(field, trace)
     sure, share = sure_field(field, keep_unsure)
