@@ -306,6 +306,7 @@ LEFT: dict[tuple[str, str], float] = {
     ("flownet-sd", "the same ground"): 0.7,
     ("micmac", "45 % missing at random"): 0.2,
     ("phase", "a flat cloud"): 0.5,
+    ("tvl1", "a flat cloud"): 2.0,
     ("window-cnn", "a cloud of fine texture"): 4.0,
     ("window-cnn", "a flat cloud"): 14.0,
     ("window-cnn", "a hole"): 5.0,
