@@ -94,9 +94,10 @@ def unlike(
     at = halo - cut + step * np.arange(dx.shape[0]) + step // 2
     outputs = np.ix_(at, at)
     places, flow = along(_MEDIAN)
-    fine, coarse = (
-        _correlation(pre, post, side, inner, places)[outputs] for side in (_FINE, _COARSE)
+    detail, whole = (
+        [without_local_mean(image, side) for image in (pre, post)] for side in (_FINE, _COARSE)
     )
+    fine, coarse = (_correlation(pair, inner, places)[outputs] for pair in (detail, whole))
     other = (fine < UNLIKE_FINE) & (coarse < UNLIKE_COARSE) & known
     steps = int(reach // step)
     if steps and other.any():
@@ -105,7 +106,7 @@ def unlike(
     bent = known & (np.maximum(*away) > BENT) & (fine < BENT_FINE) & ~other
     if bent.any():
         places, _ = along(_SMALL_MEDIAN)
-        other |= bent & (_correlation(pre, post, _FINE, inner, places)[outputs] < BENT_FINE)
+        other |= bent & (_correlation(detail, inner, places)[outputs] < BENT_FINE)
     return other & known
 
 
@@ -132,14 +133,15 @@ def _at_pixels(
 
 
 def _correlation(
-    pre: np.ndarray,
-    post: np.ndarray,
-    side: int,
+    pair: list[tuple[np.ndarray, np.ndarray]],
     inner: slice,
     places: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """Correlation in windows of what is left without a mean; 1 where nothing can be said."""
-    (one, one_ok), (two, two_ok) = (without_local_mean(image, side) for image in (pre, post))
+    """Correlation in windows of two images; 1 where nothing can be said.
+
+    `pair` has the values of each and where there are any, of :func:`without_local_mean`.
+    """
+    (one, one_ok), (two, two_ok) = pair
     flat = [_FLAT * float(image[ok].var()) if ok.any() else 0.0
             for image, ok in ((one, one_ok), (two, two_ok))]  # fmt: skip
     back, there = (
