@@ -65,6 +65,14 @@ def shown(text: str) -> str:
     return f"{100 * number:.0f} %" if style == "%" else f"{number:{style or '.3g'}}"
 
 
+def list_table(rows: list[list[str]], title: str = "") -> str:
+    """A table in reStructuredText, of rows of cells, the first of which are its heads."""
+    lines = [f".. list-table:: {title}".rstrip(), "   :header-rows: 1", ""]
+    for row in rows:
+        lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(row)]
+    return "\n".join(lines) + "\n"
+
+
 class Measured(SphinxRole):
     """The role ``measured``."""
 
@@ -81,10 +89,6 @@ class StarTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         table = json.loads((FOLDER / "star.json").read_text(encoding="utf-8"))
-        lines = [
-            ".. list-table:: Wavelength at which half of the amplitude is found, and noise (px)",
-            "   :header-rows: 1", "",
-        ]  # fmt: skip
         kinds = {"twice": "one image, with noise", "pan / MS": "two instruments",
                  "two dates": "two dates"}  # fmt: skip
         rows = [["Model", *kinds.values()]]
@@ -95,9 +99,8 @@ class StarTable(SphinxDirective):
                 f"{half}, noise {row[k]['noise']:.3f}" for half, k in zip(said, kinds, strict=True)
             ]
             rows.append([f"``{model}``", *pairs])
-        for row in rows:
-            lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(row)]
-        return self.parse_text_to_nodes("\n".join(lines) + "\n")
+        title = "Wavelength at which half of the amplitude is found, and noise (px)"
+        return self.parse_text_to_nodes(list_table(rows, title))
 
 
 class ScoresTable(SphinxDirective):
@@ -121,15 +124,12 @@ class ScoresTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         columns = self.columns[self.arguments[0]]
         known = json.loads((FOLDER / "networks.json").read_text(encoding="utf-8"))["scores"]
-        lines = [".. list-table::", "   :header-rows: 1", ""]
         rows = [["Method", *columns.values()]]
         for method, name in self.methods.items():
             if method in known:
                 keys = f"networks: scores / {method} / real second dates / "
                 rows.append([name, *(shown(keys + column) for column in columns)])
-        for row in rows:
-            lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(row)]
-        return self.parse_text_to_nodes("\n".join(lines) + "\n")
+        return self.parse_text_to_nodes(list_table(rows))
 
 
 class FiguresTable(SphinxDirective):
@@ -151,10 +151,7 @@ class FiguresTable(SphinxDirective):
                 for offset in offsets
             ]
             rows.append([", ".join([f"``{method}``", *kind]), *cells])
-        lines = [".. list-table::", "   :header-rows: 1", ""]
-        for row in rows:
-            lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(row)]
-        return self.parse_text_to_nodes("\n".join(lines) + "\n")
+        return self.parse_text_to_nodes(list_table(rows))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
