@@ -9,7 +9,7 @@ from scipy import ndimage
 from xsubpix.networks import build_network, shipped_models
 from xsubpix.networks.box import Box
 from xsubpix.networks.candidates import neighbouring_flows
-from xsubpix.networks.unet import _SEEN, _BlockConv, warp_nearest
+from xsubpix.networks.unet import convolved_blocks, warp_nearest
 from xsubpix.networks.views import ORDERED_VIEWS
 from xsubpix.networks.warping import spline_coefficients, spline_filters, warp_back, warp_spline
 from xsubpix.networks.weights import load_network
@@ -99,10 +99,11 @@ def test_nearest_pixels_follow_the_flow():
 
 def test_blocks_are_convolved_without_a_copy():
     """Weights of blocks of pixels would be laid over other pixels."""
-    layer = _BlockConv(8, 5, 3, padding=1)
+    layer = torch.nn.Conv2d(8, 5, 3, padding=1)
     images = torch.randn(2, 2, 16, 24)
     expected = F.conv2d(F.pixel_unshuffle(images, 2), layer.weight, layer.bias, padding=1)
-    torch.testing.assert_close(layer(images), expected, atol=1e-5, rtol=1e-4)
+    found = convolved_blocks(images, layer.weight, layer.bias)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_levels_are_means_of_valid_pixels():
@@ -145,7 +146,7 @@ def test_weights_are_exchanged_as_channels_are(view):
     seen = torch.randn(1, 19, 32, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         found = network._seen(seen, view)
-        shown = _SEEN.exchanged(view.turned(seen), view).contiguous()
+        shown = network.seen.exchanged(view.turned(seen), view).contiguous()
         alone = network._seen(shown, ORDERED_VIEWS[0])
         expected = network.returned.exchanged(view.undo(alone), view)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

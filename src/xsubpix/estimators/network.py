@@ -256,8 +256,8 @@ class Network(Estimator):
         for part, which in tiles_of_part.items():
             one, two = (x[which][part.box.slices] for x in (pre, post))
             asked = part.asked.within(part.box)
-            views = self.ensemble or network.views
-            measured = _measure_all(network, device, one, two, asked, views, self.digest)
+            assert self.ensemble is not None  # set in __post_init__
+            measured = _measure_all(network, device, one, two, asked, self.ensemble, self.digest)
             for k, values in zip(which, measured, strict=True):
                 fields[k].put((part.asked.rows, part.asked.cols), self._described(*values))
         return fields

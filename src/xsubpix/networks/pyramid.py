@@ -6,7 +6,7 @@ import math
 import threading
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +51,8 @@ class PyramidNetwork(FlowNetwork):
 
     channels: ClassVar[int]
     outputs: ClassVar[int] = 3
-    #: Meaning of the numbers that the U-Net returns.
+    #: Meaning of the numbers that the U-Net takes, and of those that it returns.
+    seen: ClassVar[Channels] = Channels()
     returned: ClassVar[Channels] = Channels(vectors=((0, 1),))
     multiple: ClassVar[int] = 64
 
@@ -59,7 +60,7 @@ class PyramidNetwork(FlowNetwork):
         super().__init__(width=width, levels=list(levels))
         self.levels = tuple(levels)
         c1, c2, c3, c4 = (scaled(c, width) for c in (32, 64, 96, 128))
-        self.enter = self.first_convolutions(c1)
+        self.enter = convolutions(4 * self.channels, c1)
         pairs = ((c1, c2), (c2, c3), (c3, c4))
         self.down = nn.ModuleList([convolutions(a, b, 2) for a, b in pairs])
         self.up = nn.ModuleList([convolutions(b + a, a) for a, b in reversed(pairs)])
@@ -128,16 +129,12 @@ class PyramidNetwork(FlowNetwork):
         """Flow that a step begins with, pixels of its level: as it came from the step before."""
         return flow
 
-    def first_convolutions(self, out: int) -> nn.Sequential:
-        """Layers that blocks of 2 x 2 pixels enter by."""
-        return convolutions(4 * self.channels, out)
+    def first_convolution(self, images: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Convolve blocks of 2 x 2 pixels of images ``(n, c, h, w)``: half of their resolution.
 
-    def entered(self, images: torch.Tensor, view: View = ORDERED_VIEWS[0]) -> torch.Tensor:
-        """Features of images ``(n, c, h, w)`` after the first layers: half of their resolution.
-
-        Channels of `images` are those of the first view.
+        Weights ``(out, 4 c, 3, 3)``; the bias is that of the layer.
         """
-        return self.enter(F.pixel_unshuffle(images, 2))
+        return F.conv2d(F.pixel_unshuffle(images, 2), weight, self._first.bias, padding=1)
 
     def change(self, output: torch.Tensor, beside: torch.Tensor | None) -> torch.Tensor:
         """Change of the flow, pixels of the level, from what the U-Net returned."""
@@ -231,15 +228,21 @@ class PyramidNetwork(FlowNetwork):
             log_spread = log_spread + output[:, 2:3].clamp(-8.0, 6.0)
         return change / len(views), log_spread / len(views)
 
+    @property
+    def _first(self) -> nn.Conv2d:
+        return cast(nn.Conv2d, self.enter[0])
+
     def _seen(self, x: torch.Tensor, view: View) -> torch.Tensor:
         """Output of the U-Net for a view of its input, turned back; float32."""
-        leave, bias = self.leave.weight, self.leave.bias
+        first, last, bias = self._first.weight, self.leave.weight, self.leave.bias
+        assert bias is not None
         if view is not ORDERED_VIEWS[0]:
             x = view.turned(x).contiguous(memory_format=torch.channels_last)
-            # Channels are exchanged in the weights, which are few.
-            leave = self._of_outputs(leave, view)
-            bias = None if bias is None else self._of_outputs(bias, view)
-        x = self.entered(x, view)
+            first = _exchanged(first, self.seen, view, self.channels, 1)
+            last, bias = (
+                _exchanged(part, self.returned, view, self.outputs, 0) for part in (last, bias)
+            )
+        x = self.enter[1:](self.first_convolution(x, first))
         skips = [x]
         for down in self.down:
             skips.append(down(skips[-1]))
@@ -247,13 +250,18 @@ class PyramidNetwork(FlowNetwork):
         for up in self.up:
             wide = F.interpolate(x, scale_factor=2, mode="nearest")
             x = up(self._workspace.joined(wide, skips.pop()))
-        output = F.pixel_shuffle(F.conv2d(x, leave, bias, padding=1), 2)
-        return view.undo(output).float()
+        # In bfloat16, rounding here is most of what neighbouring tiles would differ by.
+        with torch.autocast(x.device.type, enabled=False):
+            output = F.pixel_shuffle(F.conv2d(x.float(), last, bias, padding=1), 2)
+        return view.undo(output)
 
-    def _of_outputs(self, weights: torch.Tensor, view: View) -> torch.Tensor:
-        """Weights of the last convolution, or its bias, with the channels that a view has."""
-        blocks = weights.view(self.outputs, 4, *weights.shape[1:])
-        return self.returned.exchanged(blocks, view, 0).view(weights.shape)
+
+def _exchanged(
+    weights: torch.Tensor, channels: Channels, view: View, count: int, dim: int
+) -> torch.Tensor:
+    """Weights of so many channels of blocks of 2 x 2 pixels, for those that a view has."""
+    blocks = weights.unflatten(dim, (count, 4))
+    return channels.exchanged(blocks, view, dim).flatten(dim, dim + 1)
 
 
 class Workspace(threading.local):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from .box import Box
 from .candidates import choose_side, mismatch, neighbouring_flows
 from .first_flow import first_flow
 from .normalise import REACH, gradient_direction, normalise, standardise
 from .pyramid import BLOCK, PyramidNetwork
-from .views import ORDERED_VIEWS, Channels, View
+from .views import Channels
 from .warping import spline_coefficients, spline_filters, warp_back, warp_spline
 
 __all__ = ["PyramidUNet"]
@@ -36,13 +34,6 @@ _REACH = 8
 # Distance of the flows that a pixel beside a large step is offered outright before a step of
 # the finest levels, pixels of the level.
 _BESIDE = {2: 8, 1: 20}
-# Meaning of the numbers that the U-Net sees.
-_SEEN = Channels(
-    # Directions of both images' gradients, the flow, and neighbours' flows.
-    vectors=((2, 4), (3, 5), (6, 7), (10, 11), (12, 13)),
-    # Images under neighbours' flows, these flows, and how well they match.
-    ordered=((8, 9), (10, 12), (11, 13), (17, 18)),
-)
 
 
 class PyramidUNet(PyramidNetwork):
@@ -101,6 +92,12 @@ class PyramidUNet(PyramidNetwork):
     outputs: ClassVar[int] = 5
     views: ClassVar[int] = 4
     averages_views: ClassVar[bool] = True
+    seen: ClassVar[Channels] = Channels(
+        # Directions of both images' gradients, the flow, and neighbours' flows.
+        vectors=((2, 4), (3, 5), (6, 7), (10, 11), (12, 13)),
+        # Images under neighbours' flows, these flows, and how well they match.
+        ordered=((8, 9), (10, 12), (11, 13), (17, 18)),
+    )
     returned: ClassVar[Channels] = Channels(vectors=((0, 1),), ordered=((3, 4),))
 
     def __init__(self, width: float = 1.0, levels: tuple[int, ...] = (16, 8, 4, 2, 1, 1)) -> None:
@@ -108,19 +105,9 @@ class PyramidUNet(PyramidNetwork):
         self.spline_filters: torch.Tensor
         self.register_buffer("spline_filters", spline_filters(), persistent=False)
 
-    def first_convolutions(self, out: int) -> nn.Sequential:
-        """Layers that blocks of 2 x 2 pixels enter by, without a copy of the pixels."""
-        layers = super().first_convolutions(out)
-        layers[0] = _BlockConv(4 * self.channels, out, 3, padding=1)
-        return layers
-
-    def entered(self, images: torch.Tensor, view: View = ORDERED_VIEWS[0]) -> torch.Tensor:
-        """See :meth:`PyramidNetwork.entered`."""
-        first, *others = self.enter
-        x = first(images, None if view is ORDERED_VIEWS[0] else partial(_SEEN.exchanged, view=view))
-        for layer in others:
-            x = layer(x)
-        return x
+    def first_convolution(self, images: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """See :meth:`PyramidNetwork.first_convolution`; without a copy of the pixels."""
+        return convolved_blocks(images, weight, self._first.bias)
 
     def prepare(self, images: torch.Tensor, box: Box | None = None) -> tuple[torch.Tensor, ...]:
         """Pyramid of images, each level normalised by itself; see :meth:`FlowNetwork.prepare`."""
@@ -269,25 +256,15 @@ def _smoothed(flow: torch.Tensor) -> torch.Tensor:
     return fine[..., :height, :width]
 
 
-class _BlockConv(nn.Conv2d):
+def convolved_blocks(
+    images: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
     """3 x 3 convolution of blocks of 2 x 2 pixels whose pixels are channels.
 
     The same as ``F.pixel_unshuffle`` before it, computed as a 6 x 6 convolution of every
-    second pixel, which needs no copy.
+    second pixel, which needs no copy. Of images ``(n, c, h, w)`` and weights
+    ``(out, 4 c, 3, 3)``; the result has half of the rows and columns.
     """
-
-    def forward(
-        self,
-        images: torch.Tensor,
-        exchange: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        """Convolve images ``(n, c, h, w)``; the result has half of the rows and columns.
-
-        Weights ``(out, c, 2, 3, 2, 3)`` may be exchanged before.
-        """
-        out, channels = self.weight.shape[0], self.weight.shape[1] // 4
-        blocks = self.weight.view(out, channels, 2, 2, 3, 3).permute(0, 1, 4, 2, 5, 3)
-        if exchange is not None:
-            blocks = exchange(blocks)
-        weight = blocks.reshape(out, channels, 6, 6)
-        return F.conv2d(images, weight, self.bias, stride=2, padding=2)
+    out, channels = weight.shape[0], weight.shape[1] // 4
+    blocks = weight.view(out, channels, 2, 2, 3, 3).permute(0, 1, 4, 2, 5, 3)
+    return F.conv2d(images, blocks.reshape(out, channels, 6, 6), bias, stride=2, padding=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
 from typing import NamedTuple
 
 import torch
@@ -67,15 +67,14 @@ class Channels(NamedTuple):
     """
 
     #: Channels of dx and of dy.
-    vectors: Sequence[tuple[int, int]] = ()
+    vectors: tuple[tuple[int, int], ...] = ()
     #: Channels of the larger and of the smaller of two.
-    ordered: Sequence[tuple[int, int]] = ()
+    ordered: tuple[tuple[int, int], ...] = ()
 
     def exchanged(self, field: torch.Tensor, view: View, dim: int = 1) -> torch.Tensor:
         """Field with its channels in the order, and of the sign, of a view; or back from it.
 
-        Weights of a convolution are taken as well: its channels for the view's are then the
-        field's own.
+        Weights may be exchanged instead of the field that they are multiplied by: they are few.
 
         Parameters
         ----------
@@ -86,19 +85,29 @@ class Channels(NamedTuple):
         dim : int
             Dimension of the channels.
         """
-        order = list(range(field.shape[dim]))
-        signs = [1.0] * len(order)
-        reverse = view.signs[0] < 0
-        for one, other in self.ordered if reverse else ():
-            order[one], order[other] = order[other], order[one]
-        for x, y in self.vectors:
-            if view.transpose:
-                order[x], order[y] = order[y], order[x]
-            if reverse:
-                signs[x] = signs[y] = -1.0
+        order, signs = _exchange(self, view, field.shape[dim], field.device)
         shape = [-1 if k == dim else 1 for k in range(field.ndim)]
-        out = field.index_select(dim, torch.tensor(order, device=field.device))
-        return out * torch.tensor(signs, dtype=field.dtype, device=field.device).view(shape)
+        return field.index_select(dim, order) * signs.view(shape).to(field.dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _exchange(
+    channels: Channels, view: View, count: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Order of the channels in a view, and their signs: copied to a device once a process."""
+    order = list(range(count))
+    signs = [1.0] * count
+    reverse = view.signs[0] < 0
+    for one, other in channels.ordered if reverse else ():
+        order[one], order[other] = order[other], order[one]
+    for x, y in channels.vectors:
+        if view.transpose:
+            order[x], order[y] = order[y], order[x]
+        if reverse:
+            signs[x] = signs[y] = -1.0
+    # Kept for whoever comes next, in inference mode or not.
+    with torch.inference_mode(False):
+        return torch.tensor(order, device=device), torch.tensor(signs, device=device)
 
 
 def mean_of_views(
