@@ -19,6 +19,7 @@ from .field import Field, whole
 from .flagged import left_out, sure_field
 from .stable import stable_ground
 from .steps import Steps, likeliest, read_steps, with_depths
+from .traces import read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +114,7 @@ def detrend(
     steps = read_steps(field, trace, depth)
     models: tuple[Steps, ...] | None = None if steps is None else (steps,)
     if steps is not None and depth is None:
-        models = with_depths(field, trace)
+        models = with_depths(field, read_trace(trace, field.grid), steps)
     sure, share = sure_field(field, keep_unsure)
     rows, cols = field.grid.shape
     every = max(1, round(np.sqrt(rows * cols / _SAMPLES)))

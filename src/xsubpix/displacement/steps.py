@@ -58,11 +58,12 @@ def read_steps(field: Field, trace: Any, depth: float | None) -> Steps | None:
     return Steps.of(read_trace(trace, field.grid), field.plane, field.grid.shape, metres)
 
 
-def with_depths(field: Field, trace: Any) -> tuple[Steps, ...]:
+def with_depths(field: Field, line: Trace, constants: Steps) -> tuple[Steps, ...]:
     """Models of a trace's two sides for an unknown depth: constants, then dislocations."""
-    line, size = read_trace(trace, field.grid), field.plane.pixel * max(field.grid.shape)
-    depths = [None, *(float(size * share) for share in _DEPTHS)]
-    return tuple(Steps.of(line, field.plane, field.grid.shape, depth) for depth in depths)
+    size = field.plane.pixel * max(field.grid.shape)
+    depths = (float(size * share) for share in _DEPTHS)
+    slipped = (Steps.of(line, field.plane, field.grid.shape, depth) for depth in depths)
+    return constants, *slipped
 
 
 def likeliest(
