@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 import xsubpix  # noqa: F401  (registers the accessors)
 from xsubpix.tutorial import glacier
 
+# Size of letters, points; distance of arrows, pixels.
+TEXT, SPACING = 21, 36
 UNSURE = ("low_texture", "not_converged", "out_of_range", "ambiguous")
 
 
@@ -23,34 +25,39 @@ def main() -> None:
     disp = pre.subpix.correlate(post).subpix.mask(flags=UNSURE).subpix.detrend(order=0, mask=rock)
     speed = disp.subpix.magnitude() / days
 
-    km = 15e-3
-    extent = (0, pre.sizes["x"] * km, pre.sizes["y"] * km, 0)
-    figure = Figure(figsize=(12.6, 4.0), layout="constrained", dpi=120)
-    axes = figure.subplots(1, 3, sharex=True, sharey=True)
+    # Letters are large, to be read on a phone too.
+    km, rows, columns = 15e-3, pre.sizes["y"], pre.sizes["x"]
+    extent = (0, columns * km, rows * km, 0)
+    figure = Figure(figsize=(12.6, 5.5), dpi=120)
+    axes, bars = figure.subplots(
+        2, 3, height_ratios=(16, 1),
+        gridspec_kw={"left": 0.01, "right": 0.985, "top": 0.93, "bottom": 0.16, "wspace": 0.06,
+                     "hspace": 0.04},
+    )  # fmt: skip
     axes[0].imshow(pre, cmap="gray", extent=extent, **limits(pre))
-    axes[0].set_title("a  18 July 2016", loc="left")
-    drawn = axes[1].imshow(speed, cmap="viridis", vmin=0, vmax=5, extent=extent)
-    figure.colorbar(drawn, ax=axes[1], label="m/day", extend="max", pad=0.02)
-    axes[1].set_title("b  speed of the ice until 3 August", loc="left")
-    drawn = axes[2].imshow(disp.sigma / days, cmap="magma", vmin=0, vmax=0.2, extent=extent)
-    figure.colorbar(drawn, ax=axes[2], label="m/day", extend="max", pad=0.02)
-    axes[2].set_title("c  its uncertainty (sigma)", loc="left")
+    speeds = axes[1].imshow(speed, cmap="viridis", vmin=0, vmax=5, extent=extent)
+    sigmas = axes[2].imshow(disp.sigma / days, cmap="magma", vmin=0, vmax=0.2, extent=extent)
+    for ax, title in zip(axes, ("18 July 2016", "speed", "uncertainty"), strict=True):
+        ax.set_title(title, fontsize=TEXT)
+        ax.set(xticks=[], yticks=[], facecolor="0.85")
+    bars[0].set_axis_off()
+    for bar, drawn, ticks in ((bars[1], speeds, (0, 2, 4)), (bars[2], sigmas, (0, 0.1, 0.2))):
+        figure.colorbar(drawn, cax=bar, orientation="horizontal", extend="max", ticks=ticks)
+        bar.tick_params(labelsize=TEXT)
+        bar.set_xlabel("m/day", fontsize=TEXT)
 
-    columns, rows = (km * (np.arange(pre.sizes[d]) + 0.5) for d in ("x", "y"))
+    y, x = (km * (np.arange(pre.sizes[d]) + 0.5) for d in ("y", "x"))
     for ax in axes[1:]:
-        ax.set_facecolor("0.85")
-        ax.contour(columns, rows, rock, levels=[0.5], colors="white", linewidths=1)
-    axes[1].text(4.2, 5.3, "rock", color="white", ha="center", fontsize=9)
-    few = disp.coarsen(x=28, y=28, boundary="trim").median()
+        ax.contour(x, y, rock, levels=[0.5], colors="white", linewidths=2)
+    axes[1].text(5.2, 4.2, "rock", color="white", ha="left", fontsize=TEXT)
+    few = disp.coarsen(x=SPACING, y=SPACING, boundary="trim")
+    few = few.median().where(few.count() > SPACING**2 / 2)
     few = few.where(few.subpix.magnitude() > 8)
-    at = [28 * km * (np.arange(few.sizes[d]) + 0.5) for d in ("x", "y")]
+    at = [SPACING * km * (np.arange(few.sizes[d]) + 0.5) for d in ("x", "y")]
     # Rows of the picture go down, and the arrows' angles are those of the page.
-    axes[1].quiver(*at, few.east, few.north, color="white", scale=900, width=0.005, angles="uv")
-    for ax in axes:
-        ax.set_xlabel("km")
-        ax.set_xticks(range(8))
-    axes[0].set_ylabel("km")
-    axes[0].set_yticks(range(8))
+    axes[1].quiver(*at, few.east, few.north, color="white", scale=700, width=0.008, angles="uv")
+    axes[0].plot((0.5, 2.5), (7.0, 7.0), color="white", linewidth=5, solid_capstyle="butt")
+    axes[0].text(1.5, 6.8, "2 km", color="white", ha="center", va="bottom", fontsize=TEXT)
     figure.savefig(Path(__file__).parent / "_static" / "glacier.png")
 
 

@@ -7,12 +7,14 @@ page: ``scale: unet 15000 / seam at corners, px``, the row by its first two cell
 is the first there is, such as the method that a page puts first; the format ``name`` says which.
 The directive ``star-table`` is the whole of ``star.json`` in a table; ``scores-table`` has some
 methods and columns of ``networks.json``; ``figures-table`` with the argument ``reach: wrong | .1%``
-has one figure of a file whose methods have a row each and offsets, in pixels, a column each.
+has one figure of a file whose methods have a row each and offsets, in pixels, a column each;
+``bound-table`` computes the Cramér-Rao bound of windows.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, ClassVar
@@ -154,9 +156,25 @@ class FiguresTable(SphinxDirective):
         return self.parse_text_to_nodes(list_table(rows))
 
 
+class BoundTable(SphinxDirective):
+    """The directive ``bound-table``: gradient and correlation of the images, in this order."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        gradient, correlation = map(float, self.arguments)
+        sides = (8, 16, 32, 64)
+        # Of an image's variance of 1, noise has what the images do not share.
+        noise = math.sqrt(1 - correlation)
+        bounds = [math.sqrt(2) * noise / (side * gradient) for side in sides]
+        rows = [["N", *map(str, sides)], ["bound (px)", *(f"{bound:.3f}" for bound in bounds)]]
+        return self.parse_text_to_nodes(list_table(rows))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_role("measured", Measured())
     app.add_directive("star-table", StarTable)
     app.add_directive("scores-table", ScoresTable)
     app.add_directive("figures-table", FiguresTable)
+    app.add_directive("bound-table", BoundTable)
     return {"parallel_read_safe": True}
