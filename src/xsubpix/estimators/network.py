@@ -92,8 +92,9 @@ class Network(Estimator):
     Weights are loaded once a process; an estimator holds their name and digest
     alone. Convolutions run in bfloat16 where the processor or the GPU has
     instructions for it, otherwise in single precision; results differ by some
-    0.003 px. A GPU gets as many tiles at once as its free memory holds, and half as
-    many when that was too much; ``tile_size=2048`` keeps it busier than the default.
+    0.003 px. A GPU gets as many tiles of a block at once as its free memory holds, and half
+    as many when that was too much. A block holds one tile of the default size, and several
+    of a ``tile_size`` of 256 and below; ``tile_size=2048`` wastes less on margins.
 
     Examples
     --------

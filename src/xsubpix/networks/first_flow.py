@@ -18,6 +18,8 @@ _COUPLING, _AROUND, _ROUNDS, _BESIDE = 40.0, 7, 4, 0.4
 # Log-likelihood that displacements of two pixels are less likely by than of one; and that one
 # is by than none, so that where images say nothing, none is found.
 _STILL, _SMALLEST = 1.0, 0.02
+# Probabilities that are taken for none.
+_NEVER = 1e-20
 
 
 def first_flow(pre: torch.Tensor, post: torch.Tensor, reach: int) -> torch.Tensor:
@@ -69,7 +71,9 @@ def first_flow(pre: torch.Tensor, post: torch.Tensor, reach: int) -> torch.Tenso
     likely -= _STILL * (length - 1).clamp(0, 2) + _SMALLEST * length
     belief = likely
     for _ in range(_ROUNDS):
-        around = _mean(torch.softmax(belief, 1), _AROUND)
+        # Numbers below the smallest normal one make a product ten times slower.
+        probability = F.threshold_(torch.softmax(belief, 1), _NEVER, 0.0)
+        around = _mean(probability, _AROUND)
         belief = torch.add(likely, _beside(around, 2 * reach + 1), alpha=_COUPLING)
     return _peak(belief, reach)
 
