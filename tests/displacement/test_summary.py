@@ -16,7 +16,7 @@ def test_what_it_says(field):
     disp = field(east, north, sigma=np.full((50, 60), 0.4, "f4"), flags=flags)
     disp.flags.attrs = {"flag_masks": np.array([1, 2], np.uint8), "flag_meanings": "edge doubt"}
     disp = disp.assign_attrs(model="phase").assign_coords(
-        reference_time=np.datetime64("2020-01-02")
+        reference_time=np.datetime64("2020-01-02", "ns")
     )
     got = disp.subpix.mask(sigma=1.0).subpix.summary()
     assert got.statistics["east"]["valid"] == pytest.approx(0.8)

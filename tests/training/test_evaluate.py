@@ -103,6 +103,7 @@ def test_values_at_their_places():
 
 def test_moved_pairs_are_measured_right(tmp_path):
     """The whole chain on images: truth, warp, model, score, page."""
+    pytest.importorskip("matplotlib")
     image = scene(160)
     cases = [*real_cases([Pair("scene", image, image)], [1.0], seed=4),
              *null_cases("nothing moved", [Pair("scene", image, image)])]  # fmt: skip

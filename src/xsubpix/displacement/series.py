@@ -108,7 +108,8 @@ def series(
     spread = disp["sigma"] if "sigma" in disp and weights == "sigma" else None
     if spread is None:
         spread = xr.full_like(disp["east"], np.nan)
-    fields = [_one_chunk(v, "pair") for v in (disp["east"], disp["north"], spread)]
+    # Of a copy: apply_ufunc of older xarrays takes the attributes off the coordinates it is given.
+    fields = [_one_chunk(v.copy(deep=False), "pair") for v in (disp["east"], disp["north"], spread)]
     east, north, sigma, closure, quality = xr.apply_ufunc(
         _invert,
         *fields,

@@ -61,11 +61,11 @@ def read_lines(trace: Any) -> tuple[list[np.ndarray], Any]:
         return _from_file(Path(trace))
     if isinstance(trace, dict):
         return _from_geojson(trace, "the trace")
-    if hasattr(trace, "__geo_interface__"):
-        try:
-            geometry = trace.__geo_interface__
-        except Exception as error:  # shapely's, of an empty point, and others' own
-            raise DataError(f"cannot read the trace: {type(error).__name__}: {error}.") from error
+    try:
+        geometry = getattr(trace, "__geo_interface__", None)
+    except Exception as error:  # shapely's, of an empty point, and others' own
+        raise DataError(f"cannot read the trace: {type(error).__name__}: {error}.") from error
+    if geometry is not None:
         return _lines_of(geometry, "the trace"), getattr(trace, "crs", None)
     if trace is None or isinstance(trace, bool | int | float | bytes):
         raise DataError(
