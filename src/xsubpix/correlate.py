@@ -16,6 +16,7 @@ from .bands import correlate_bands, is_multiband
 from .errors import DataError, ModelError
 from .estimators import Estimate, Estimator, Flag, Output
 from .estimators.doubt import doubts
+from .estimators.image_sigma import with_image_sigma
 from .estimators.registry import create_searching
 from .exclude import blank, read_exclude
 from .grid import Grid, labelled
@@ -315,14 +316,17 @@ class _Measure:
         """Estimate of some tiles, with the flags of what nothing supports."""
         estimator = self.estimator
         # Estimators may write into what they are given.
-        images = (pre.copy(), post.copy()) if estimator.judged else (pre, post)
+        needed = estimator.judged or not estimator.states_sigma
+        images = (pre.copy(), post.copy()) if needed else (pre, post)
         estimate = estimator(pre, post)
+        if not estimator.states_sigma:
+            estimate = with_image_sigma(estimate, *images, halo=estimator.halo, step=estimator.step)
         if not estimator.judged:
             return estimate
         doubtful = [
             doubts(*tiles, halo=estimator.halo, step=estimator.step, search=_searched(estimator),
                    patterns=not estimator.bears_patterns,
-                   reach=estimator.likeness_reach)
+                   reach=estimator.likeness_reach, support=estimator.support)
             for tiles in zip(*images, estimate.dx, estimate.dy, strict=True)
         ]  # fmt: skip
         return dataclasses.replace(estimate, flags=estimate.flags | np.stack(doubtful))

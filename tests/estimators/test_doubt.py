@@ -102,6 +102,24 @@ def test_flat_clouds(scene):
     assert not flagged[17:].any()
 
 
+def test_the_rim_of_a_flat_cloud(scene):
+    """`dis`, `tvl1`, `phase` and `window-cnn` were wrong there without a word."""
+    y, x = np.indices(SIZE)
+    pre, post = scene(SIZE), scene(SIZE)
+    share = 1 / (1 + np.exp((np.hypot(y - 88, x - 88) - 32) / 3))
+    cloudy = (post * (1 - share) + 180 * share).astype("f4")
+    at = GEOMETRY["halo"] + GEOMETRY["step"] * np.arange(24) + 1.5
+    distance = np.hypot(at[:, None] - 88, at - 88)
+    for one, two in ((pre, cloudy), (cloudy, pre)):
+        # Models whose own sigma tells are flagged too.
+        for reach in (0.0, None):
+            flagged = judged(one, two, reach=reach, support=16) & Flag.NOT_CONVERGED != 0
+            assert flagged[distance < 36].all()
+            assert not flagged[distance > 60].any()
+    # Ground that is flat in both, as water, is no cloud.
+    assert not (judged(cloudy, cloudy, reach=None, support=16) & Flag.NOT_CONVERGED).any()
+
+
 @pytest.mark.parametrize(
     "holes",
     [

@@ -109,7 +109,8 @@ def test_every_architecture_runs_on_a_scene(name, tmp_path, scene, image):
     )  # fmt: skip
     assert disp.east.shape == (45, 35)
     assert np.isfinite(disp.east.values[5:-5, 5:-5]).all()
-    assert np.isfinite(disp.sigma.values[5:-5, 5:-5]).all() == name.startswith("unet")
+    # The network's own, or that of the images.
+    assert np.isfinite(disp.sigma.values[5:-5, 5:-5]).all()
     assert disp.attrs["model"] == name
 
 

@@ -291,6 +291,10 @@ class Estimator(ABC):
     #: Whether results are compared with the images once more, and flagged where nothing
     #: supports them (:mod:`xsubpix.estimators.doubt`).
     judged: ClassVar[bool] = True
+    #: Whether `sigma` is the model's own, NaN where it has none. False: it is found from the
+    #: images (:func:`xsubpix.estimators.image_sigma.sigma_from_images`), and where it is above
+    #: half a pixel the result is flagged ``out_of_range``.
+    states_sigma: ClassVar[bool] = True
     #: Whether missing pixels that make a pattern in both images leave results as they are.
     bears_patterns: ClassVar[bool] = False
 

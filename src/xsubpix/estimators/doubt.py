@@ -15,7 +15,7 @@ import scipy.ndimage
 
 from ..kernels.local_correlation import without_local_mean
 from .base import Flag
-from .likeness import unlike
+from .likeness import flat_in_one, unlike
 
 __all__ = ["doubts"]
 
@@ -56,6 +56,7 @@ def doubts(
     search: float | None = None,
     patterns: bool = True,
     reach: float | None = 0.0,
+    support: int = 0,
 ) -> np.ndarray:
     """Flags of the outputs of one tile that nothing supports.
 
@@ -74,14 +75,17 @@ def doubts(
     reach : float or None
         Distance over which results of the model depend on each other, pixels; None for
         a model whose own sigma tells where windows resemble nothing.
+    support : int
+        Reach of the window that makes one output's value, pixels.
 
     Returns
     -------
     numpy.ndarray of uint8
         ``ambiguous`` where the ground repeats itself: another place fits nearly as well.
         ``not_converged`` where it resembles nothing at the found place, in a block or in the
-        window around an output (:func:`~xsubpix.estimators.likeness.unlike`), or where
-        missing pixels make a pattern in both images, which can be taken for ground.
+        window around an output (:func:`~xsubpix.estimators.likeness.unlike`), near ground that
+        is flat in one image alone (:func:`~xsubpix.estimators.likeness.flat_in_one`), or
+        where missing pixels make a pattern in both images, which can be taken for ground.
 
     Examples
     --------
@@ -99,6 +103,8 @@ def doubts(
     if reach is not None:
         other = unlike(pre, post, dx, dy, halo=halo, step=step, reach=reach)
         flags[other] |= Flag.NOT_CONVERGED
+    flat = flat_in_one(pre, post, dx, dy, halo=halo, step=step, support=support)
+    flags[flat] |= Flag.NOT_CONVERGED
     if patterns and not (valid_pre | valid_post).all():
         flags |= _sampled(_pattern(valid_pre, valid_post), halo, step, dx.shape)
     fine = [without_local_mean(image, _FINE)[0] for image in (pre, post)]

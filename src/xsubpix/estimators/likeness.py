@@ -15,7 +15,7 @@ import scipy.ndimage
 from ..kernels.local_correlation import LocalMean, without_local_mean
 from ..kernels.nearest import fill_nearest
 
-__all__ = ["unlike"]
+__all__ = ["at_pixels", "flat_in_one", "unlike"]
 
 #: Side of the windows that are compared, pixels.
 WINDOW = 25
@@ -30,10 +30,21 @@ UNLIKE_FINE, UNLIKE_COARSE = 0.15, 0.5
 BENT, BENT_FINE = 0.4, 0.8
 # Sides of the means that are taken off, pixels.
 _FINE, _COARSE = 9, 33
+# Least distance over which results depend on each other, pixels.
+_LEAST_REACH = 12
+# Variance of a tile that is compared with, percent: half of it may be clouds.
+_USUAL = 75
 # The median is taken over squares of this side, of values this far from each other, pixels.
 _MEDIAN, _APART = 36, 4
 # Side of the squares that leave the field as it is but for single values, pixels.
 _SMALL_MEDIAN = 12
+#: Shares of the variance of a tile, in windows of 9 pixels without their means: ground is flat
+#: below the first, and has texture above the second. On two real pairs of six bands each,
+#: 0 to 0.6 % of what `dis` measures right lies within 24 pixels of ground that is flat in one
+#: of the images and has texture in the other.
+FLAT_SHARE, TEXTURED_SHARE = 0.01, 0.2
+#: The rim of a cloud is a mixture of it and of the ground, so many pixels wide.
+RIM = 12
 # Share of the image's variance below which a window is flat.
 _FLAT = 1e-4
 # Least share of a window that has data.
@@ -88,7 +99,7 @@ def unlike(
     rows, cols = np.indices(pre[inner, inner].shape, dtype=np.float32) + np.float32(cut)
 
     def along(median: int) -> tuple[tuple[np.ndarray, np.ndarray], list[np.ndarray]]:
-        flow = [_at_pixels(part, known, halo - cut, step, rows.shape, median) for part in (dy, dx)]
+        flow = [at_pixels(part, known, halo - cut, step, rows.shape, median) for part in (dy, dx)]
         return (rows + flow[0], cols + flow[1]), flow
 
     at = halo - cut + step * np.arange(dx.shape[0]) + step // 2
@@ -110,7 +121,74 @@ def unlike(
     return other & known
 
 
-def _at_pixels(
+def flat_in_one(
+    pre: np.ndarray,
+    post: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
+    *,
+    halo: int,
+    step: int,
+    support: int,
+) -> np.ndarray:
+    """Outputs of one tile near ground that is flat in one image and has texture in the other.
+
+    Thick clouds, snow and what a sensor saturates on. Windows within their reach match what
+    lies beside them, or the rim alone.
+
+    Parameters
+    ----------
+    pre, post, dx, dy, halo, step
+        As for :func:`unlike`.
+    support : int
+        Reach of the window that makes one output's value, pixels, taken for 12 at least, which
+        regularised models reach over; :data:`RIM` more is near.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+        Shape (tile, tile).
+
+    Examples
+    --------
+    >>> ground = np.random.default_rng(0).normal(size=(96, 96)).astype("f4")
+    >>> cloudy, still = ground.copy(), np.zeros((4, 4), "f4")
+    >>> cloudy[:40] = 200.0
+    >>> near = flat_in_one(ground, cloudy, still, still, halo=32, step=8, support=0)
+    >>> near[:, 0].tolist()
+    [True, True, True, False]
+    """
+    known = np.isfinite(dx) & np.isfinite(dy)
+    shares = [_texture_share(image) for image in (pre, post)]
+    if not known.any() or not any((share < FLAT_SHARE).any() for share in shares):
+        return np.zeros(dx.shape, bool)
+    rows, cols = np.indices(pre.shape, dtype=np.float32)
+    flow = [at_pixels(part, known, halo, step, rows.shape, _MEDIAN) for part in (dy, dx)]
+    here = shares[0]
+    there = scipy.ndimage.map_coordinates(
+        shares[1], (rows + flow[0], cols + flow[1]), order=1, mode="nearest"
+    )
+    flat = (here < FLAT_SHARE) & (there > TEXTURED_SHARE)
+    flat |= (there < FLAT_SHARE) & (here > TEXTURED_SHARE)
+    at = halo + step * np.arange(dx.shape[0]) + step // 2
+    if not flat.any():
+        return np.zeros(dx.shape, bool)
+    near = scipy.ndimage.distance_transform_edt(~flat) <= RIM + max(support, _LEAST_REACH)
+    return near[np.ix_(at, at)] & known
+
+
+def _texture_share(image: np.ndarray) -> np.ndarray:
+    """Variance of a tile's detail around each pixel over that of most of it; 1 where missing."""
+    detail, known = without_local_mean(image, _FINE)
+    if not known.any():
+        return np.ones(image.shape, np.float32)
+    variance = np.maximum(LocalMean(known, _FINE)(detail * detail), 0.0)
+    usual = np.percentile(variance[known], _USUAL)
+    share: np.ndarray = np.where(known & (usual > 0), variance / max(usual, 1e-30), 1.0)
+    return share.astype(np.float32)
+
+
+def at_pixels(
     part: np.ndarray,
     known: np.ndarray,
     border: int,
@@ -118,7 +196,26 @@ def _at_pixels(
     shape: tuple[int, ...],
     median: int,
 ) -> np.ndarray:
-    """Median of a component in squares of so many pixels, at the pixels of a tile."""
+    """Median of a component in squares, at the pixels of a tile.
+
+    Parameters
+    ----------
+    part, known : numpy.ndarray
+        Component, input pixels, and where it has a value, shape (tile, tile).
+    border : int
+        Pixels of the tile before the first output's block.
+    step : int
+        Pixels of an output's block.
+    shape : tuple of int
+        Pixels of the tile.
+    median : int
+        Side of the squares, pixels; they hold three values a side at least.
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        Input pixels.
+    """
     every = max(1, _APART // step)
     values = fill_nearest(np.where(known, part, np.nan).astype(np.float64))
     values = values[every // 2 :: every, every // 2 :: every]

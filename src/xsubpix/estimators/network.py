@@ -53,7 +53,8 @@ class Network(Estimator):
     without seams.
 
     `sigma` is the spread that the network itself predicts, calibrated on
-    validation samples; NaN for architectures that predict none. `quality` is
+    validation samples. Architectures that predict none get it from the images
+    (:func:`~xsubpix.estimators.image_sigma.sigma_from_images`). `quality` is
     the correlation, in a square of 9 px, of `pre` with `post` resampled along
     the result, not below 0. Results are NaN, flagged ``nodata``, where fewer
     than half of the pixels of that square are valid in both images, and flagged
@@ -171,12 +172,17 @@ class Network(Estimator):
         return _RIM
 
     @property
+    def states_sigma(self) -> bool:  # type: ignore[override]
+        """Origin of `sigma`: the network's own spread, where the weights have a calibrated one."""
+        return "sigma" in self.card.get("calibration", {})
+
+    @property
     def likeness_reach(self) -> float | None:
         """None: the network's own spread is large where images do not match.
 
-        The blur for weights without a calibrated spread, whose `sigma` is NaN.
+        The blur for weights without a calibrated spread.
         """
-        return None if "sigma" in self.card.get("calibration", {}) else self.blur
+        return None if self.states_sigma else self.blur
 
     @property
     def blur(self) -> float:

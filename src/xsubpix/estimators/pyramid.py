@@ -140,6 +140,11 @@ class CoarseToFine(Estimator):
         return self.fine.likeness_reach
 
     @property
+    def states_sigma(self) -> bool:  # type: ignore[override]
+        """Origin of the fine estimator's `sigma`: its own, or the images."""
+        return self.fine.states_sigma
+
+    @property
     def bears_patterns(self) -> bool:  # type: ignore[override]
         """Indifference of the fine estimator to patterns of missing pixels."""
         return self.fine.bears_patterns

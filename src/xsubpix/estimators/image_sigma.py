@@ -1,0 +1,176 @@
+"""Uncertainty of a result, from the images alone: for models that state none."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import scipy.ndimage
+
+from ..kernels.local_correlation import LocalMean, without_local_mean
+from ..kernels.nearest import fill_nearest
+from ..networks.cards import UNMATCHED_SIGMA
+from .base import Estimate, Flag
+from .likeness import at_pixels
+
+__all__ = ["sigma_from_images", "with_image_sigma"]
+
+#: Side of the windows in which the images are compared, and the result with its median, pixels.
+WINDOW = 25
+#: One sigma over what the windows say. With it, one sigma covers 55 to 82 % of the errors of
+#: `window-cnn`, `flownet-sd` and `geoflownet` on pairs of real and simulated dates.
+FACTOR = 1.3
+# Side of the mean that is taken off both images, pixels.
+_FINE = 9
+# The median is taken of values this far from each other, pixels.
+_APART = 4
+# Side of the squares that leave the result as it is but for single values, pixels.
+_SMALL_MEDIAN = 12
+# Least curvature of the correlation, per square pixel: less is no peak.
+_LEAST_CURVATURE = 0.02
+# Farthest that a peak is looked for, pixels.
+_FARTHEST = 1.5
+# Variance below which a window has no contrast, as a share of that of both images.
+_FAINTEST = 1e-9
+
+
+def with_image_sigma(
+    estimate: Estimate, pre: np.ndarray, post: np.ndarray, *, halo: int, step: int
+) -> Estimate:
+    """Give a batch of results the sigma that the images have for it.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        Arrays of shape (n, tile, tile).
+    pre, post : numpy.ndarray of float32
+        Tiles of both images, shape (n, h, w), NaN for missing.
+    halo, step : int
+        Geometry of the tiles, see :class:`~xsubpix.estimators.base.Estimator`.
+
+    Returns
+    -------
+    Estimate
+        Flagged ``out_of_range`` where sigma is above half a pixel: nothing was found to match.
+
+    Examples
+    --------
+    >>> one, two = np.random.default_rng(0).normal(size=(2, 1, 96, 96)).astype("f4")
+    >>> still = Estimate.missing((1, 4, 4)).mapped(np.zeros_like)
+    >>> found = with_image_sigma(still, one, two, halo=32, step=8)
+    >>> bool((found.flags == Flag.OUT_OF_RANGE).mean() > 0.9)
+    True
+    """
+    tiles = zip(pre, post, estimate.dx, estimate.dy, strict=True)
+    sigma = np.stack([sigma_from_images(*tile, halo=halo, step=step) for tile in tiles])
+    unmatched = np.where(sigma > UNMATCHED_SIGMA, Flag.OUT_OF_RANGE, np.uint8(0))
+    return dataclasses.replace(estimate, sigma=sigma, flags=estimate.flags | unmatched)
+
+
+def sigma_from_images(
+    pre: np.ndarray, post: np.ndarray, dx: np.ndarray, dy: np.ndarray, *, halo: int, step: int
+) -> np.ndarray:
+    r"""One sigma of the result of one tile, from what the images say of it.
+
+    Around each output, `post` is moved back by the result. Where the result is right, windows
+    correlate most without a further shift. Three things add up: the shift :math:`r` to the
+    peak of the correlation, through its values one pixel away; the scatter :math:`s` of the
+    result around its running median, at least half of the value's own; and what noise leaves open,
+
+    .. math:: \sigma^2 = k^2 \left(\frac{r_x^2 + r_y^2}{2} + \frac{s_x^2 + s_y^2}{2}
+        + \frac{1 - \rho^2}{N \kappa}\right)
+
+    with the correlation :math:`\rho`, its curvature :math:`\kappa` and the pixels `N` of a
+    window.
+
+    Parameters
+    ----------
+    pre, post : numpy.ndarray of float32
+        Tile of both images, shape (h, w), NaN for missing.
+    dx, dy : numpy.ndarray
+        Result, input pixels, shape (tile, tile); NaN for missing.
+    halo, step : int
+        Geometry of the tile, see :class:`~xsubpix.estimators.base.Estimator`.
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        Shape (tile, tile), input pixels; NaN where the result is.
+
+    Examples
+    --------
+    >>> ground = scipy.ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(96, 97)), 1)
+    >>> pre, post = ground[:, 1:], ground[:, :-1]  # moved one pixel to the right
+    >>> right, still = np.ones((4, 4), "f4"), np.zeros((4, 4), "f4")
+    >>> bool(sigma_from_images(pre, post, right, still, halo=32, step=8).max() < 0.1)
+    True
+    >>> bool(sigma_from_images(pre, post, still, still, halo=32, step=8).min() > 0.5)
+    True
+    """
+    known = np.isfinite(dx) & np.isfinite(dy)
+    if not known.any():
+        return np.full(dx.shape, np.nan, np.float32)
+    # Windows of outputs, and the pixel beside them, need no more of the tile than this.
+    cut = max(0, halo - WINDOW // 2 - 2)
+    inner = slice(cut, pre.shape[0] - cut)
+    at = halo - cut + step * np.arange(dx.shape[0]) + step // 2
+    square = _squared_shift(pre, post, dx, dy, known, cut, step, inner)[np.ix_(at, at)]
+    square += (_squared_scatter(dx, known, step) + _squared_scatter(dy, known, step)) / 2.0
+    return np.where(known, FACTOR * np.sqrt(square), np.nan).astype(np.float32)
+
+
+def _squared_scatter(part: np.ndarray, known: np.ndarray, step: int) -> np.ndarray:
+    """Mean square of what a component differs by from its running median, at the outputs."""
+    every = max(1, _APART // step)
+    values = fill_nearest(np.where(known, part, np.nan).astype(np.float64))
+    nearest = [np.arange(n) // every for n in values.shape]
+    values = values[::every, ::every]
+    side = max(3, WINDOW // (step * every) | 1)
+    scatter = values - scipy.ndimage.median_filter(values, side, mode="nearest")
+    mean = scipy.ndimage.uniform_filter(scatter**2, side, mode="nearest")
+    # A value that stands alone would vanish in the mean.
+    found: np.ndarray = np.maximum(mean, scatter**2 / 4.0)[np.ix_(*nearest)]
+    return found
+
+
+def _squared_shift(
+    pre: np.ndarray,
+    post: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
+    known: np.ndarray,
+    cut: int,
+    step: int,
+    inner: slice,
+) -> np.ndarray:
+    """Mean square of the shift that is left, and of what noise makes of it, at the pixels."""
+    (one, one_ok), (two, two_ok) = (without_local_mean(image, _FINE) for image in (pre, post))
+    rows, cols = np.indices(one[inner, inner].shape, dtype=np.float32) + np.float32(cut)
+    border = (pre.shape[0] - step * dx.shape[0]) // 2 - cut
+    places = [
+        first + at_pixels(part, known, border, step, rows.shape, _SMALL_MEDIAN)
+        for first, part in ((rows, dy), (cols, dx))
+    ]
+    # A pixel more on each side, which is looked at too.
+    back, there = (
+        scipy.ndimage.map_coordinates(image.astype(np.float32), places, order=1, mode="constant")
+        for image in (two, two_ok)
+    )
+    one, one_ok = one[inner, inner], one_ok[inner, inner]
+    faint = _FAINTEST * max(float(np.square(one).mean() * np.square(back).mean()), 1e-30)
+
+    def correlation(down: int, right: int) -> np.ndarray:
+        moved, ok = (np.roll(image, (-down, -right), (0, 1)) for image in (back, there > 0.99))
+        moments = LocalMean(one_ok & ok, WINDOW).moments(one, moved)
+        product = np.maximum(moments.variance_a, 0.0) * np.maximum(moments.variance_b, 0.0)
+        scaled = moments.covariance / np.sqrt(np.maximum(product, faint))
+        return np.where(product > faint, np.clip(scaled, -1.0, 1.0), 0.0)
+
+    found = correlation(0, 0)
+    total = np.zeros(found.shape)
+    for down, right in ((1, 0), (0, 1)):
+        after, before = correlation(down, right), correlation(-down, -right)
+        curvature = np.maximum(2.0 * found - after - before, _LEAST_CURVATURE)
+        shift = np.clip((after - before) / (2.0 * curvature), -_FARTHEST, _FARTHEST)
+        total += (shift**2 + (1.0 - found**2) / (WINDOW**2 * curvature)) / 2.0
+    return total
