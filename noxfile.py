@@ -80,7 +80,9 @@ def demo(session: nox.Session) -> None:
 def run_tests(session: nox.Session, *options: str) -> None:
     """Run the tests, or what the arguments ask for."""
     arguments = session.posargs or ["-n", str(os.cpu_count() or 1)]
-    session.run("pytest", *options, *arguments, env=ONE_THREAD)
+    # A process that has nothing left to do takes tests of another.
+    shared = ("--dist", "worksteal") if "-n" in arguments else ()
+    session.run("pytest", *options, *shared, *arguments, env=ONE_THREAD)
 
 
 @nox.session

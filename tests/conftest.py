@@ -46,6 +46,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Use `@` matmul:PendingDeprecationWarning")
 
 
+# The longest ones begin, so that no process ends with one of them while the others wait.
+LONGEST = ("test_gpu_script.py", "test_notebook.py", "test_distributed.py", "test_loop.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests: the longest files first, all else as it is."""
+    order = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 def needs_extra() -> Generator[None, object, object]:
     """Skip what ends in the sentence that names a missing extra; any other error is one."""
     try:

@@ -33,17 +33,28 @@ def weights(tmp_path_factory):
 OPTIONS = {"tile_size": 64, "ensemble": 1}
 
 
-def test_chunks_do_not_matter(weights, chunked, pair, identical):
+@pytest.fixture(scope="module")
+def expected(weights, pair):
+    """Result of the pair in memory."""
+    return xsubpix.correlate(*pair, model=weights, **OPTIONS)
+
+
+def test_chunks_do_not_matter(weights, chunked, pair, identical, expected):
     """Results tied to chunks could not be repeated."""
-    expected = xsubpix.correlate(*pair, model=weights, **OPTIONS)
     identical(xsubpix.correlate(*chunked(*pair), model=weights, **OPTIONS).compute(), expected)
 
 
-@pytest.mark.parametrize("step", [1, 2, 5, 16, 70])
-def test_steps_sample_the_full_field(weights, scene, image, step):
-    """Values at a step would lie at other places than they say."""
+@pytest.fixture(scope="module")
+def full_field(weights, scene, image):
+    """A pair, and its value at every pixel."""
     pre, post = image(scene((150, 150))), image(scene((150, 150), (1.0, 0.5)))
-    full = xsubpix.correlate(pre, post, model=weights, ensemble=1)
+    return pre, post, xsubpix.correlate(pre, post, model=weights, ensemble=1)
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 16, 70])
+def test_steps_sample_the_full_field(weights, full_field, step):
+    """Values at a step would lie at other places than they say."""
+    pre, post, full = full_field
     some = xsubpix.correlate(pre, post, model=weights, ensemble=1, step=step)
     low, high = (step - 1) // 2, step // 2
     rows, cols = some.east.shape

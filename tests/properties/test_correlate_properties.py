@@ -1,5 +1,7 @@
 """Invariants of correlate over shapes, chunkings, shifts and data types."""
 
+import functools
+
 import hypothesis.strategies as st
 import numpy as np
 import xarray as xr
@@ -60,6 +62,20 @@ def test_strips(scene, length, across, column):
     assert bool((disp.flags & 1).all())
 
 
+@functools.cache
+def whole_numbers(make_scene, kind):
+    """A moved scene as whole numbers that a kind of type holds, and what is measured on it."""
+    values = []
+    for shift in ((0.0, 0.0), (1.0, -2.0)):
+        pixels = make_scene((48, 56), shift)
+        pixels = (pixels > 100) if kind == "?" else np.rint(pixels / (2 if kind == "i1" else 1))
+        values.append(pixels.clip(0, 127 if kind == "i1" else 255).astype("f8"))
+    plain = xsubpix.correlate(
+        *(xr.DataArray(v, dims=("y", "x")) for v in values), model="phase", window=16, step=8
+    )
+    return values, plain
+
+
 @given(
     dtype=st.sampled_from(DTYPES),
     layout=st.sampled_from(["C", "F", "strided", "reversed", "read-only"]),
@@ -67,14 +83,7 @@ def test_strips(scene, length, across, column):
 @settings(max_examples=40)
 def test_data_type_byte_order_and_layout(scene, dtype, layout):
     """Else some file's type, byte order or memory layout is read as other numbers."""
-    values = []
-    for shift in ((0.0, 0.0), (1.0, -2.0)):
-        pixels = scene((48, 56), shift)
-        pixels = (pixels > 100) if dtype == "?" else np.rint(pixels / (2 if dtype == "i1" else 1))
-        values.append(pixels.clip(0, 127 if dtype == "i1" else 255).astype("f8"))
-    plain = xsubpix.correlate(
-        *(xr.DataArray(v, dims=("y", "x")) for v in values), model="phase", window=16, step=8
-    )
+    values, plain = whole_numbers(scene, dtype if dtype in ("?", "i1") else "")
 
     def laid_out(v):
         v = v.astype(dtype)

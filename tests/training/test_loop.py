@@ -40,10 +40,14 @@ class Shifted:
 
 @pytest.fixture(autouse=True)
 def _no_pictures(request, monkeypatch):
-    """Pictures take most of the time of runs as short as these; the test of runs draws them."""
+    """Pictures take most of the time of runs as short as these; one run draws them."""
     if request.node.name != "test_resumed_run_is_the_same_to_the_bit":
-        monkeypatch.setattr("xsubpix.training.loop.draw_samples", lambda *arguments: None)
-        monkeypatch.setattr("xsubpix.training.progress.draw_curves", lambda *arguments: None)
+        without_pictures(monkeypatch)
+
+
+def without_pictures(monkeypatch):
+    monkeypatch.setattr("xsubpix.training.loop.draw_samples", lambda *arguments: None)
+    monkeypatch.setattr("xsubpix.training.progress.draw_curves", lambda *arguments: None)
 
 
 def config(**changes):
@@ -61,10 +65,11 @@ def config(**changes):
     return TrainConfig(**{**values, **changes})
 
 
-def test_resumed_run_is_the_same_to_the_bit(tmp_path):
+def test_resumed_run_is_the_same_to_the_bit(tmp_path, monkeypatch):
     """A run that was stopped would be another run, and its digest a lie."""
     frames = [Shifted()]
     train(config(), tmp_path / "whole", sources=frames, progress=False)
+    without_pictures(monkeypatch)
     train(config(), tmp_path / "parts", sources=frames, progress=False, stop_at=4)
     train(config(), tmp_path / "parts", sources=frames, progress=False)
     one, two = (tmp_path / name / "weights.safetensors" for name in ("whole", "parts"))
