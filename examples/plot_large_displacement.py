@@ -22,8 +22,8 @@ pre = open_scene(384)
 # %%
 # A glacier
 # ---------
-# Ice flows south, 300 m between the two dates in its middle, 30 px, along a bend, between
-# margins that stand still. The surface changes as well.
+# Ice flows south along a bend, between margins that stand still. Its middle moves by 300 m, or
+# 30 px, between the two dates. The surface changes as well.
 
 x, y = pre.x - float(pre.x.mean()), pre.y - float(pre.y.mean())
 middle, bend = 500 * np.sin(y / 900), 500 / 900 * np.cos(y / 900)

@@ -2,10 +2,10 @@
 Ruptures as rough as real ones
 ==============================
 
-Real ruptures are no clean breaks: a third to a half of the offset is off the
-trace, strands run side by side, branch and stop. ``complexity`` draws them so,
-from triangular dislocations all the same, and far away the ground moves as one
-fault moves it.
+Real ruptures are not clean breaks. A third to a half of the offset lies off the
+trace; strands run side by side, branch and stop. ``complexity=1`` draws such
+ruptures from triangular dislocations. Far away, the ground moves as if there were
+a single fault.
 """
 
 import matplotlib.pyplot as plt
@@ -21,10 +21,11 @@ image = xr.DataArray(np.zeros((side, side), "f4"), {"y": at[::-1], "x": at}, ("y
 # %%
 # Ten draws
 # ---------
-# Left of each pair, the motion along the strike on 3.2 km, blue to red between the limits that the
-# title gives, with the strands that break the surface; right, what is seen on the three dashed
-# lines across, in their colours, a pixel a dot. Among them are clean steps, wide shear
-# without a step, two strands that share the offset, cracks beside the trace.
+# In each pair of panels, the map shows the motion along the strike over 3.2 km; its title gives the
+# limits of the colours. Black lines are strands that break the surface. The plot beside it shows
+# the motion on the three dashed lines, in their colours, one dot a pixel. Some ruptures are clean
+# steps. Others are wide shear without a step, two strands that share the offset, or cracks beside
+# the trace.
 
 fig, axes = plt.subplots(5, 4, figsize=(14, 16), layout="constrained", width_ratios=(2, 3, 2, 3))
 for seed, (ax, beside) in enumerate(axes.reshape(10, 2)):

@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> None:
         description="Measure the displacement of the ground between two images and write it as a "
         "Cloud Optimized GeoTIFF with the bands east, north, sigma, quality and flags (float32, "
         "metres, nodata NaN). If POST lies on another grid, it is resampled onto that of PRE. "
-        "If the command is stopped, give it again and it continues.",
+        "If the command is stopped, run it again and it continues.",
         epilog="example: xsubpix correlate before.tif after.tif disp.tif --align",
     )
     add_scenes(measure)

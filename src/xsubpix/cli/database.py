@@ -28,7 +28,7 @@ def _add_build(verbs: Any) -> None:
         help="build a database, or continue one that was stopped",
         description="Put synthetic ruptures on satellite images. Each frame holds an image before, "
         "images after at several factors of one displacement, and the displacement. If the command "
-        "is stopped, give it again and it continues. The same seed, scenes and version give the "
+        "is stopped, run it again and it continues. The same seed, scenes and version give the "
         "same bytes, whatever the number of workers.",
         epilog="example: xsubpix database build scenes/*_pan.tif --multispectral _pan:_ms "
         "--location 'P[0-9]+R[0-9]+' --validation P091R083 --test P090R083 --out db.zarr "
