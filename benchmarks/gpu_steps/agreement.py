@@ -48,7 +48,7 @@ def networks(settings: Settings) -> Rows:
     for name in available_networks():
         shipped = settings.cuda and name in shipped_models()
         model = name if shipped else random_weights(settings, name)
-        options = {"tile_size": settings.windows[0], "ensemble": 2}
+        options = {"tile_size": settings.windows[0]}
         with precision("float32"):
             expected = field(images, model, "cpu", **options)
             got = field(images, model, settings.device, **options)

@@ -36,7 +36,7 @@ def utilisation(settings: Settings) -> Rows:
         start = time.perf_counter()
         measure(images, settings, options)
         wall = time.perf_counter() - start
-    yield row(f"{size}, lazy", settings.scene**2 / wall / 1e6, "Mpx/s")
+    yield row(f"{size}, lazy, one view", settings.scene**2 / wall / 1e6, "Mpx/s")
     if settings.cuda:
         share = busy[0] / wall
         yield row("GPU computes", share, "of the time", f">= {BUSY:g}", share >= BUSY)
@@ -64,7 +64,7 @@ def large(settings: Settings) -> Rows:
     with dask.config.set(scheduler="threads", num_workers=THREADS):
         xsubpix.to_cog(disp, out)
     wall = time.perf_counter() - start
-    size = f"{settings.large_scene} x {settings.large_scene}, two views, to a file"
+    size = f"{settings.large_scene} x {settings.large_scene}, all views of the default, to a file"
     yield row(size, wall, "s", f"<= {MINUTE:g}", wall <= MINUTE if settings.cuda else None)
     if settings.cuda:
         yield row("peak memory of the GPU", torch.cuda.max_memory_allocated() / 2**30, "GiB")
