@@ -55,6 +55,8 @@ class PyramidNetwork(FlowNetwork):
     seen: ClassVar[Channels] = Channels()
     returned: ClassVar[Channels] = Channels(vectors=((0, 1),))
     multiple: ClassVar[int] = 64
+    #: Pixels around what is asked for that :meth:`denoised` sees.
+    denoised_over: ClassVar[int] = 0
 
     def __init__(self, width: float, levels: Sequence[int]) -> None:
         super().__init__(width=width, levels=list(levels))
@@ -136,6 +138,12 @@ class PyramidNetwork(FlowNetwork):
         """
         return F.conv2d(F.pixel_unshuffle(images, 2), weight, self._first.bias, padding=1)
 
+    def denoised(
+        self, pre: torch.Tensor, post: torch.Tensor, flow: torch.Tensor, log_spread: torch.Tensor
+    ) -> torch.Tensor:
+        """Flow of the last step without noise: as it is. Images of full resolution."""
+        return flow
+
     def change(self, output: torch.Tensor, beside: torch.Tensor | None) -> torch.Tensor:
         """Change of the flow, pixels of the level, from what the U-Net returned."""
         return output[:, :2]
@@ -168,8 +176,13 @@ class PyramidNetwork(FlowNetwork):
         ]
         last = self._steps(one, two, boxes, ORDERED_VIEWS[:views])[-1]
         assert last.log_spread is not None
-        here = box.within(boxes[-1]).slices
-        return Flow(last.flow[here], last.log_spread[here], 1)
+        # The context that the last step saw is no good flow, but better than none.
+        around = box.grown(self.denoised_over, one[0].shape)
+        wide, here = around.within(boxes[-1]).slices, box.within(around).slices
+        log_spread = last.log_spread[wide]
+        images = (levels[0][around.slices] for levels in (one, two))
+        flow = self.denoised(*images, last.flow[wide], log_spread)
+        return Flow(flow[here], log_spread[here], 1)
 
     def _steps(
         self,

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 
 from .box import Box
 from .candidates import choose_side, mismatch, neighbouring_flows
+from .edge_avoiding import REACH as DENOISED_OVER
+from .edge_avoiding import edge_avoiding_mean
 from .first_flow import first_flow
 from .normalise import REACH, gradient_direction, normalise, standardise
 from .pyramid import BLOCK, PyramidNetwork
@@ -57,6 +59,10 @@ class PyramidUNet(PyramidNetwork):
     pixel beside a large step first takes the flow of the side whose image matches better
     (:func:`~xsubpix.networks.candidates.choose_side`).
 
+    In the end, each pixel takes the mean of its surroundings that move alike within their
+    spread (:func:`~xsubpix.networks.edge_avoiding.edge_avoiding_mean`): what the U-Net does
+    not know is more noise than ground.
+
     The U-Net works on blocks of 2 x 2 pixels: they become channels before its
     first convolution and pixels again after its last. No resolution is lost,
     and its widest layers run on a quarter of the pixels.
@@ -92,6 +98,7 @@ class PyramidUNet(PyramidNetwork):
     outputs: ClassVar[int] = 5
     views: ClassVar[int] = 4
     averages_views: ClassVar[bool] = True
+    denoised_over: ClassVar[int] = DENOISED_OVER
     seen: ClassVar[Channels] = Channels(
         # Directions of both images' gradients, the flow, and neighbours' flows.
         vectors=((2, 4), (3, 5), (6, 7), (10, 11), (12, 13)),
@@ -178,6 +185,13 @@ class PyramidUNet(PyramidNetwork):
         if level not in _BESIDE:
             return flow
         return choose_side(pre[:, :1], source, flow, _BESIDE[level])
+
+    def denoised(
+        self, pre: torch.Tensor, post: torch.Tensor, flow: torch.Tensor, log_spread: torch.Tensor
+    ) -> torch.Tensor:
+        """See :meth:`PyramidNetwork.denoised`: the mean of what moves alike."""
+        valid = pre[:, 1:] * warp_nearest(post[:, 1:], flow)
+        return edge_avoiding_mean(flow, log_spread, valid)
 
     def observe(
         self, pre: torch.Tensor, post: torch.Tensor, source: torch.Tensor, flow: torch.Tensor
