@@ -22,9 +22,9 @@ __all__ = ["PyramidUNet"]
 
 # Pixels of the input around what is asked for that each level sees, by its reduction; seams
 # with them are printed by ``benchmarks/bench_networks.py --only seams``. The last visit of a
-# level needs less than the first.
+# level needs less than the first, but what its flows are averaged over lies within it.
 _CONTEXTS = {16: 448, 8: 448, 4: 320, 2: 192, 1: 128}
-_SECOND_CONTEXT = 80
+_SECOND_CONTEXT = 112
 # Length over which the mean flow is taken out before the U-Net sees it, pixels of a level.
 _SMOOTH = 16
 # Flows of neighbours are shown to the U-Net up to about this difference, pixels of a level.
