@@ -43,6 +43,13 @@ function under(x, y) {
     target.dispatchEvent(new PointerEvent(name, options));
   }
   await wait(500);
+  const tips = [];
+  (function search(root) {
+    for (const element of root.querySelectorAll("*")) {
+      if (/tooltip/i.test(element.className)) tips.push(element.shadowRoot?.textContent ?? "");
+      if (element.shadowRoot) search(element.shadowRoot);
+    }
+  })(document);
   const curves = find("ColumnDataSource").map((s) => s.data).filter((d) => d.at);
   find("Slider")[0].value = 0.75;
   await wait(100);
@@ -50,6 +57,7 @@ function under(x, y) {
   out.id = "probe";
   out.textContent = JSON.stringify({
     curves: curves.map((d) => [Array.from(d.at), Array.from(d.value)]),
+    tips: tips.join(" "),
     alphas: find("Image").map((g) => g.global_alpha.value ?? g.global_alpha),
     bar: find("ColorBar")[0].title,
     spinners: find("Spinner").map((s) => s.value),
@@ -130,6 +138,8 @@ def test_the_page_lives(scene, tmp_path):
     # Another limit than east's, and the second image shines through.
     assert any(abs(high - 4.8) < 0.1 and low == -high for low, high in seen["limits"])
     assert 0.75 in seen["alphas"]
+    # Under the pointer are values, units and the names of flags.
+    assert re.search(r"north.*-?\d\.\d{3} m.*flags.*none", seen["tips"], re.S), seen["tips"]
 
 
 def test_the_page_needs_no_network(scene, tmp_path):
@@ -172,6 +182,11 @@ def test_limits_and_flags(scene):
     assert "@flags{custom}" in page
     assert "low_texture" in page
     assert "@flags{custom}" not in disp.drop_vars("flags").subpix.explore().page
+    # What is not shown has no say in the limits.
+    disp.flags[:, 10:14] = 4
+    disp["east"] = disp.east.where(disp.flags == 0, 900.0)
+    assert '"high":0.7' in disp.subpix.explore().page.replace(" ", "")
+    assert '"high":900' in disp.subpix.explore(keep_unsure=True).page.replace(" ", "")
 
 
 @pytest.mark.parametrize("kind", ["none", "degrees", "rotated"])

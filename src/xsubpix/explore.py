@@ -29,6 +29,10 @@ _LABELS = {
 }  # fmt: skip
 # Height of the frame in a notebook, and of the profiles, pixels on the screen.
 _HEIGHT, _PROFILE_HEIGHT = 860, 220
+# Tools over a map: on a second line where a window is narrow, so that none covers another.
+_TOOLS: dict[str, Any] = {
+    "sizing_mode": "stretch_width", "min_height": 40, "styles": {"flex-wrap": "wrap"},
+}  # fmt: skip
 
 # Rows of an image run upward in Bokeh; the values under the pointer make two profiles.
 _PROFILE = """
@@ -213,8 +217,9 @@ def explore(
     from bokeh.layouts import column, row
 
     both, wide = {"sizing_mode": "stretch_both"}, {"sizing_mode": "stretch_width"}
-    maps_row = row(*(column(panel.tools, panel.figure, **both) for panel in panels), **both)
-    layout = column(maps_row, row(*profiles, **wide), **both)
+    tools = row(*(panel.tools for panel in panels), **wide)
+    figures = row(*(panel.figure for panel in panels), **both)
+    layout = column(tools, figures, row(*profiles, **wide), **both)
     page = bokeh.embed.file_html(layout, bokeh.resources.INLINE, title="Displacement, by xsubpix")
     return Explorer(page)
 
@@ -312,7 +317,8 @@ def _fields_panel(
     thin = _thin_variables(field, frame, size)
     flags = _thin_flags(field, frame, size)
     source = _field_source(thin, flags, field.grid, frame, size, keep_unsure)
-    bounds = {name: _bounds(name, values) for name, values in thin.items()}
+    hidden = (flags["unsure"] > 0) & (not keep_unsure)
+    bounds = {name: _bounds(name, values[~hidden]) for name, values in thin.items()}
     if limits is not None:
         bounds |= dict.fromkeys(field.components, limits)
     figure, mapper, bar = _field_map(field, frame, thin, source, bounds["east"])
@@ -492,13 +498,13 @@ def _tools(
 ) -> Any:  # fmt: skip
     """Buttons that choose the variable of map and profiles, and limits of its colours."""
     from bokeh.layouts import row
-    from bokeh.models import CustomJS, RadioButtonGroup, Spinner, Toggle
+    from bokeh.models import CustomJS, Div, RadioButtonGroup, Spinner, Toggle
     from bokeh.palettes import Magma256
 
     unit = _unit(field)
     choice = RadioButtonGroup(labels=[_LABELS[n] for n in bounds], active=0, height=32)
     low, high = (
-        Spinner(value=float(f"{value:.4g}"), width=90, height=32, step=float(f"{step:.1g}"))
+        Spinner(value=float(f"{value:.3g}"), width=90, height=32, step=float(f"{step:.1g}"))
         for value, step in zip(bounds["east"], [abs(bounds["east"][1]) / 10] * 2, strict=True)
     )
     limit = CustomJS(args={"mapper": mapper, "low": low, "high": high}, code=_LIMIT)
@@ -521,7 +527,8 @@ def _tools(
         spinner.js_on_change("value", limit)
     for button in (choice, keep):
         button.js_on_change("active", choose)
-    return row(choice, low, high, keep, height=40)
+    words = [Div(text=word, height=32, styles={"line-height": "32px"}) for word in ("from", "to")]
+    return row(choice, row(words[0], low, words[1], high), keep, **_TOOLS)
 
 
 def _images_panel(images: dict[str, xr.DataArray], grid: Grid, frame: _Frame, size: int) -> _Panel:
@@ -544,7 +551,7 @@ def _images_panel(images: dict[str, xr.DataArray], grid: Grid, frame: _Frame, si
     )
     blink = Toggle(label="blink", active=False, width=80, height=32)
     blink.js_on_change("active", CustomJS(args={"slider": slider}, code=_BLINK))
-    return _Panel(figure, row(slider, blink, height=40))
+    return _Panel(figure, row(slider, blink, **_TOOLS))
 
 
 def _draw_image(figure: Any, image: Image, name: str, grid: Grid, frame: _Frame, size: int) -> Any:
