@@ -95,6 +95,7 @@ def main() -> None:
             single = [errors(f, c)[:2] for f, c in zip(fields, cases, strict=False)]
             mean, mean_near, _ = errors(mixed, average)
             best, best_near = min(single)
+            bands = np.mean(single, axis=0)
             epe, near, away = errors(combined, average)
             step = int(combined.attrs["model_step"])
             edge = slice(BORDER // step, -(BORDER // step))
@@ -108,7 +109,8 @@ def main() -> None:
             print(f"  combine  {epe:.3f} {near:.3f}")
             print(
                 f"  combine / average {epe / mean:.2f} (0.85), near {near / mean_near:.2f} (0.80); "
-                f"/ best band {epe / best:.2f} (0.92), near {near / best_near:.2f}"
+                f"/ best band {epe / best:.2f} (0.92), near {near / best_near:.2f}; / mean of the "
+                f"bands {epe / bands[0]:.2f}, near {near / bands[1]:.2f}"
             )
             print(
                 f"  sigma holds {held[0]:.0f}, {held[1]:.0f} %; errors of two bands correlate by "

@@ -50,6 +50,26 @@ def test_a_band_that_disagrees_falls_out(off):
     assert np.median(found[2][:, 45:]) < 0.15
 
 
+def test_half_of_the_bands_wrong_in_one_way():
+    """Else haze in three of six bands moves the field, though their flags say so."""
+    east, north, sigma = drawn(0.3, bands=6)
+    rng = np.random.default_rng(1)
+    hazy = slice(10, 40)
+    east[:3, :, hazy] += 8 + rng.normal(0, 0.3, east[:3, :, hazy].shape)
+    sure = rng.random(east.shape) > 0.3
+    sure[:3, :, hazy] = rng.random(sure[:3, :, hazy].shape) > 0.9
+    found = combine_fields(east, north, sigma, sure, window=17)
+    assert np.abs(found[0]).max() < 0.5
+    assert found[4][:3, :, 14:36].mean() < 0.02
+    none_sure = ~sure.any(0)
+    assert none_sure[:, hazy].sum() > 20
+    assert np.sqrt(np.mean(found[0][none_sure] ** 2)) < 0.1
+    # Where nothing around a place is sure, nothing is preferred.
+    unsure = np.zeros(sure.shape, bool)
+    one, two = (combine_fields(east, north, sigma, s, window=17)[0] for s in (unsure, ~unsure))
+    np.testing.assert_allclose(one, two)
+
+
 def test_sigma_grows_where_bands_differ():
     """Else what nobody agrees on looks as certain as the rest."""
     east, north, sigma = drawn(0.0)

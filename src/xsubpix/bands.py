@@ -18,8 +18,10 @@ __all__ = ["BAND", "correlate_bands", "is_multiband"]
 
 #: Dimension of the bands.
 BAND = "band"
-# Side of the square over which the bands' disagreement is averaged, values.
+# Side of the square over which the bands' disagreement is averaged, values; means of means of
+# means of means are taken, so that a block needs four times half of it around.
 _WINDOW = 17
+_HALO = 4 * (_WINDOW // 2)
 # Data types of what comes out: these, then the number of bands and their correlation.
 _TYPES = (*[np.float32] * 4, np.uint8, np.float32, np.float32)
 _COMBINED = ("east", "north", "sigma", "quality", "flags")
@@ -128,9 +130,9 @@ def _combined(fields: list[xr.Dataset]) -> xr.Dataset:
     dims = first["east"].dims
     arrays = [field[name].transpose(*dims).data for name in _COMBINED for field in fields]
     shape = first["east"].shape
-    lattice = Lattice((shape[0], shape[1]), step=1, halo=_WINDOW // 2, tile=256)
+    lattice = Lattice((shape[0], shape[1]), step=1, halo=_HALO, tile=256)
     found = map_blocks(
-        _Combine(len(fields), _WINDOW // 2), arrays, lattice, _TYPES,
+        _Combine(len(fields), _HALO, _WINDOW), arrays, lattice, _TYPES,
         conditions=[_as_float] * len(arrays), name="subpix-bands",
     )  # fmt: skip
     out = first[list(_COMBINED)].copy()
@@ -147,8 +149,8 @@ def _combined(fields: list[xr.Dataset]) -> xr.Dataset:
         attrs: dict[str, Any] = {"long_name": words, "units": "1", **more}
         out[name] = xr.Variable(dims, array, attrs, encoding)
     out.attrs["bands"] = (
-        f"{len(fields)} bands measured one by one and combined: weights from sigma and from the "
-        f"median of the others, agreement over {_WINDOW} values"
+        f"{len(fields)} bands measured one by one and combined: weights from sigma, from the "
+        f"median of the others and from the share of sure values, over {_WINDOW} values"
     )
     return out
 
@@ -159,6 +161,7 @@ class _Combine:
 
     bands: int
     halo: int
+    window: int
 
     def __call__(
         self, blocks: list[np.ndarray], row: int, col: int, rows: int, cols: int
@@ -174,7 +177,7 @@ class _Combine:
         bits = np.where(np.isfinite(flags), flags, float(Flag.NODATA)).astype(np.uint8)
         sure = (bits & Flag.UNSURE) == 0
         east, north, sigma, shared, weight = combine_fields(
-            east, north, sigma, sure, window=2 * h + 1
+            east, north, sigma, sure, window=self.window
         )
         counts = weight > 0
         used = counts.sum(0)
