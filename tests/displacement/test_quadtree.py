@@ -7,6 +7,8 @@ from scipy.ndimage import gaussian_filter
 
 import xsubpix
 from xsubpix import DataError, FileError, ModelError
+from xsubpix.displacement.quadtree import _covariance
+from xsubpix.kernels.variogram import Variogram
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +119,26 @@ def test_samples_are_drawn():
     figure.canvas.draw()
     alone = {k: table[k] for k in ("x", "y")}
     assert len(xsubpix.sample(disp, alone).subpix.plot().axes) == 2
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize("reach", [30.0, 300.0, 3000.0])
+def test_the_covariance_is_positive_definite(reach, power):
+    """Else a least-squares script fails at its Cholesky factor, or a sum has no variance."""
+    model = Variogram(0.01, 1.0, reach, power)
+    rng = np.random.default_rng(0)
+    side = np.repeat([40.0, 80.0, 320.0], [200, 50, 4])
+    # Cells that touch, as a quadtree's do.
+    blocks = ((20, 10, 40.0, 0.0), (10, 5, 80.0, (0, 420)), (2, 2, 320.0, 900))
+    at = [
+        np.stack(np.meshgrid(np.arange(n), np.arange(m)), -1).reshape(-1, 2) * width + shift
+        for n, m, width, shift in blocks
+    ]
+    matrix = _covariance(model, np.concatenate(at), side, np.full(side.size, 16))
+    assert np.linalg.eigvalsh(matrix)[0] > 0
+    np.linalg.cholesky(np.linalg.inv(matrix))
+    # The variance of a mean over a cell, by chance points in it.
+    for k in (0, 220, 252):
+        one, two = rng.uniform(0, side[k], (2, 200_000, 2))
+        truth = model.covariance(np.hypot(*(one - two).T)).mean() + 0.01 / 16
+        assert matrix[k, k] == pytest.approx(truth, rel=0.2, abs=0.03)

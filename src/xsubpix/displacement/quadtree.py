@@ -22,8 +22,9 @@ __all__ = ["quadtree", "sample"]
 
 # Share of a cell that must have values.
 _LEAST_SHARE = 0.3
-# Points a side that the covariance within a cell is taken from.
-_WITHIN = 5
+# Points a side of a cell that covariances are taken from: so many a reach of the variogram, up
+# to five, and no more than so many in all.
+_WITHIN_REACH, _WITHIN, _MOST_WITHIN = 12, 5, 10_000
 
 
 def quadtree(
@@ -153,16 +154,49 @@ def _cells(
 def _covariance(
     model: Variogram, points: np.ndarray, sides: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
-    """Covariance of the means over square cells."""
-    apart = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
-    matrix = model.covariance(apart)
-    step = (np.arange(_WITHIN) + 0.5) / _WITHIN
-    at = np.stack(np.meshgrid(step, step), axis=-1).reshape(-1, 2)
-    inside = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1))
-    for side in np.unique(sides):
-        here = np.flatnonzero(sides == side)
-        matrix[here, here] = model.covariance(side * inside).mean() + model.nugget / counts[here]
+    """Covariance of the means over square cells, positive definite.
+
+    Each mean is one over a few points of its cell, the same for all pairs of cells: a
+    covariance of points is positive definite, and so is one of means over them.
+    """
+    side_points = np.ones(sides.size, int)
+    for finest in (_WITHIN_REACH, _WITHIN_REACH / 2, _WITHIN_REACH / 4):
+        wanted = np.clip(np.ceil(sides / model.reach * finest), 1, _WITHIN).astype(int)
+        if (wanted**2).sum() <= _MOST_WITHIN:
+            side_points = wanted
+            break
+    within = [_within(n) for n in range(1, _WITHIN + 1)]
+    spread = np.concatenate(
+        [p + s * within[n - 1] for p, s, n in zip(points, sides, side_points, strict=True)]
+    )
+    number = side_points**2
+    # Where points are so far apart that hardly two are alike, each stands for its surroundings.
+    share = np.ones(sides.size)
+    apart = sides / side_points
+    for side in np.unique(apart[apart > model.reach / 2]):
+        inside = side * within[-1]
+        mean = model.covariance(np.hypot(*(inside[:, None] - inside).transpose(2, 0, 1))).mean()
+        share[apart == side] = np.sqrt(mean / model.sill) if model.sill > 0 else 1.0
+    first = np.concatenate([[0], np.cumsum(number)])
+    matrix = np.empty((sides.size, sides.size))
+    # Cells by the hundred: no more than some hundred MB at once.
+    for start in range(0, sides.size, 100):
+        cells = slice(start, min(start + 100, sides.size))
+        rows = spread[first[cells.start] : first[cells.stop]]
+        part = model.covariance(np.hypot(*(rows[:, None] - spread[None]).transpose(2, 0, 1)))
+        part = np.add.reduceat(part, first[:-1], axis=1)
+        part = np.add.reduceat(part, first[cells] - first[cells.start], axis=0)
+        part *= (share / number)[cells, None] * (share / number)
+        matrix[cells] = part
+    # Rounding alone could take the least eigenvalue below zero.
+    matrix[np.diag_indices(sides.size)] += np.maximum(model.nugget / counts, 1e-9 * model.sill)
     return matrix
+
+
+def _within(n: int) -> np.ndarray:
+    """Places of n x n points in a cell of side 1 about its centre."""
+    step = (np.arange(n) + 0.5) / n - 0.5
+    return np.stack(np.meshgrid(step, step), axis=-1).reshape(-1, 2)
 
 
 def sample(
