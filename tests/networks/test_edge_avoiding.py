@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,17 @@ def test_a_step_stays(dim):
     left = (mean(step + wrong, 0.03) - step)[INNER]
     assert left.abs().mean() < 0.3 * wrong.abs().mean()
     assert left.abs().max() < wrong.abs().max()
+
+
+def test_a_small_step_in_smooth_noise():
+    """Else offsets of three sigma, which can be measured, are smeared as noise is."""
+    wrong = F.avg_pool2d(noise(1.0), 9, 1, 4)
+    wrong *= 0.05 / wrong.std()
+    step = torch.zeros(1, 2, SIDE, SIDE)
+    step[..., SIDE // 2 :] = 3 * 0.05
+    found = (mean(wrong + step, 0.05) - mean(wrong, 0.05))[INNER].mean((0, 1, 2)) / step.max()
+    assert found[found.numel() // 2 - 2] < 0.1
+    assert found[found.numel() // 2 + 1] > 0.9
 
 
 @settings(max_examples=10, deadline=None)
