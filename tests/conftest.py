@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import os
 import re
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -215,6 +216,25 @@ def _few_threads():
     """Keep dask from running more threads than a shared machine bears."""
     with dask.config.set(num_workers=2):
         yield
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """``with full_disk(room):`` no file grows beyond so many bytes: writing more is an error."""
+    resource = pytest.importorskip("resource", reason="limits of POSIX")
+
+    @contextlib.contextmanager
+    def limited(room: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,8 @@ import contextlib
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -348,6 +350,63 @@ def test_a_cluster_that_is_closed(threads, files, tmp_path, resume):
             assert len(list(marks.glob(f"({row}, {col})-*"))) == 1
     else:
         assert os.listdir(tmp_path) == ["marks"]
+
+
+@pytest.fixture
+def processes(tmp_path):
+    """Scheduler and worker in processes of their own, and their client."""
+    address = str(tmp_path / "scheduler.json")
+    options = ["--host", "127.0.0.1", "--scheduler-file", address, "--no-dashboard"]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.dask_{name}", *options, *more],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for name, *more in (
+            ("scheduler", "--port", "0"),
+            ("worker", "--nworkers", "1", "--nthreads", "1", "--death-timeout", "60"),
+        )
+    ]  # fmt: skip
+    # Without a scheduler, a client tries for half a minute to find it again.
+    patience = dask.config.set({"distributed.comm.timeouts.connect": "3s"})
+    try:
+        while not os.path.exists(address):
+            time.sleep(0.1)
+        client = distributed.Client(scheduler_file=address, set_as_default=False, timeout=60)
+        client.wait_for_workers(1, timeout=120)
+        with patience:
+            yield started[0], client
+        client.close(timeout=5)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_a_scheduler_that_is_killed(processes, files, tmp_path):
+    """A traceback of the cluster's own, exit code 1, and not a word of what is kept."""
+    scheduler, client = processes
+    out, journal = tmp_path / "a.tif", tmp_path / ".a.tif.journal"
+    disp = xsubpix.correlate(*opened(files), **{**QUICK, "step": 2})
+
+    def kill():
+        # Two lines say what is written; a block more is work that is kept.
+        while not journal.exists() or len(journal.read_text().splitlines()) < 3:
+            time.sleep(0.02)
+        scheduler.kill()
+
+    killing = threading.Thread(target=kill, daemon=True)
+    killing.start()
+    with client.as_current(), pytest.raises(xsubpix.ClusterError, match=r"lost.*kept") as caught:
+        xsubpix.to_cog(disp, out, resume=True)
+    killing.join()
+    assert "\n" not in str(caught.value)
+    assert not out.exists()
+    kept = journal.read_text().splitlines()[2:]
+    assert kept
+    xsubpix.to_cog(disp, out, resume=True)
+    assert out.exists()
+    assert not journal.exists()
 
 
 def _always_killed(block):

@@ -1,5 +1,7 @@
 """Stacks: pairs by position, and the dates they are inverted for."""
 
+import re
+
 import dask
 import numpy as np
 import pytest
@@ -60,6 +62,18 @@ def test_stacks_of_other_lengths_are_refused(stack):
     """Pairs by chance would be measured."""
     with pytest.raises(DimensionError, match="4 images along 'time', and post 3"):
         xsubpix.correlate(stack, stack[1:])
+
+
+def test_the_advice_for_two_stacked_dimensions_holds(stack):
+    """xarray refused what it said: a name that is a dimension already."""
+    both = stack.isel(time=slice(0, 2)).expand_dims(pair=2)
+    with pytest.raises(xsubpix.DimensionError, match="make them one") as caught:
+        xsubpix.correlate(both, both, model="phase", window=16)
+    advice = re.search(r"image(\.stack\(.*?both='pair'\))", str(caught.value))[1]
+    one = eval(f"image{advice}", {"image": both})
+    assert one.sizes["pair"] == 4
+    disp = xsubpix.correlate(one, one, model="phase", window=16, step=16)
+    assert disp.east.sizes["pair"] == one.sizes["pair"]
 
 
 def test_series_recovers_the_dates(stack):

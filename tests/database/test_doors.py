@@ -1,7 +1,9 @@
 """Scenes with masks, cut or changed; shards that are lost or damaged; two builds at once."""
 
 import dataclasses
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from xsubpix.database import (
     open_database,
     scenes_from_names,
 )
-from xsubpix.errors import FileError
+from xsubpix.errors import ClusterError, FileError
 from xsubpix.files.locks import locked
 from xsubpix.tutorial import procedural_scene
 
@@ -111,6 +113,36 @@ def test_two_builds_at_once(scene_file, tmp_path):
     with locked(path):  # it was given back
         assert (tmp_path / ".db.zarr.lock").exists()
     assert not (tmp_path / ".db.zarr.lock").exists()
+
+
+@pytest.mark.parametrize("room", [100, 3_000, 30_000])
+def test_a_full_disk(scene_file, database, tmp_path, full_disk, room):
+    """A traceback, exit code 1; and what was made is still there."""
+    scenes, path = scenes_from_names([str(scene_file)]), tmp_path / "db.zarr"
+    with (
+        full_disk(room),
+        pytest.raises(FileError, match=r"cannot write .* the same call") as caught,
+    ):
+        build_database(scenes, path, SMALL, scheduler="synchronous")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FileError):
+        open_database(path)
+    build_database(scenes, path, SMALL, scheduler="synchronous")
+    one, two = (open_database(p, crops=False).load() for p in (path, database))
+    assert one.drop_attrs().identical(two.drop_attrs())
+
+
+def _dies(*arguments):
+    """What a system without memory does to a process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed(scene_file, tmp_path, monkeypatch):
+    """A traceback of the pool's own, which says nothing of what is kept."""
+    monkeypatch.setattr("xsubpix.database.build._build_frame", _dies)
+    scenes = scenes_from_names([str(scene_file)])
+    with pytest.raises(ClusterError, match=r"killed.*memory.*are kept"):
+        build_database(scenes, tmp_path / "db.zarr", SMALL, workers=1)
 
 
 @pytest.mark.parametrize("name", ["pre", "post", "displacement"])

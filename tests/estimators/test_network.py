@@ -250,3 +250,23 @@ def test_data_that_end_askew_keep_what_is_missing_around_them():
     assert askew.box.cols == slice(32, 256)
     assert askew.box.rows == slice(0, 256)
     assert _part_with_data(np.zeros_like(valid), 16, 64) is None
+
+
+@pytest.mark.parametrize(("shift", "noise"), [((1.3, -0.7), 0.0), ((-3.4, 2.2), 6.0)])
+def test_what_the_border_costs_is_in_sigma(scene, image, shift, noise):
+    """Errors within 16 px of the border are larger, and were believed as the others are."""
+    grain = np.random.default_rng(2).normal(0, noise, (2, 96, 96)).astype("f4")
+    pre, post = image(scene((96, 96)) + grain[0]), image(scene((96, 96), shift) + grain[1])
+    disp = xsubpix.correlate(pre, post, model="unet", ensemble=1, step=2)
+    off = np.maximum(abs(disp.east - shift[0]), abs(disp.north - shift[1])).values
+    flags, sigma = disp.flags.values, disp.sigma.values
+    at = np.minimum(np.arange(48), np.arange(48)[::-1])
+    border = np.minimum(at[:, None], at) < 7
+    assert (flags[border] & Flag.EDGE).all()
+    assert not (flags[~border & (np.minimum(at[:, None], at) > 8)] & Flag.EDGE).any()
+    believed = (flags & ~Flag.EDGE) == 0
+    assert believed[border].mean() > 0.5
+    assert not (believed & (off > 0.5) & (off > 5 * sigma)).any()
+    assert np.nanmedian(sigma[border]) > np.nanmedian(sigma[~border])
+    # Of the larger of two components, so fewer than 95 %.
+    assert (off < 2 * sigma)[border & believed].mean() > 0.7

@@ -115,6 +115,24 @@ def test_killed_run_goes_on_to_the_same_bits(tmp_path):
         assert all(torch.equal(one[part][k], two[part][k]) for k in two[part])
 
 
+def test_a_full_disk_ends_a_run_and_loses_nothing(tmp_path, full_disk):
+    """A traceback, exit code 1, and a folder of halves."""
+    frames, folder = [Shifted()], tmp_path / "run"
+    train(config(), folder, sources=frames, progress=False, stop_at=2)
+    sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
+    checkpoint = (folder / "checkpoint.pt").read_bytes()
+    # The table, the weights and the checkpoint find no room, one after the other.
+    for room in (10, sizes["weights.safetensors"] - 1, sizes["checkpoint.pt"] - 1):
+        with full_disk(room), pytest.raises(FileError, match="cannot write") as caught:
+            train(config(), folder, sources=frames, progress=False, stop_at=4)
+        assert "\n" not in str(caught.value)
+        assert (folder / "checkpoint.pt").read_bytes() == checkpoint
+        load_network(folder / "weights.safetensors")
+        assert {file.name for file in folder.iterdir()} == set(sizes)
+    train(config(), folder, sources=frames, progress=False, stop_at=4)
+    assert (folder / "progress.csv").read_text().count("\n") == 3
+
+
 def test_batches_are_those_of_their_numbers():
     """Processes that prepare samples, or share a batch, would train on other ones."""
     settings = config(batch=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,8 @@ def _cluster(address: str) -> Client:
         raise SubpixError(
             "--scheduler needs distributed: pip install 'xsubpix[distributed]'."
         ) from error
+    # Its traceback of a scheduler that is gone stands beside our one line.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         if address.endswith(".json"):
             if not Path(address).is_file():  # Client would wait for it, without end

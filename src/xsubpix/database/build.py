@@ -21,8 +21,9 @@ from typing import Any
 
 from .._version import __version__
 from ..cluster import Arrivals, cluster_errors_named
-from ..errors import DataError, FileError
+from ..errors import ClusterError, DataError, FileError
 from ..files.locks import locked
+from ..files.writing import writing_errors_named
 from ..progress import progress_bar, say
 from .datasheet import write_datasheet
 from .frames import make_frame
@@ -37,6 +38,8 @@ __all__ = ["BuildReport", "build_database"]
 _MARKERS = ".building"
 # Libraries' own threads would fight for the cores that the workers share, and may round sums
 # differently by their number.
+# What an error of the disk, of a cluster or of processes leaves.
+_GOES_ON = " Frames that are made are kept; the same call goes on from there."
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -172,7 +175,8 @@ def _build(
             # Threads of one process share its clock.
             seconds = time.process_time() - start if scheduler == "threads" else sum(each)
     if not complete:
-        _finish(path, plan)
+        with writing_errors_named(path, _GOES_ON):
+            _finish(path, plan)
     shutil.rmtree(path / _MARKERS, ignore_errors=True)
     elapsed = time.perf_counter() - begun
     return BuildReport(path, len(todo), len(wanted) - len(todo), seconds, elapsed)
@@ -200,10 +204,11 @@ def _open_plan(path: Path, scenes: list[SceneSource], settings: Settings) -> Pla
             raise FileError(f"{path} exists and is no database of xsubpix: choose another name.")
         shutil.rmtree(path)  # stopped before its plan was written
     plan = make_plan(scenes, settings)
-    (path / _MARKERS).mkdir(parents=True)
-    create_store(path, settings)
-    # Last: with a plan, a store is whole.
-    _set_attributes(path, {"plan": plan.to_dict(), "complete": False})
+    with writing_errors_named(path, " Give it room; the same call begins again."):
+        (path / _MARKERS).mkdir(parents=True)
+        create_store(path, settings)
+        # Last: with a plan, a store is whole.
+        _set_attributes(path, {"plan": plan.to_dict(), "complete": False})
     return plan
 
 
@@ -275,6 +280,7 @@ def _compute(
         return list(dask.compute(*tasks, scheduler=scheduler, num_workers=workers))
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
     count = min(workers or os.cpu_count() or 1, len(todo))
     with (
@@ -288,6 +294,11 @@ def _compute(
     ):
         try:
             return list(dask.compute(*tasks, scheduler="processes", pool=pool, chunksize=1))
+        except BrokenProcessPool as error:
+            raise ClusterError(
+                f"one of {count} processes that make frames was killed, most often for want of "
+                f"memory: give fewer workers.{_GOES_ON}"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -298,8 +309,7 @@ def _on_cluster(tasks: list[Any]) -> list[float]:
     from distributed import get_client
 
     client = get_client()
-    kept = " Frames that are made are kept; the same call goes on from there."
-    with cluster_errors_named(client, kept):
+    with cluster_errors_named(client, _GOES_ON):
         futures, arriving = client.compute(tasks), Arrivals(client)
         for future in futures:
             arriving.add(future)
@@ -313,13 +323,18 @@ def _build_frame(path: str, plan: Plan, split: str, number: int) -> float:
     start = time.process_time()
     with single_threaded():
         frame = make_frame(plan, split, number)
-        write_frame(Path(path), split, number, frame)
-    marker = _marker(Path(path), split, number)
+        with writing_errors_named(Path(path), _GOES_ON):
+            write_frame(Path(path), split, number, frame)
+            _mark(_marker(Path(path), split, number), frame.record)
+    return time.process_time() - start
+
+
+def _mark(marker: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a frame that is stored, whole or not at all."""
     marker.parent.mkdir(parents=True, exist_ok=True)
     partial = marker.with_name(f"{marker.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    partial.write_text(json.dumps(frame.record))
+    partial.write_text(json.dumps(record))
     os.replace(partial, marker)
-    return time.process_time() - start
 
 
 def _finish(path: Path, plan: Plan) -> None:

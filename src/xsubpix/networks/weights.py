@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ..atomic import replace_file
-from ..errors import ModelError
+from ..errors import FileError, ModelError
 from .base import FlowNetwork
 from .cards import KEY, Card, read_card, read_header
 from .registry import build_network
@@ -43,6 +43,8 @@ def save_network(
     ModelError
         The name has another ending, or a weight is not finite, or too large
         for half precision.
+    FileError
+        The disk is full, or the folder cannot be written; an earlier file stays.
 
     Examples
     --------
@@ -51,6 +53,7 @@ def save_network(
     >>> load_network("mine.safetensors").config
     {'width': 0.25}
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = Path(path)
@@ -70,9 +73,10 @@ def save_network(
     try:
         save_file(tensors, part, metadata={KEY: json.dumps(whole, sort_keys=True)})
         replace_file(part, path)
-    except BaseException:
+    except (OSError, SafetensorError) as error:
+        raise FileError(f"cannot write {path}: {error}.") from error
+    finally:
         part.unlink(missing_ok=True)
-        raise
 
 
 def load_network(path: str | os.PathLike[str]) -> FlowNetwork:

@@ -14,19 +14,28 @@ _PARTS = {"digest", "step", "network", "average", "optimiser"}
 
 
 def save_checkpoint(run: Run) -> None:
-    """Write the checkpoint beside the old one and put it in its place."""
+    """Write the checkpoint beside the old one and put it in its place.
+
+    Raises
+    ------
+    OSError
+        The disk is full; the old one stays.
+    """
     part = run.path(CHECKPOINT + ".part")
-    torch.save(
-        {
-            "digest": run.config.digest(),
-            "step": run.step,
-            "network": run.network.state_dict(),
-            "average": run.average.module.state_dict(),
-            "optimiser": run.optimiser.state_dict(),
-        },
-        part,
-    )
-    replace_file(part, run.path(CHECKPOINT))
+    state = {
+        "digest": run.config.digest(),
+        "step": run.step,
+        "network": run.network.state_dict(),
+        "average": run.average.module.state_dict(),
+        "optimiser": run.optimiser.state_dict(),
+    }
+    try:
+        torch.save(state, part)
+        replace_file(part, run.path(CHECKPOINT))
+    except RuntimeError as error:  # torch's own, on a disk that is full
+        raise OSError(str(error).splitlines()[0]) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_checkpoint(run: Run) -> None:

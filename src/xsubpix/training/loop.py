@@ -17,6 +17,7 @@ from .._version import __version__
 from ..devices import torch_device
 from ..errors import DataError
 from ..files.locks import locked
+from ..files.writing import writing_errors_named
 from ..networks.weights import save_network
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import TrainConfig
@@ -28,6 +29,9 @@ from .samples import BEYOND, Frames
 from .validation import Validation, ValidationSamples, draw_samples, validation_samples
 
 __all__ = ["train"]
+
+# What an error of the disk leaves.
+_GOES_ON = " The last checkpoint is kept; the same call goes on from there."
 
 
 def train(
@@ -85,7 +89,8 @@ def train(
         The folder holds a run of another configuration; the weights of `start` do
         not fit into the network; the loss is no longer finite.
     FileError
-        A store cannot be read, or another process trains in the folder.
+        A store cannot be read, the folder cannot be written (the last checkpoint is kept), or
+        another process trains in it.
 
     Notes
     -----
@@ -127,7 +132,8 @@ def _train(
         if rank == 0:
             _write_weights(run, samples.measure(run.averaged, run.device, config.half))
         return run.path(WEIGHTS)
-    log = Progress(run, last, shown=progress) if rank == 0 else None
+    with writing_errors_named(run.folder, _GOES_ON):
+        log = Progress(run, last, shown=progress) if rank == 0 else None
     model = _prepared(run, world)
     sampler = StepSampler(run.step, last, config.batch, rank, world, wide=config.is_wide)
     errors: list[float] = []
@@ -138,9 +144,10 @@ def _train(
             log.tell_pace()
         if run.step % config.validate_every == 0 or run.step == last:
             if log is not None:
-                found = _validate(run, samples)
-                log.add(rate, float(np.mean(errors)), found)
-                save_checkpoint(run)
+                with writing_errors_named(run.folder, _GOES_ON):
+                    found = _validate(run, samples)
+                    log.add(rate, float(np.mean(errors)), found)
+                    save_checkpoint(run)
             errors.clear()
     return run.path(WEIGHTS)
 

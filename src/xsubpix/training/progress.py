@@ -42,9 +42,12 @@ class Progress:
         rows = [row for row in read_rows(path) if int(row[0]) <= run.step]
         # Whole or not at all: a run may be killed at any moment.
         part = run.path(PROGRESS + ".part")
-        with part.open("w", newline="") as file:
-            csv.writer(file).writerows([_COLUMNS, *rows])
-        os.replace(part, path)
+        try:
+            with part.open("w", newline="") as file:
+                csv.writer(file).writerows([_COLUMNS, *rows])
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
         if shown and run.step:
             say(f"resuming: {run.step} of {run.config.steps} steps are there")
 
