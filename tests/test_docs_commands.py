@@ -5,10 +5,16 @@ import re
 import shlex
 from pathlib import Path
 
+import geopandas
+import numpy as np
+import pandas as pd
 import pytest
+import shapely
 import xarray as xr
 
+import xsubpix
 from xsubpix.cli.main import _parser, main
+from xsubpix.rupture import Fault
 from xsubpix.tutorial import example_earthquake, procedural_scene
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +73,74 @@ def test_quickstart_runs(tmp_path, monkeypatch):
         exec(compile(block, "quickstart.rst", "exec"), names)
     assert Path("disp.tif").exists()
     assert isinstance(names["good"], xr.Dataset)
+
+
+def run_page(page: str, names: dict[str, object], changes: dict[str, str]) -> dict[str, object]:
+    """Run all Python of a page in order, with other values where its scene is smaller."""
+    text = "\n".join(code_of(ROOT / "docs" / page, "python"))
+    for old, new in changes.items():
+        assert old in text, f"{page} no longer says {old!r}"
+        text = text.replace(old, new)
+    exec(compile(text, page, "exec"), names)
+    return names
+
+
+def test_paper_runs(tmp_path, monkeypatch):
+    """Else the way from a field to a paper ends in an error, or its slip is another."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    scene = procedural_scene((128, 128))
+    x, y = scene.x.values, scene.y.values
+    fault = shapely.LineString([(x[0] - 50, y[40]), (x[-1] + 50, y[70])])
+    geopandas.GeoSeries([fault], crs=scene.rio.crs).to_file("fault.geojson")
+    truth = scene.subpix.synthetic_rupture(
+        Fault.from_trace(np.array(fault.coords), slip=6.0, dip=88.0, rake=180.0, width=3e3)
+    )
+    moved = scene.subpix.warp_quintic(truth)
+    disp = scene.subpix.correlate(moved, model="phase", window=16, step=2)
+    disp.subpix.to_cog("disp.tif")
+    gnss = pd.DataFrame({"x": x[[20, 70]], "y": y[[20, 70]], "east": 1.0, "north": 0.0})
+
+    class Greens:
+        """Greens' functions of two unknowns, for as many points as there are."""
+
+        __array_ufunc__ = None  # else numpy takes it for a number
+
+        def __rmatmul__(self, weight):
+            return weight @ np.column_stack([np.ones(len(weight)), np.arange(len(weight))])
+
+    changes = {
+        "spacing=500.0, half_length=3000.0": "spacing=200.0, half_length=250.0",
+        "buffer=20e3": "buffer=200.0", "radius=300.0": "radius=30.0",
+    }  # fmt: skip
+    names = run_page("paper.rst", {"gnss": gnss, "green": Greens()}, changes)
+    # The slip of 6 m tapers toward the ends of the fault, which are those of the scene.
+    assert 3.5 < float(names["offsets"].parallel.median()) < 6.5
+    assert np.isfinite(names["slip"]).all()
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"offsets.pdf", "field.pdf", "field.tif", "field.qml", "report.html", "offsets.gpkg",
+            "points.gpkg", "points.nc", "quake_east.yml"} <= written  # fmt: skip
+
+
+def test_many_bands_and_dates_run(tmp_path, monkeypatch):
+    """Else whoever has several bands, or several dates, is left alone with an error."""
+    monkeypatch.chdir(tmp_path)
+    scene = procedural_scene((224, 224))
+    later = scene.subpix.warp_quintic((np.full(scene.shape, 0.7), np.zeros(scene.shape)))
+    for name, image in (("before", scene), ("after", later)):
+        bands = xr.concat([image, image**0.9], xr.Variable("band", [1, 2]))
+        bands.rio.to_raster(f"{name}.tif")
+    files = []
+    for k in range(4):
+        files.append(f"{k}.tif")
+        scene.rio.to_raster(files[-1])
+    changes = {
+        'correlate(post, bands="combine")': 'correlate(post, bands="combine", model="phase")',
+        "correlate(post).subpix": 'correlate(post, model="phase").subpix',
+    }
+    names = run_page("many.rst", {"xsubpix": xsubpix, "files": files}, changes)
+    assert names["series"].east.dims[0] == "time"
+    assert float(abs(names["fit"].east_step).mean()) < 0.1
 
 
 def test_first_training_runs(tmp_path, monkeypatch, capsys):

@@ -110,11 +110,13 @@ def detrend(
     """
     field = Field.of(disp)
     order = whole_number("order", order, 0, 2)
-    stable = stable_ground(field, mask, trace, buffer)
-    steps = read_steps(field, trace, depth)
+    # Once: of a file, every reading costs as much as the fit.
+    line = None if trace is None else read_trace(trace, field.grid)
+    stable = stable_ground(field, mask, line, buffer)
+    steps = read_steps(field, line, depth)
     models: tuple[Steps, ...] | None = None if steps is None else (steps,)
-    if steps is not None and depth is None:
-        models = with_depths(field, read_trace(trace, field.grid), steps)
+    if steps is not None and line is not None and depth is None:
+        models = with_depths(field, line, steps)
     sure, share = sure_field(field, keep_unsure)
     rows, cols = field.grid.shape
     every = max(1, round(np.sqrt(rows * cols / _SAMPLES)))

@@ -59,8 +59,9 @@ def quadtree(
         Along ``point``: ``east``, ``north`` (means over cells), ``east_sigma``,
         ``north_sigma``, ``side`` (metres), ``n_values``; coordinates ``x``, ``y`` (CRS).
         ``east_covariance`` and ``north_covariance`` (point, other) of the means, from the
-        variograms. :func:`xsubpix.to_points` writes the points as GeoPackage, GeoJSON or CSV,
-        ``points.to_netcdf("points.nc")`` the covariances too.
+        variograms, squared unit of the field; positive definite. :func:`xsubpix.to_points`
+        writes the points as GeoPackage, GeoJSON or CSV, ``points.to_netcdf("points.nc")`` the
+        covariances too.
 
     Raises
     ------

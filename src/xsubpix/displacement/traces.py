@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from ..errors import DataError, GridError
-from ..grid import Plane, crs_name
+from ..grid import Grid, Plane, crs_name
 from ..rupture import Fault
 from .trace_pieces import walked_in_order
 from .trace_sources import read_lines
-
-if TYPE_CHECKING:
-    from ..grid import Grid
 
 __all__ = ["Trace", "read_trace"]
 
@@ -163,7 +161,9 @@ def _tangents(line: np.ndarray, distance: np.ndarray, smoothing: float) -> np.nd
     return chord / np.maximum(np.hypot(*chord.T), 1e-300)[:, None]
 
 
-def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
+def read_trace(
+    trace: Any, grid: Grid | xr.DataArray | xr.Dataset, *, smoothing: float = 0.0
+) -> Trace:
     """Read a trace and bring it to the plane in metres under a grid.
 
     Parameters
@@ -175,7 +175,8 @@ def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
         unless it names a CRS); another vector file (GeoPackage, shapefile), in
         its CRS, read by geopandas. Pieces that were drawn both ways are turned and ordered,
         so that all of them are walked in the direction in which most of them were drawn.
-    grid : Grid
+    grid : Grid, xarray.DataArray or xarray.Dataset
+        Of the field; or the field itself, or an image on its grid.
     smoothing : float
         Length over which the direction is averaged, metres.
 
@@ -198,12 +199,15 @@ def read_trace(trace: Any, grid: Grid, *, smoothing: float = 0.0) -> Trace:
     --------
     >>> import numpy as np, xarray as xr, xsubpix
     >>> pixel = {"y": -30.0 * np.arange(64), "x": 30.0 * np.arange(64)}
-    >>> from xsubpix.grid import Grid
     >>> image = xr.DataArray(np.random.default_rng(0).random((64, 64)), pixel, ("y", "x"))
-    >>> trace = xsubpix.read_trace([(0.0, 0.0), (300.0, -400.0)], Grid.from_dataarray(image))
+    >>> trace = xsubpix.read_trace([(0.0, 0.0), (300.0, -400.0)], image)
     >>> float(trace.length)
     500.0
     """
+    if isinstance(grid, xr.Dataset):
+        grid = grid["east"]
+    if isinstance(grid, xr.DataArray):
+        grid = Grid.from_dataarray(grid)
     plane = Plane.of(grid)
     if isinstance(trace, Trace):
         _check_near(list(trace.segments), plane, grid, trace.segments[0])
