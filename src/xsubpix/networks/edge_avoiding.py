@@ -13,6 +13,9 @@ _DISTANCES = (1, 2, 4, 8, 16)
 # Flows that differ by so many spreads count for 1/e. Twice as many take more noise, and blur
 # waves of less than 20 px; half as many leave the noise of second dates.
 _TOLERANCE = 1.0
+# Largest spread that is taken for noise, pixels. Beside a rupture of many pixels it is larger,
+# because the network does not know which side a pixel is on: there, a mean would be of both.
+_LARGEST = 0.15
 
 #: Pixels around one that have a say in its mean.
 REACH = 2 * sum(_DISTANCES)
@@ -25,8 +28,9 @@ def edge_avoiding_mean(
 
     A neighbour counts as far as it is sure of its flow (the inverse square of its spread), as
     it is near (a cubic B-spline) and as its flow is like the pixel's, compared with the spread
-    of both. Noise is averaged over tens of pixels where the ground moves alike, and ground that
-    differs by more than noise does, at a rupture or at a shear margin, has no say.
+    of both, or with 0.15 px where that is less. Noise is averaged over tens of pixels where the
+    ground moves alike, and ground that differs by more than noise does, at a rupture or at a
+    shear margin, has no say.
 
     Parameters
     ----------
@@ -60,7 +64,7 @@ def edge_avoiding_mean(
     """
     variance = (2 * log_spread).exp()
     precision = valid / variance
-    tolerance = variance * _TOLERANCE**2
+    tolerance = variance.clamp_max(_LARGEST**2) * _TOLERANCE**2
     for distance in _DISTANCES:
         for dim in (2, 3):
             flow = _mean_along(flow, precision, tolerance, distance, dim)
