@@ -69,6 +69,6 @@ axes[-1, 3].set_xlabel("distance from the trace (m)")
 for strand in fault.strands[:4]:
     print(
         f"{strand.kind}: {max(strand.shares):.2f} of the slip, "
-        f"{min(strand.offsets):.0f} to {max(strand.offsets):.0f} m aside, "
+        f"{round(min(strand.offsets))} to {round(max(strand.offsets))} m aside, "
         f"{strand.top:.0f} to {strand.bottom:.0f} m deep"
     )
