@@ -36,18 +36,27 @@ MODELS = [
 LONGEST = 300
 
 
+@contextlib.contextmanager
+def at_most(seconds):
+    """What waits for ever ends in an error."""
+
+    def give_up(number, frame):
+        raise TimeoutError(f"nothing within {seconds} s: has the cluster lost its workers?")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture(autouse=True)
 def limited():
     """A test that waits for ever fails."""
-
-    def give_up(number, frame):
-        raise TimeoutError(f"nothing within {LONGEST} s: has the cluster lost its workers?")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(LONGEST)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    with at_most(LONGEST):
+        yield
 
 
 @contextlib.contextmanager
@@ -73,7 +82,9 @@ def client(cluster):
 @pytest.fixture(scope="module")
 def cluster():
     """Two workers, each a process."""
-    with local_client(2, processes=True) as client:
+    with contextlib.ExitStack() as stack:
+        with at_most(LONGEST):
+            client = stack.enter_context(local_client(2, processes=True))
         yield client
 
 
