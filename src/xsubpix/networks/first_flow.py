@@ -72,7 +72,7 @@ def first_flow(pre: torch.Tensor, post: torch.Tensor, reach: int) -> torch.Tenso
     belief = likely
     for _ in range(_ROUNDS):
         # Numbers below the smallest normal one make a product ten times slower.
-        probability = F.threshold_(torch.softmax(belief, 1), _NEVER, 0.0)
+        probability = F.threshold(torch.softmax(belief, 1), _NEVER, 0.0, inplace=True)
         around = _mean(probability, _AROUND)
         belief = torch.add(likely, _beside(around, 2 * reach + 1), alpha=_COUPLING)
     return _peak(belief, reach)

@@ -180,8 +180,8 @@ class PyramidNetwork(FlowNetwork):
         around = box.grown(self.denoised_over, one[0].shape)
         wide, here = around.within(boxes[-1]).slices, box.within(around).slices
         log_spread = last.log_spread[wide]
-        images = (levels[0][around.slices] for levels in (one, two))
-        flow = self.denoised(*images, last.flow[wide], log_spread)
+        pre_around, post_around = (levels[0][around.slices] for levels in (one, two))
+        flow = self.denoised(pre_around, post_around, last.flow[wide], log_spread)
         return Flow(flow[here], log_spread[here], 1)
 
     def _steps(
