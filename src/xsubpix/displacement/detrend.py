@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ..checks import whole_number
+from ..checks import real_number, whole_number
 from ..errors import DataError
 from ..field_stack import over_stack
 from ..grid import Plane
@@ -110,6 +110,8 @@ def detrend(
     """
     field = Field.of(disp)
     order = whole_number("order", order, 0, 2)
+    if depth is not None:
+        depth = real_number("depth", depth, 0.0, above=True)
     # Once: of a file, every reading costs as much as the fit.
     line = None if trace is None else read_trace(trace, field.grid)
     stable = stable_ground(field, mask, line, buffer)
