@@ -7,6 +7,7 @@ from scipy import ndimage
 import xsubpix
 from xsubpix.estimators import Flag
 from xsubpix.estimators.doubt import doubts
+from xsubpix.estimators.likeness import flat_in_one
 
 GEOMETRY = {"halo": 40, "step": 4}
 SIZE = (176, 176)
@@ -160,3 +161,14 @@ def test_flags_do_not_depend_on_chunks(scene, image, identical):
     options = {"model": "phase", "window": 16, "step": 8}
     lazy = xsubpix.correlate(pre.chunk({"y": 50, "x": 37}), post, **options)
     identical(xsubpix.correlate(pre, post, **options), lazy)
+
+
+def test_flat_ground_at_the_border_of_the_images():
+    """Else flags grow around snow that is flat in both images where the other one ends."""
+    ground = np.random.default_rng(0).normal(size=(160, 160)).astype("f4")
+    ground[:80, 40:100] = 7.0
+    ground[:40] = np.nan
+    moved = np.full((24, 24), -2.0, "f4")
+    near = flat_in_one(ground, ground, 0 * moved, moved, halo=32, step=4, support=0)
+    # Below, the flat ground ends, and what is taken to have moved did not.
+    assert not near[:4].any()

@@ -178,13 +178,17 @@ def flat_in_one(
 
 
 def _texture_share(image: np.ndarray) -> np.ndarray:
-    """Variance of a tile's detail around each pixel over that of most of it; 1 where missing."""
+    """Variance of a tile's detail around each pixel over that of most of it; NaN beside holes.
+
+    What is missing is neither flat nor textured, and a few pixels beside it are by chance.
+    """
     detail, known = without_local_mean(image, _FINE)
     if not known.any():
-        return np.ones(image.shape, np.float32)
+        return np.full(image.shape, np.nan, np.float32)
     variance = np.maximum(LocalMean(known, _FINE)(detail * detail), 0.0)
     usual = np.percentile(variance[known], _USUAL)
-    share: np.ndarray = np.where(known & (usual > 0), variance / max(usual, 1e-30), 1.0)
+    known = scipy.ndimage.minimum_filter(known, _FINE, mode="nearest")
+    share: np.ndarray = np.where(known & (usual > 0), variance / max(usual, 1e-30), np.nan)
     return share.astype(np.float32)
 
 
