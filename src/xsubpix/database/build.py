@@ -36,10 +36,10 @@ from .store import create_store, read_attributes, write_frame, write_table
 __all__ = ["BuildReport", "build_database"]
 
 _MARKERS = ".building"
-# Libraries' own threads would fight for the cores that the workers share, and may round sums
-# differently by their number.
 # What an error of the disk, of a cluster or of processes leaves.
 _GOES_ON = " Frames that are made are kept; the same call goes on from there."
+# Libraries' own threads would fight for the cores that the workers share, and may round sums
+# differently by their number.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
