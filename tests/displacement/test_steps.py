@@ -1,11 +1,13 @@
 """Trends and stripes beside a rupture: its own motion stays, whatever the trace does."""
 
+import importlib
+
 import numpy as np
 import pytest
-import xarray as xr
 
 import xsubpix
 from xsubpix import ModelError
+from xsubpix.displacement.traces import read_trace
 from xsubpix.rupture import Fault, synthetic_rupture
 
 SIDE, PIXEL = 120, 250.0
@@ -113,10 +115,45 @@ def test_lazy_is_equal_beside_a_trace(field):
             np.testing.assert_allclose(lazy.east, eager.east, atol=1e-5)
 
 
-def test_what_is_refused(field):
+@pytest.mark.parametrize("product", [xsubpix.detrend, xsubpix.destripe])
+def test_what_is_refused(field, product):
     """Else a depth without a fault is passed over."""
     disp = field(np.zeros((40, 40)))
     for options in ({"depth": 1e3}, {"buffer": 1e3}, {"trace": [[0, 0], [1, 1]], "depth": -1}):
         with pytest.raises(ModelError):
-            xsubpix.detrend(disp, **options)
-    assert isinstance(xsubpix.detrend(disp, trace=[[5e5, 3.9e6], [5e5, 4e6]]), xr.Dataset)
+            product(disp, **options)
+
+
+@pytest.mark.parametrize("product", [xsubpix.detrend, xsubpix.destripe])
+@pytest.mark.parametrize("depth", [None, 1e3])
+def test_a_trace_beside_the_field(field, product, depth):
+    """Else a rupture that no pixel is near to stops in a library beneath."""
+    values = np.random.default_rng(0).normal(size=(40, 40))
+    clean = product(field(values), trace=[[5e5, 3.9985e6], [5.03e5, 3.9985e6]], depth=depth)
+    assert np.isfinite(clean.east).all()
+
+
+@pytest.mark.parametrize("product", [xsubpix.detrend, xsubpix.destripe])
+@pytest.mark.parametrize("options", [{"depth": -1}, {"buffer": -1}])
+def test_numbers_are_checked_before_a_trace_is_read(field, product, options):
+    """Else a wrong depth is found after minutes of reading, or not named at all."""
+    with pytest.raises(ModelError, match=next(iter(options))):
+        product(field(np.zeros((40, 40))), trace="absent.geojson", **options)
+
+
+@pytest.mark.parametrize("product", [xsubpix.detrend, xsubpix.destripe])
+def test_a_trace_is_read_once(field, product, monkeypatch):
+    """Else of a file every reading costs as much as the fit."""
+    read = []
+
+    def counted(trace, grid):
+        read.append(trace)
+        return read_trace(trace, grid)
+
+    for name in ("stable", "detrend", "destripe"):
+        module = importlib.import_module(f"xsubpix.displacement.{name}")
+        monkeypatch.setattr(module, "read_trace", counted)
+    line = [[5e5, 3.9985e6], [5.03e5, 3.9985e6]]
+    rng = np.random.default_rng(0)
+    product(field(rng.normal(size=(40, 40))), trace=line, buffer=60.0, depth=1e3)
+    assert sum(isinstance(trace, list) for trace in read) == 1

@@ -17,8 +17,9 @@ from ..grid import Plane
 from ..kernels.robust import polynomial_terms
 from .field import Field, whole
 from .flagged import is_unsure, left_out, without_unsure
-from .stable import stable_ground
-from .steps import Steps, read_steps
+from .stable import buffer_in_metres, stable_ground
+from .steps import Steps, depth_of_slip, steps_beside
+from .traces import read_trace
 
 __all__ = ["destripe"]
 
@@ -100,8 +101,10 @@ def destripe(
     field = Field.of(disp)
     strips = _Strips.of(field.plane, field.grid.shape, angle)
     width = None if wavelength is None else real_number("wavelength", wavelength, 0.0, above=True)
-    stable = stable_ground(field, mask, trace, buffer)
-    steps = read_steps(field, trace, depth)
+    buffer, depth = buffer_in_metres(buffer, trace), depth_of_slip(depth, trace)
+    line = None if trace is None else read_trace(trace, field.grid)
+    stable = stable_ground(field, mask, line, buffer)
+    steps = steps_beside(field, line, depth)
     arrays = {name: field.array(name) for name in ("east", "north")}
     unsure = None if keep_unsure else is_unsure(disp)
     if unsure is not None:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ..checks import real_number, whole_number
+from ..checks import whole_number
 from ..errors import DataError
 from ..field_stack import over_stack
 from ..grid import Plane
 from ..kernels.robust import huber_fit, polynomial_terms
 from .field import Field, whole
 from .flagged import left_out, sure_field
-from .stable import stable_ground
-from .steps import Steps, likeliest, read_steps, with_depths
+from .stable import buffer_in_metres, stable_ground
+from .steps import Steps, depth_of_slip, likeliest, steps_beside, with_depths
 from .traces import read_trace
 
 if TYPE_CHECKING:
@@ -110,12 +110,11 @@ def detrend(
     """
     field = Field.of(disp)
     order = whole_number("order", order, 0, 2)
-    if depth is not None:
-        depth = real_number("depth", depth, 0.0, above=True)
+    buffer, depth = buffer_in_metres(buffer, trace), depth_of_slip(depth, trace)
     # Once: of a file, every reading costs as much as the fit.
     line = None if trace is None else read_trace(trace, field.grid)
     stable = stable_ground(field, mask, line, buffer)
-    steps = read_steps(field, line, depth)
+    steps = steps_beside(field, line, depth)
     models: tuple[Steps, ...] | None = None if steps is None else (steps,)
     if steps is not None and line is not None and depth is None:
         models = with_depths(field, line, steps)

@@ -20,7 +20,25 @@ from .traces import Trace, read_trace
 if TYPE_CHECKING:
     from ..lattice import Array
 
-__all__ = ["stable_ground"]
+__all__ = ["buffer_in_metres", "stable_ground"]
+
+
+def buffer_in_metres(buffer: float | None, trace: Any) -> float | None:
+    """Buffer around a trace, checked before the trace is read.
+
+    Raises
+    ------
+    ModelError
+        A buffer without a trace, or one below 0.
+    """
+    if buffer is None:
+        return None
+    if trace is None:
+        raise ModelError(
+            f"buffer={buffer!r} was given and trace not: ground nearer to the trace than the "
+            "buffer (metres) is left out, so both are needed."
+        )
+    return real_number("buffer", buffer, 0.0)
 
 
 def stable_ground(
@@ -33,8 +51,6 @@ def stable_ground(
     DataError, GridError
         The mask is no mask on the field's grid: of another shape, in other places or in
         another CRS.
-    ModelError
-        A buffer without a trace.
     """
     stable: Array | None = None
     if mask is not None:
@@ -45,15 +61,9 @@ def stable_ground(
                 "disp.quality > 0.5."
             )
         stable = _on_field(mask, field.grid)
-    if trace is None and buffer is not None:
-        raise ModelError(
-            f"buffer={buffer!r} was given and trace not: ground nearer to the trace than the "
-            "buffer (metres) is left out, so both are needed."
-        )
     if trace is not None and buffer is not None:
         line = read_trace(trace, field.grid)
-        metres = real_number("buffer", buffer, 0.0)
-        (far,) = field.map(_Beyond(field.plane, line, metres), ["east"], 1, dtype=np.bool_)
+        (far,) = field.map(_Beyond(field.plane, line, buffer), ["east"], 1, dtype=np.bool_)
         stable = far if stable is None else stable & far
     return stable
 

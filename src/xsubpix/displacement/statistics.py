@@ -15,7 +15,7 @@ from ..kernels.robust import nmad
 from ..kernels.variogram import Variogram, empirical_variogram, fit_variogram
 from .field import Field
 from .flagged import is_unsure, left_out, sure_field
-from .stable import stable_ground
+from .stable import buffer_in_metres, stable_ground
 
 __all__ = ["Statistics", "statistics"]
 
@@ -163,7 +163,7 @@ def statistics(
         raise ModelError("trace and buffer belong together: stable ground is what is beyond both.")
     field = Field.of(disp).loaded()
     unsure = is_unsure(field.disp)
-    ground = stable_ground(field, stable, trace, buffer)
+    ground = stable_ground(field, stable, trace, buffer_in_metres(buffer, trace))
     sure, share = sure_field(field, keep_unsure)
     arrays = {name: np.asarray(sure.array(name), float) for name in sure.components}
     good = np.isfinite(arrays["east"]) & np.isfinite(arrays["north"])

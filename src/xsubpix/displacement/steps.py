@@ -13,13 +13,13 @@ from ..checks import real_number
 from ..errors import ModelError
 from ..kernels.robust import HUBER, huber_fit
 from ..rupture.elastic import surface_displacement
-from .traces import Trace, read_trace
 
 if TYPE_CHECKING:
     from ..grid import Plane
     from .field import Field
+    from .traces import Trace
 
-__all__ = ["Steps", "likeliest", "read_steps", "with_depths"]
+__all__ = ["Steps", "depth_of_slip", "likeliest", "steps_beside", "with_depths"]
 
 # A trace that ends nearer to the border than this share of the field goes on beyond it.
 _BORDER = 0.05
@@ -42,20 +42,24 @@ _COMPARED, _PENALTY = 800, 3.0
 _COARSE = 8
 
 
-def read_steps(field: Field, trace: Any, depth: float | None) -> Steps | None:
-    """Read a trace as the model of its two sides' motion; None without a trace.
+def depth_of_slip(depth: float | None, trace: Any) -> float | None:
+    """Depth in metres, checked before the trace is read.
 
     Raises
     ------
     ModelError
         A depth without a trace, or one that is not above 0.
     """
-    if trace is None:
-        if depth is not None:
-            raise ModelError(f"depth={depth!r} is that of a fault: give its trace= too.")
+    if depth is None:
         return None
-    metres = None if depth is None else real_number("depth", depth, 0.0, above=True)
-    return Steps.of(read_trace(trace, field.grid), field.plane, field.grid.shape, metres)
+    if trace is None:
+        raise ModelError(f"depth={depth!r} is that of a fault: give its trace= too.")
+    return real_number("depth", depth, 0.0, above=True)
+
+
+def steps_beside(field: Field, line: Trace | None, depth: float | None) -> Steps | None:
+    """Model of the motion of a trace's two sides; None without a trace."""
+    return None if line is None else Steps.of(line, field.plane, field.grid.shape, depth)
 
 
 def with_depths(field: Field, line: Trace, constants: Steps) -> tuple[Steps, ...]:
@@ -207,7 +211,7 @@ class Steps:
             seen[k] -= np.arctan2(ax * by - ay * bx, ax * bx + ay * by) / (2 * np.pi)
         out = np.zeros((2, len(seen), 2, x.size))
         out[0, :, 0] = out[1, :, 1] = seen
-        return out.reshape(-1, 2, x.size)
+        return out.reshape(2 * len(seen), 2, x.size)
 
     def _elastic(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         assert self.depth is not None
@@ -219,7 +223,7 @@ class Steps:
             for term, slip in enumerate(np.eye(3)[:2]):
                 moved = surface_displacement(points, corners, np.tile(slip, (len(corners), 1)))
                 out[k, term] = moved[:, :2].T
-        return np.nan_to_num(out.reshape(-1, 2, x.size))
+        return np.nan_to_num(out.reshape(2 * len(out), 2, x.size))
 
     @property
     def samples(self) -> int:

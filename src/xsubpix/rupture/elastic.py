@@ -128,7 +128,7 @@ def surface_displacement(
     True
     """
     check_poisson(poisson)
-    if len(triangles) == 0:
+    if len(triangles) == 0 or len(points) == 0:  # cutde takes neither
         return np.zeros((len(points), 3))
     ground = np.zeros((len(points), 3))
     ground[:, :2] = points
