@@ -1,10 +1,15 @@
-"""Sessions: ``nox -l`` lists them. Environments and the one PyTorch they share are in .nox."""
+"""Sessions: ``nox -l`` lists them. Environments and the one PyTorch they share are in .nox.
+
+Most sessions work in one environment, ``common_python``; those that ask for other versions, or for
+no extras, have their own.
+"""
 
 import glob
 import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -14,36 +19,46 @@ nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = "constraints.txt"
 TORCH = "2.13.0"
+ENVIRONMENTS = Path(".nox").resolve()
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+# Sessions that work in the environment of common_python.
+common_session = nox.session(venv_backend="none")
 
 
-def printed(session: nox.Session, code: str) -> str:
-    """Text that code prints in the environment; ``--install-only`` runs nothing else."""
-    python = shutil.which("python", path=session.bin)
-    return subprocess.check_output([str(python), "-c", code], text=True).strip()
+def printed(python: str, code: str) -> str:
+    """Text that code prints in an environment; ``--install-only`` runs nothing else."""
+    return subprocess.check_output([python, "-c", code], text=True).strip()
 
 
-def install_torch(session: nox.Session, version: str = TORCH) -> None:
+def own_python(session: nox.Session) -> str:
+    """Python of the session's own environment."""
+    return str(shutil.which("python", path=session.bin))
+
+
+def pip_install(session: nox.Session, python: str, *arguments: str) -> None:
+    """Install into the environment of a Python, at the versions of the constraints file."""
+    session.run_install(
+        python, "-m", "pip", "install", "--no-compile", "--constraint", CONSTRAINTS, *arguments
+    )
+
+
+def install_torch(session: nox.Session, python: str, version: str = TORCH) -> None:
     """Make PyTorch importable, by its version: a plain "torch" may bring gigabytes of CUDA.
 
     It is installed once, beside the environments, and each finds it through a .pth file.
     """
     where = "import sys, sysconfig; print(*sys.version_info[:2], sysconfig.get_path('purelib'))"
-    major, minor, packages = printed(session, where).split(" ", 2)
-    folder = Path(session.virtualenv.location).resolve().parent / "shared"
-    shared = folder / f"torch-{version}-python{major}.{minor}"
+    major, minor, packages = printed(python, where).split(" ", 2)
+    shared = ENVIRONMENTS / "shared" / f"torch-{version}-python{major}.{minor}"
     if not shared.exists():
         session.log(
             f"Set-up, once for all sessions: PyTorch {version}, the largest part. The CPU build "
             "downloads 0.2 GB and takes 0.8 GB of disk, a CUDA build 3 GB and 7 GB. Then the "
-            "package and what it needs, up to 1 GB for each session. Some minutes."
+            "package and what it needs, up to 1.5 GB in all. Some minutes."
         )
         part = shared.with_name(f"{shared.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        session.install(
-            "--no-compile", "--constraint", CONSTRAINTS, "--no-deps", "--target", str(part),
-            f"torch=={version}",
-        )  # fmt: skip
+        pip_install(session, python, "--no-deps", "--target", str(part), f"torch=={version}")
         part.rename(shared)
     Path(packages, "shared-torch.pth").write_text(f"{shared}\n")
 
@@ -59,14 +74,14 @@ def source_digest() -> str:
     return digest.hexdigest()
 
 
-def install(session: nox.Session, *extras: str) -> None:
-    """Install the package with extras, at the versions of the constraints file.
+def install(session: nox.Session, python: str, *extras: str) -> None:
+    """Install the package with extras.
 
     What is installed already, of these very sources, is not built again.
     """
-    install_torch(session)
+    install_torch(session, python)
     target = f".[{','.join(extras)}]" if extras else "."
-    stamp = Path(session.virtualenv.location, "installed.txt")
+    stamp = Path(printed(python, "import sys; print(sys.prefix)"), "installed.txt")
     digest = source_digest()
     lines = stamp.read_text().split("\n") if stamp.exists() else []
     if lines[:1] != [digest]:
@@ -75,48 +90,61 @@ def install(session: nox.Session, *extras: str) -> None:
         session.log(f"{target} is installed and unchanged: nothing to build.")
         return
     # Modules are compiled when first imported: a third of the disk and of the time less.
-    session.install("--no-compile", "--constraint", CONSTRAINTS, target)
+    pip_install(session, python, target)
     stamp.write_text("\n".join([*lines, target]))
 
 
-@nox.session
+def common_python(session: nox.Session, *extras: str) -> str:
+    """Python of the environment that all sessions with extras share, with these installed.
+
+    An environment for each would hold the same gigabyte several times.
+    """
+    folder = ENVIRONMENTS / "common-python{}.{}".format(*sys.version_info[:2])
+    python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    if not os.path.exists(python):
+        session.run_install(sys.executable, "-m", "venv", str(folder))
+    install(session, python, *extras)
+    return python
+
+
+@common_session
 def demo(session: nox.Session) -> None:
     """Measure an earthquake on a satellite image; see the folder xsubpix-demo."""
-    install(session, "demo")
+    python = common_python(session, "demo")
     # The folder xsubpix-demo is the demo's own: a second run replaces what the first one wrote.
-    session.run("xsubpix", "demo", *(session.posargs or ["--overwrite"]))
+    session.run(python, "-m", "xsubpix", "demo", *(session.posargs or ["--overwrite"]))
 
 
-def run_tests(session: nox.Session, *options: str) -> None:
+def run_tests(session: nox.Session, python: str, *options: str) -> None:
     """Run the tests, or what the arguments ask for."""
     arguments = session.posargs or ["-n", str(os.cpu_count() or 1)]
     # A process that has nothing left to do takes tests of another.
     shared = ("--dist", "worksteal") if "-n" in arguments else ()
-    session.run("pytest", *options, *shared, *arguments, env=ONE_THREAD)
+    session.run(python, "-m", "pytest", *options, *shared, *arguments, env=ONE_THREAD)
 
 
-@nox.session
+@common_session
 def tests(session: nox.Session) -> None:
     """Run all tests and the examples of docstrings."""
-    install(session, "tests")
+    python = common_python(session, "tests")
     if shutil.which("gfortran"):
         # Okada's rectangles, against which dislocations are tested; built from Fortran.
-        session.install("--constraint", CONSTRAINTS, "okada-wrapper")
-    run_tests(session)
+        pip_install(session, python, "okada-wrapper")
+    run_tests(session, python)
     if not session.posargs:
         # Examples in docstrings, of the sources: the installed package has no conftest.py.
         session.run(
-            "pytest", "-n", str(os.cpu_count() or 1), "--doctest-modules", "src",
+            python, "-m", "pytest", "-n", str(os.cpu_count() or 1), "--doctest-modules", "src",
             env={**ONE_THREAD, "PYTHONPATH": "src"},
         )  # fmt: skip
 
 
-@nox.session
+@common_session
 def fuzz(session: nox.Session) -> None:
     """Mutate files of every kind, a thousand each or as many as is said: ``-- 5000 zarr``."""
-    install(session, "tests")
+    python = common_python(session, "tests")
     session.run(
-        "python", os.path.join("tests", "fuzz", "mutations.py"), *(session.posargs or ["1000"]),
+        python, os.path.join("tests", "fuzz", "mutations.py"), *(session.posargs or ["1000"]),
         env=ONE_THREAD,
     )  # fmt: skip
 
@@ -124,9 +152,10 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def tests_newest(session: nox.Session) -> None:
     """Run the tests with the newest dependencies that there are, of all extras."""
-    install_torch(session, os.environ.get("XSUBPIX_TORCH", TORCH))
+    python = own_python(session)
+    install_torch(session, python, os.environ.get("XSUBPIX_TORCH", TORCH))
     session.install("--upgrade", ".[tests]")
-    run_tests(session)
+    run_tests(session, python)
 
 
 @nox.session
@@ -138,15 +167,16 @@ def tests_oldest(session: nox.Session) -> None:
     for CPUs, ``XSUBPIX_TORCH=2.4.0`` takes the oldest that is allowed.
     """
     version = os.environ.get("XSUBPIX_TORCH", TORCH)
-    install_torch(session, version)
+    python = own_python(session)
+    install_torch(session, python, version)
     session.install("uv")
     folder = session.create_tmp()
     never, oldest = os.path.join(folder, "no-torch.txt"), os.path.join(folder, "oldest.txt")
     Path(never).write_text("torch ; python_version < '3'\n")
-    python = printed(session, "import sys; print('%d.%d' % sys.version_info[:2])")
+    number = printed(python, "import sys; print('%d.%d' % sys.version_info[:2])")
     session.run_install(
         "uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--override", never,
-        "--extra", "tests", "--python-version", python,
+        "--extra", "tests", "--python-version", number,
         "pyproject.toml", "--output-file", oldest,
     )  # fmt: skip
     # The list is whole; uv would look for PyTorch, which is no package of this environment.
@@ -158,15 +188,16 @@ def tests_oldest(session: nox.Session) -> None:
     kinds = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
     theirs = [f"-Wdefault::{kind}" for kind in kinds]
     # numpy itself says that this one means nothing.
-    run_tests(session, *theirs, "-Wdefault:numpy.ndarray size changed:RuntimeWarning")
+    run_tests(session, python, *theirs, "-Wdefault:numpy.ndarray size changed:RuntimeWarning")
 
 
 @nox.session
 def tests_no_extras(session: nox.Session) -> None:
     """Run the tests with the core alone: what needs an extra is skipped, and says which."""
-    install(session)
-    session.install("--constraint", CONSTRAINTS, "pytest", "pytest-xdist", "hypothesis")
-    run_tests(session)
+    python = own_python(session)
+    install(session, python)
+    pip_install(session, python, "pytest", "pytest-xdist", "hypothesis")
+    run_tests(session, python)
 
 
 @nox.session
@@ -179,60 +210,55 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typecheck(session: nox.Session) -> None:
-    """Check the types, with the packages of the session tests where that has run."""
+    """Check the types, with the packages of the sessions that share an environment."""
     session.install("--constraint", CONSTRAINTS, "mypy")
-    scripts = Path(session.bin).name
-    other = Path(session.virtualenv.location).parent / "tests" / scripts / "python"
-    if shutil.which(other) is None:
-        install(session, "tests")
-        session.run("mypy")
-    else:
-        session.run("mypy", "--python-executable", str(other))
+    session.run("mypy", "--python-executable", common_python(session, "tests"))
 
 
-@nox.session
+@common_session
 def docs(session: nox.Session) -> None:
     """Build the documentation, in docs/_build/html."""
-    install(session, "docs", "demo")
+    python = common_python(session, "docs", "demo")
     session.run(
-        "sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html",
+        python, "-m", "sphinx", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html",
         *session.posargs, env=ONE_THREAD,
     )  # fmt: skip
 
 
-def install_peers(session: nox.Session) -> None:
-    """Install the packages of others that are compared with."""
-    install(session, "bench")
+def install_peers(session: nox.Session) -> str:
+    """Install the packages of others that are compared with; the Python that has them."""
+    python = common_python(session, "bench")
     # With its dependencies pyxel brings opencv-python, over the modules of the opencv extra.
-    session.install("--constraint", CONSTRAINTS, "gmsh", "meshio")
-    session.install("--no-deps", "pyxel-dic", "interpylate")
+    pip_install(session, python, "gmsh", "meshio")
+    pip_install(session, python, "--no-deps", "pyxel-dic", "interpylate")
+    return python
 
 
-@nox.session
+@common_session
 def bench(session: nox.Session) -> None:
     """Run every benchmark, or those named; each prints its figures beside a peer's."""
-    install_peers(session)
+    python = install_peers(session)
     scripts = session.posargs or [
         os.path.join("benchmarks", name)
         for name in sorted(os.listdir("benchmarks"))
         if name.startswith("bench_") and name.endswith(".py")
     ]
     for script in scripts:
-        session.run("python", script)
+        session.run(python, script)
 
 
-@nox.session
+@common_session
 def bench_track(session: nox.Session) -> None:
     """Time ten operations beside their stored times; ``-- --save`` stores new ones."""
-    install(session, "database", "micmac", "opencv")
-    session.install("--constraint", CONSTRAINTS, "pytest", "pytest-benchmark")
+    python = common_python(session, "database", "micmac", "opencv")
+    pip_install(session, python, "pytest", "pytest-benchmark")
     times = os.path.join(session.create_tmp(), "times.json")
     # Time of the processor, not of the clock: other programs disturb it less.
     session.run(
-        "pytest", "benchmarks/track_speeds.py", "--quiet", "--benchmark-quiet",
+        python, "-m", "pytest", "benchmarks/track_speeds.py", "--quiet", "--benchmark-quiet",
         "--benchmark-timer=time.process_time", f"--benchmark-json={times}", env=ONE_THREAD,
     )  # fmt: skip
-    session.run("python", "benchmarks/track_report.py", times, *session.posargs)
+    session.run(python, "benchmarks/track_report.py", times, *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -244,37 +270,38 @@ def gpu(session: nox.Session) -> None:
     )  # fmt: skip
 
 
-@nox.session
+@common_session
 def figures(session: nox.Session) -> None:
     """Measure again, and draw again, what the documentation and README.md show of the network.
 
     Needed when its weights change; XSUBPIX_DATA holds the images. Then ``nox -s evaluate``. What
     is known of other models stays; ``-- all`` measures them too, and takes an hour or more.
     """
-    install(session, "bench", "explore")
+    python = common_python(session, "bench", "explore")
     models = session.posargs or ["unet"]
     chosen = [] if models == ["all"] else ["--models", *models]
     for name in ("star", "bias", "reach", "yahtse"):
         session.run(
-            "python", os.path.join("benchmarks", f"bench_{name}.py"), *chosen,
+            python, os.path.join("benchmarks", f"bench_{name}.py"), *chosen,
             "--out", os.path.join("docs", "benchmarks"),
         )  # fmt: skip
     for name in ("draw_glacier", "draw_explore", "readme_table"):
-        session.run("python", os.path.join("docs", f"{name}.py"))
+        session.run(python, os.path.join("docs", f"{name}.py"))
 
 
-@nox.session
+@common_session
 def evaluate(session: nox.Session) -> None:
     """Print and write the table of networks and correlators; XSUBPIX_DATA holds the images.
 
     With names of models, ``-- unet unet-smooth``, their rows alone are measured again.
     """
-    install_peers(session)
+    python = install_peers(session)
     folder = os.path.join(os.environ["XSUBPIX_DATA"], "landsat7")
     database = os.path.join(session.create_tmp(), "test.zarr")
     # Frames of a split do not depend on how many the others have: the test frames alone.
     session.run(
-        "xsubpix", "database", "build", *sorted(glob.glob(os.path.join(folder, "*_pan.tif"))),
+        python, "-m", "xsubpix", "database", "build",
+        *sorted(glob.glob(os.path.join(folder, "*_pan.tif"))),
         "--multispectral", "_pan:_ms", "--location", r"P\d+R\d+", "--validation", "P091R083",
         "--test", "P090R083", "--faults", "1,1,60", "--frame", "512", "--crop", "256",
         "--out", database, env=ONE_THREAD,
@@ -285,11 +312,11 @@ def evaluate(session: nox.Session) -> None:
         "benchmarks/peers.py:openpiv", "benchmarks/peers.py:pyxel",
     ]  # fmt: skip
     session.run(
-        "xsubpix", "evaluate", *models, "--data", database, "--workers", str(os.cpu_count() or 1),
-        "--out", os.path.join("docs", "benchmarks"),
+        python, "-m", "xsubpix", "evaluate", *models, "--data", database,
+        "--workers", str(os.cpu_count() or 1), "--out", os.path.join("docs", "benchmarks"),
         "--update" if session.posargs else "--overwrite", env=ONE_THREAD,
     )  # fmt: skip
-    session.run("python", os.path.join("docs", "readme_table.py"))
+    session.run(python, os.path.join("docs", "readme_table.py"))
 
 
 @nox.session
