@@ -369,32 +369,31 @@ NOTES = """
 What misses, and why
 --------------------
 
-- *near*: a rigid window that lies across a fault mixes both sides, or takes the side that it sees
-  more of: windowed methods lose there by their windows' size. Beyond an offset of about 2 px they
-  lock to one side (their error then grows slowly with the offset), so that a dense method has to
-  place the trace to a third of a pixel to win: at 3 px, each pixel on the wrong side costs 3 px.
-  ``micmac`` got there by small windows, a bounded cost of jumps, and less regularisation on clean
-  images; one schedule for all images reached 0.7 of the error of ``cosi-corr``, windows of 9 px
-  0.9, the publication's slope limit 2.2.
-- *two dates*: fields and crops change more than the ground moves, and all values count here,
-  flagged or not. Cross-correlation (the scikit-image loop) follows the large features that
-  changed; ``phase`` keeps a doubtful match near the peak of a wider, half-whitened window; what is
-  left of its outliers, and those of ``cosi-corr``, is mostly flagged (table of sigma below). No
-  sigma from noise knows of changed ground: there the stated one is too small. At an offset of
-  0.3 px no method beats *zero* there: changed ground costs each more than what is to be measured.
-- Cramer-Rao: the plane of ``cosi-corr`` weighs all frequencies alike, strong or weak; that costs
-  a share of the bound, the price of its indifference to changed radiometry. ``micmac`` has no
-  window of 32 px, hence no ratio.
-- Breakdown: the scikit-image loop looks within half a window, as ``phase`` does; what noise hides
-  from a window of 32 px, the wider initial window of ``cosi-corr``, and of the doubtful ones of
-  ``phase``, still sees.
-- Speed of ``cosi-corr``: it correlates initial windows of 64 px too, which the scikit-image loop
-  does not. Outputs in the same 64 px share one, and only those whose fit ends elsewhere, or badly,
-  get one of their own: on pairs that differ much, as two dates, most of the gain is lost (its CPU
-  seconds on *two dates* are more than twice those on *same date*).
-- Sigma, noise-free: what is left there is no noise but the change of the displacement within a
-  window, which no sigma of the windowed models tells; on rigid shifts ``phase`` covers 66 % and
-  93 % without noise, ``cosi-corr`` 75 % and 99 %.
+- *near*: a rigid window that lies across a fault mixes both sides, or follows the side that fills
+  more of it. Window methods are therefore wrong over about half a window. Beyond an offset of
+  about 2 px they lock to one side, and their error grows only slowly with the offset. A dense
+  method then wins only if it places the trace to a third of a pixel: at 3 px, each pixel on the
+  wrong side costs 3 px. ``micmac`` does so with small windows, a bounded cost of jumps and less
+  regularisation on clean images. With the same regularisation for all images it wins by less, and
+  with the slope limit of the publication it loses.
+- *two dates*: fields and crops change more than the ground moves, and all values count, flagged or
+  not. Cross-correlation (the scikit-image loop) follows large features that changed. ``phase``
+  keeps a doubtful match near the peak of a wider, half-whitened window. Most of its remaining
+  outliers, and of those of ``cosi-corr``, are flagged (see *Sigma and flags*). A sigma that comes
+  from noise knows nothing of changed ground and is too small there. At an offset of 0.3 px no
+  method beats *zero*: changed ground costs each of them more than the signal is worth.
+- *std / bound*: ``cosi-corr`` fits its plane to all frequencies alike, strong or weak. That is why
+  it does not reach the bound, and why changes of brightness do it no harm. ``micmac`` has no window
+  of 32 px, and so no ratio.
+- *Outliers*: like ``phase``, the scikit-image loop looks within half a window. Where noise hides
+  the match from a window of 32 px, the wider first window of ``cosi-corr`` still finds it, and so
+  does that of the doubtful matches of ``phase``.
+- *CPU* of ``cosi-corr``: unlike the scikit-image loop, it also correlates first windows of 64 px.
+  Outputs within the same 64 px share one, and only those whose fit ends elsewhere, or badly, get
+  their own. On two dates that differ much, most need their own, and most of the gain is lost.
+- *noise-free* sigma: without noise, the remaining error is the change of the displacement within a
+  window, which no window correlator has in its sigma. On rigid shifts, where there is no such
+  change, sigma is close to right without noise too.
 """
 
 
@@ -458,9 +457,9 @@ def report(results: dict[str, Any], work: list[Any], extra: dict[str, Any], full
         f"dates of stable ground; {work[0][2][0].shape[0]} pixels a side. *offset* is the largest "
         "across the trace.\n"
         "* *mean* and *median* are end-point errors in pixels, over all values, flagged or not, "
-        f"but a border of {BORDER} px; *near* is the mean within {NEAR} px of the trace, *far* "
+        f"except a border of {BORDER} px; *near* is the mean within {NEAR} px of the trace, *far* "
         "that of the rest.\n"
-        "* *CPU s* are for a million pixels, on one thread; *MB* is the peak of the memory above "
+        "* *CPU s* are for a million pixels, on one thread; *MB* is the peak of the memory, less "
         "what the process held before.\n"
         f"* Window methods have windows of {peers.WINDOW} px every {peers.STEP} px, the others a "
         "value at every pixel (OpenPIV every 8 px, pyxel every 16).\n"
@@ -499,12 +498,15 @@ def sigma_report(extra: dict[str, Any]) -> str:
     rows = extra["sigma"]
     return "\n".join([
         "\nSigma and flags\n---------------\n",
-        "Shares of the errors of both components within one and two stated sigma (68 % and 95 % "
-        "would be perfect), values that are not flagged: panchromatic chips moved by a rupture of "
-        f"1 px, farther than {NEAR} px from its trace, without noise and with white noise at a "
-        "mean local correlation of 0.9 and 0.6; then real second dates moved likewise, near "
-        "values included. Last, on these: the share of values flagged as unsure, mean error and "
-        "outliers (above 1 px) of the others.\n",
+        "* The first four columns: shares of the errors of both components within one and two"
+        " sigma, of values without a flag. 68 % and 95 % would be perfect.\n"
+        "* *noise-free*, *0.9* and *0.6*: panchromatic chips moved by a rupture of 1 px, more"
+        f" than {NEAR} px from its trace; without noise, and with white noise at a mean local "
+        "correlation of 0.9 and 0.6.\n"
+        "* *two dates*: real second dates moved by the same rupture, values near the trace "
+        "included.\n"
+        "* *flagged*: share of values flagged as unsure on two dates; *EPE* and *outliers* "
+        "are the mean error of the others, and their share of errors above 1 px.\n",
         table(head[: max(len(row) for row in rows)], rows),
     ])  # fmt: skip
 
@@ -512,12 +514,15 @@ def sigma_report(extra: dict[str, Any]) -> str:
 def limits_report(extra: dict[str, Any]) -> str:
     limit = extra["limits"]
     lines = ["\nLimits\n------\n",
-             "Exact rigid shifts of panchromatic chips, windows of 32 px (``cosi-corr`` has its "
-             "initial window of 64 px, ``micmac`` its 5 px). Bias and error by the shift's "
-             "fraction of a pixel, without noise; then white noise in both images, for a mean "
-             "local correlation: error, standard deviation over the Cramer-Rao bound of the "
-             "tapered window (outliers and windows whose bound is above 0.25 px left out), and "
-             "the share of outliers, errors above 1 px (all values, flagged or not).\n",
+             "* Exact rigid shifts of panchromatic chips, in windows of 32 px; ``cosi-corr`` "
+             "has a first window of 64 px, ``micmac`` windows of 5 px.\n"
+             "* *RMSE, px* and *largest bias*: without noise, by the fraction of a pixel of "
+             "the shift.\n"
+             "* *RMSE, 0.9* and so on: with white noise in both images, at that mean local "
+             "correlation.\n"
+             "* *std / bound*: standard deviation over the Cramer-Rao bound of the tapered "
+             "window. Left out: outliers, and windows whose bound is above 0.25 px.\n"
+             "* *Outliers*: share of errors above 1 px, of all values, flagged or not.\n",
              ".. image:: correlators_limits.png\n   :alt: Bias and breakdown.\n",
              ]  # fmt: skip
     rows = [

@@ -3,11 +3,12 @@
     python benchmarks/full_scene.py --folder FOLDER [--sizes 2000 4000 8000 15000]
         [--models unet cosi-corr:step=4] [--kill-at 0.4] [--out docs/benchmarks/scale.rst]
 
-The pair of each size is made once and kept in the folder: chips of ``$XSUBPIX_DATA/landsat7``
-(procedural scenes where they are absent), mirrored and put side by side, the second date warped
-by a known field with a surface rupture, gain, offset and noise changed, a wedge without data at
-two borders; tiled and deflated GeoTIFFs of uint16, 15 m. Memory is the largest sum of resident
-memory over the processes of the command, looked at ten times a second.
+The pair of each size is made once and kept in the folder. Its first image is chips of
+``$XSUBPIX_DATA/landsat7`` (procedural scenes where they are absent), mirrored and put side by
+side. The second is the first, warped by a known field with a surface rupture, with another gain,
+offset and noise, and a wedge without data at two borders. Both are tiled and deflated GeoTIFFs of
+uint16, 15 m. Memory is the largest sum of resident memory over the processes of the command,
+sampled ten times a second.
 """
 
 from __future__ import annotations
@@ -357,11 +358,11 @@ READ = [
     "",
     "* *peak, MB* is the memory of all processes of the command together. It grows little with the "
     "size of the scene.",
-    "* *CPU s / Mpx* is the work for a million pixels; *cores busy* is CPU over wall time.",
+    "* *CPU s / Mpx* is CPU time for a million pixels; *cores busy* is CPU time over wall time.",
     "* *killed at block*: the command was killed with signal 9 there, and started again.",
-    "* *rms below 2 px*: the error of the values whose error is below 2 px.",
-    "* *rms step across tile borders / beside them*: differences of neighbouring values; the same "
-    "where there is no seam.",
+    "* *rms below 2 px*: root mean square error of the values whose error is below 2 px.",
+    "* *rms step across tile borders / beside them*: root mean square difference of neighbouring "
+    "values. Where there is no seam, both are equal.",
     "* *seam at corners*: the largest difference between values near the corners of tiles and "
     "those of one tile around them.",
 ]

@@ -17,8 +17,9 @@ def page(results: dict[str, Any]) -> str:
             f"**No GPU was at hand.** What follows is the same script on a CPU (torch "
             f"{results['torch']}) with small sizes and a small network of random weights: it "
             "shows that every step runs, and says nothing about the speed or the results of a GPU. "
-            "Without CUDA the reference is compared with the same device, convolutions in bfloat16 "
-            "and running out of memory apart, and compilers only capture the graph.",
+            "Without CUDA, results are compared with those of the same device; only the rows of "
+            "bfloat16 and of running out of memory compare different things. Compilers only "
+            "capture the graph.",
             "",
         ]
     for step in results["steps"]:

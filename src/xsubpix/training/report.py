@@ -159,8 +159,8 @@ def _text(result: Evaluation) -> list[str]:
         "Every method measures the same pairs, whose displacement is known. Written by ``xsubpix "
         "evaluate``, not by hand. How to read the tables:",
         "",
-        "* Errors are end-point errors in pixels, over all values, flagged or not, but a border of "
-        f"{result.border} px, the same for all methods; window correlators give one every 4 px.",
+        "* Errors are end-point errors in pixels, over all values, flagged or not, except a border "
+        f"of {result.border} px, the same for all methods; window correlators give one every 4 px.",
         "* *< 8 px* is the mean error within 8 px of the trace of the rupture.",
         *(f"* {note}." for note in notes),
         "* *CPU s* are CPU seconds for a million pixels, all processors together.",

@@ -143,7 +143,7 @@ METRICS: tuple[Metric, ...] = (
         "offset",
         "offset",
         lambda c: _mean([value for _, value in c.offsets[FITS[0]]]),
-        note="*offset* is the offset across the trace from stacked profiles, found over true "
+        note="*offset* is the offset across the trace from stacked profiles over the true one "
         "(lines fitted 2 to 24 px from the trace; offsets of 0.1 px or more)",
     ),
     Metric(
