@@ -146,7 +146,7 @@ def correlate(
     DimensionError, GridError, DataError
         An image cannot be used, or the two are not on the same grid.
     ModelError
-        Unknown model or parameter, or a parameter out of its bounds.
+        Unknown model or parameter, or a parameter is out of bounds.
 
     Notes
     -----

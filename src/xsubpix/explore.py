@@ -158,7 +158,7 @@ def explore(
     pre, post : xarray.DataArray, optional
         The images, on any grid in the same CRS.
     trace : trace, optional
-        Of the fault, drawn over the maps, as :func:`xsubpix.read_trace` takes it.
+        Trace of the fault, drawn over the maps, as :func:`xsubpix.read_trace` takes it.
     vmin, vmax : float, optional
         Limits of the colours of the components at first, unit of the field; one alone is
         that of both sides. None: what 98 % of the values lie within.
@@ -176,9 +176,9 @@ def explore(
     Raises
     ------
     DataError, DimensionError, GridError
-        This is no displacement field, or the images are no images.
+        `disp` is not a displacement field, or the images are no images.
     ModelError
-        `max_size` or a limit is out of its bounds.
+        `max_size` or a limit is out of bounds.
     SubpixError
         bokeh is not installed: ``pip install 'xsubpix[explore]'``.
 

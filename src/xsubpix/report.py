@@ -1,4 +1,4 @@
-"""A field on one page: maps, statistics, profiles and offsets, in one HTML file of its own."""
+"""A field on one page: maps, statistics, profiles and offsets, in one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def report(
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east`` and ``north``; more where there. A lazy field is computed.
+        ``east`` and ``north``; more if present. A lazy field is computed.
     path : str or path
         ``*.html``.
     trace : trace, optional
-        Of the fault, as :func:`xsubpix.read_trace` takes it.
+        Trace of the fault, as :func:`xsubpix.read_trace` takes it.
     title : str
         Heading.
     spacing : float, optional
@@ -85,7 +85,7 @@ def report(
     Raises
     ------
     DataError, DimensionError, GridError
-        This is no displacement field.
+        `disp` is not a displacement field.
     FileError
         The trace cannot be read, or the report not be written.
     SubpixError

@@ -147,20 +147,20 @@ def pairs(
     season: float | None = None,
     redundancy: int = 2,
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Pair the images of a stack sensibly.
+    """Choose pairs of images of a stack.
 
     Parameters
     ----------
     stack : xarray.DataArray
         Images along ``time``, in any order.
     shortest, longest : float, optional
-        Days between the two images of a pair, at least and at most.
+        Fewest and most days between the two images of a pair.
     season : float, optional
-        Days of the year by which the two may differ at most, over the turn of the year too:
-        30 pairs images of one season, whose light and plants are alike.
+        Largest difference of the two in the day of the year, across New Year too: with 30,
+        pairs are of one season, with similar light and vegetation.
     redundancy : int
-        Pairs that each image begins, with the next images that fit; two or more let
-        :func:`xsubpix.series` tell wrong pairs.
+        Number of pairs that each image starts, with the next images that fit. With two or
+        more, :func:`xsubpix.series` can recognise wrong pairs.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def pairs(
     DataError
         There are no times, two are equal, or no pair fits.
     ModelError
-        A parameter is out of its bounds.
+        A parameter is out of bounds.
 
     Examples
     --------

@@ -47,7 +47,7 @@ def warp_quintic(
     oversample: int = 2,
     device: str = "auto",
 ) -> xr.DataArray:
-    r"""Resample an image as if the ground had moved, by quintic B-splines.
+    r"""Resample an image as if the ground had moved, with quintic B-splines.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ def warp_quintic(
         stay lazy where `disp` is lazy; otherwise its maximum is computed.
     oversample : {1, 2}
         2: quintic splines on samples half a pixel apart, made by a windowed
-        sinc of 24 pixels: what has up to 0.8 of the Nyquist frequency comes to
-        0.001 px of its place. 1: splines on the image as it is, 0.005 px at 0.6
+        sinc of 24 pixels: detail of up to 0.8 of the Nyquist frequency is
+        placed to 0.001 px. 1: splines on the image as it is, 0.005 px at 0.6
         of Nyquist, 0.04 px at 0.8, in half of the time.
     device : str
-        ``"cpu"``: SciPy. ``"cuda"``, ``"cuda:1"``, ...: torch-interpol, to 1e-6 of
-        the image's range the same. ``"auto"``: a GPU where there is one and
+        ``"cpu"``: SciPy. ``"cuda"``, ``"cuda:1"``, ...: torch-interpol, equal to
+        1e-6 of the image's range. ``"auto"``: a GPU where there is one and
         torch-interpol is installed, otherwise the CPU. The field is inverted on the
         CPU in either case.
 

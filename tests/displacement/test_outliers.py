@@ -106,7 +106,7 @@ def test_lazy_is_lazy_and_equal():
 
 
 @given(st.integers(0, 1000), st.integers(1, 4), st.floats(0.5, 10))
-@settings(max_examples=25)
+@settings(max_examples=8)
 def test_missing_values_and_any_radius(seed, radius, deviation):
     """Else gaps raise, warn or are filled."""
     rng = np.random.default_rng(seed)

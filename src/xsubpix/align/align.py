@@ -133,7 +133,7 @@ def regrid(image: xr.DataArray, reference: xr.DataArray, *, oversample: int = 2)
     image : xarray.DataArray
         The image to be brought there, as for :func:`align`.
     reference : xarray.DataArray
-        What has the grid.
+        Image or field whose grid is taken.
     oversample : {1, 2}
         See :func:`align`.
 

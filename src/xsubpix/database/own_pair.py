@@ -39,7 +39,7 @@ def training_samples(
     scheduler: str = "threads",
     progress: bool | Callable[[int, int, float], None] = False,
 ) -> xr.Dataset:
-    """Put synthetic ruptures on images of one's own, to adapt a network to them.
+    """Put synthetic ruptures on your own images, to adapt a network to them.
 
     Two dates of ground that did not move make samples whose second dates are
     real; their misregistration is measured and removed. Of a single date,

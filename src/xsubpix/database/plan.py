@@ -59,7 +59,7 @@ class Settings:
     Raises
     ------
     DataError
-        A value is out of its bounds.
+        A value is out of bounds.
 
     Notes
     -----

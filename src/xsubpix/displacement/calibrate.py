@@ -27,11 +27,11 @@ _SMALLEST = 12
 
 
 def calibrate_sigma(disp: xr.Dataset, stable: xr.DataArray | None = None) -> xr.Dataset:
-    r"""Add to sigma, in quadrature, what the pair leaves on ground that did not move.
+    r"""Add the scatter on ground that did not move to sigma, in quadrature.
 
-    An estimator's sigma knows the noise of a window. How two images lie on each other
-    (relief, jitter, registration, changed ground) it does not see, though that is often half
-    of the variance. On stable ground the field shows it:
+    An estimator's sigma is that of the noise in a window. It does not include how well two
+    images lie on each other (relief, jitter, registration, changed ground), which is often
+    half of the variance. On stable ground the field shows it:
 
     .. math:: \sigma'^2 = \sigma^2 + f^2, \quad
         f^2 = \max\big(0, s^2 - \mathrm{median}(\sigma^2)\big),

@@ -43,7 +43,7 @@ def magnitude(disp: xr.Dataset) -> xr.DataArray:
     Raises
     ------
     DataError, DimensionError, GridError
-        This is no displacement field.
+        `disp` is not a displacement field.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def azimuth(disp: xr.Dataset) -> xr.DataArray:
     Raises
     ------
     DataError, DimensionError, GridError
-        This is no displacement field.
+        `disp` is not a displacement field.
 
     Examples
     --------
@@ -108,24 +108,24 @@ def rotate(disp: xr.Dataset, strike: Any, *, smoothing: float = 0.0) -> xr.Datas
         the nearest point of the trace.
     smoothing : float
         Length of trace over which its strike is averaged, metres. A mapped trace
-        is rough, and its strike from vertex to vertex little to do with slip:
-        take the length of the swaths that are looked at, or a few times the
+        is rough, and its strike from vertex to vertex has little to do with slip:
+        take the length of the swaths that you look at, or a few times the
         distance from the trace.
 
     Returns
     -------
     xarray.Dataset
         ``parallel``, positive toward the strike, and ``perpendicular``, positive
-        to the right of it, with ``sigma``, ``quality``, ``flags`` and ``up`` as they
-        were; from a trace also ``distance`` (metres to the right of the trace)
+        to the right of it, with ``sigma``, ``quality``, ``flags`` and ``up``
+        unchanged; for a trace also ``distance`` (metres to the right of the trace)
         and ``strike`` (degrees). Lazy if `disp` is.
 
     Raises
     ------
     DataError, DimensionError, GridError, FileError
-        This is no displacement field, or no trace.
+        `disp` is not a displacement field, or `strike` not a trace.
     ModelError
-        The strike or the smoothing is no number of use.
+        The strike or the smoothing is not a usable number.
 
     Notes
     -----
@@ -198,7 +198,7 @@ def to_pixels(disp: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     DataError, DimensionError, GridError
-        This is no displacement field.
+        `disp` is not a displacement field.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def to_pixels(disp: xr.Dataset) -> xr.Dataset:
 
 
 def true_north(disp: xr.Dataset) -> xr.Dataset:
-    """Displacement toward true east and true north, off the meridian of a map.
+    """Displacement toward true east and true north instead of grid east and grid north.
 
     Parameters
     ----------
@@ -241,12 +241,12 @@ def true_north(disp: xr.Dataset) -> xr.Dataset:
     xarray.Dataset
         ``true_east``, ``true_north``, unit of the field, ``convergence`` (degrees
         clockwise from true to grid north), and ``sigma``, ``quality``, ``flags``,
-        ``up`` as they were. Lazy if `disp` is.
+        ``up`` unchanged. Lazy if `disp` is.
 
     Raises
     ------
     DataError
-        There is no CRS, or this is no displacement field.
+        There is no CRS, or `disp` is not a displacement field.
     DimensionError, GridError
         The field is on no usable grid.
 
@@ -297,8 +297,8 @@ def line_of_sight(disp: xr.Dataset, *, incidence: float, azimuth: float) -> xr.D
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east``, ``north`` and, where there is one, ``up``; without it the ground
-        is taken not to rise.
+        ``east``, ``north`` and, if present, ``up``; without it, no vertical motion is
+        assumed.
     incidence : float
         Angle at the ground between the vertical and the line to the satellite,
         degrees, 0 to 90.
@@ -315,9 +315,9 @@ def line_of_sight(disp: xr.Dataset, *, incidence: float, azimuth: float) -> xr.D
     Raises
     ------
     DataError, DimensionError, GridError
-        This is no displacement field.
+        `disp` is not a displacement field.
     ModelError
-        An angle is out of its bounds.
+        An angle is out of bounds.
 
     Notes
     -----

@@ -33,7 +33,7 @@ def denoise(
     radius: int | None = None,
     noise: float | None = None,
 ) -> xr.Dataset:
-    r"""Take noise from a field.
+    r"""Reduce the noise of a field.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def denoise(
     method : {"log-tv", "nlm", "median"}
         ``"log-tv"``: few, sharp jumps between smooth ground; the fault stays as sharp
         as it is. ``"nlm"``: the mean of places that look alike, weighted by
-        1/sigma**2. ``"median"``: of the neighbours; takes single outliers, and
+        1/sigma**2. ``"median"``: of the neighbours; removes single outliers, and
         rounds corners.
     strength : float
-        How much is taken: 1 suits the noise, 0.3 is timid, 3 bold. Without effect
-        on the median.
+        Amount of smoothing: 1 suits the noise, 0.3 is cautious, 3 is bold. No effect on
+        the median.
     radius : int, optional
-        Median: neighbours at most so far in rows and columns, 1 to 7, 2 by default.
-        Non-local means: places looked at, 1 to 20, 7 by default.
+        Median: largest distance of a neighbour in rows and columns, 1 to 7, by default 2.
+        Non-local means: largest distance of the places compared, 1 to 20, by default 7.
     noise : float, optional
         One-sigma noise of a component, unit of the field. None: ``sigma``, and where
         that is missing, what the field's own second differences suggest.
@@ -57,17 +57,17 @@ def denoise(
     Returns
     -------
     xarray.Dataset
-        `disp` with other ``east`` and ``north``; what was missing still is, and all
-        else (``sigma`` too) as it was. Lazy if `disp` is. The attribute ``denoise``
-        says what was done, with the RMS before and after and of what was taken if
-        the field is eager.
+        `disp` with smoothed ``east`` and ``north``; what was missing still is, and everything
+        else (``sigma`` too) is unchanged. Lazy if `disp` is. The attribute ``denoise``
+        says what was done, for an eager field with the RMS before, after, and of
+        what was removed.
 
     Raises
     ------
     DataError, DimensionError, GridError
-        This is no displacement field.
+        `disp` is not a displacement field.
     ModelError
-        Unknown method, or a parameter out of its bounds.
+        Unknown method, or a parameter is out of bounds.
 
     Notes
     -----

@@ -40,7 +40,7 @@ def destripe(
     depth: float | None = None,
     keep_unsure: bool = False,
 ) -> xr.Dataset:
-    """Take stripes away: what is the same all along a direction.
+    """Remove stripes: what is constant along a direction.
 
     Parameters
     ----------
@@ -53,28 +53,28 @@ def destripe(
         an image resampled to a map, give the angle: that of the satellite's track
         (about 190 to 200 for descending orbits at middle latitudes) or its normal.
     wavelength : float, optional
-        Only what varies faster than this across the stripes, metres, is taken
-        away, so that slow deformation stays. None: all of the profile but its median.
+        Remove only what varies faster than this across the stripes, metres, so that slow
+        deformation stays. None: all of the profile except its median.
     mask, trace, buffer, depth, keep_unsure
-        As in :func:`xsubpix.detrend`: stable ground, and a fault whose two sides' motion
-        stays. Without them what deforms is taken for stripes: a fault along the stripes
-        is one.
+        As in :func:`xsubpix.detrend`: stable ground, and a fault, the motion of whose
+        two sides stays. Without them, deformation is taken for stripes where it looks like
+        them, as a fault along the stripes does.
 
     Returns
     -------
     xarray.Dataset
-        `disp` with a profile taken from ``east`` and ``north``; all else as it was.
-        Lazy if `disp` is, but one task sees the whole of a component. The attribute
+        `disp` with a profile subtracted from ``east`` and ``north``; everything else is
+        unchanged. Lazy if `disp` is, but one task reads a whole component. The attribute
         ``destripe`` says what was done, with the RMS before and after if eager.
 
     Raises
     ------
     DataError
-        There is no stable ground, or this is no displacement field.
+        There is no stable ground, or `disp` is not a displacement field.
     DimensionError, GridError
         The field is on no usable grid, or the mask on another.
     ModelError
-        A parameter is out of its bounds.
+        A parameter is out of bounds.
 
     Notes
     -----

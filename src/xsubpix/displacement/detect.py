@@ -59,11 +59,11 @@ def detect_trace(
     Raises
     ------
     DataError
-        Nothing stands out as a line, or this is no displacement field.
+        Nothing stands out as a line, or `disp` is not a displacement field.
     DimensionError, GridError
         The field is on no usable grid.
     ModelError
-        A parameter is out of its bounds.
+        A parameter is out of bounds.
     SubpixError
         shapely is not installed.
 

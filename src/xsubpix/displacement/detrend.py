@@ -41,25 +41,25 @@ def detrend(
     depth: float | None = None,
     keep_unsure: bool = False,
 ) -> xr.Dataset:
-    """Take a polynomial surface away, fitted to stable ground.
+    """Subtract a polynomial surface that is fitted to stable ground.
 
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east`` and ``north``; stacks along ``pair`` or ``time`` field by field.
+        ``east`` and ``north``. Stacks along ``pair`` or ``time`` are taken field by field.
     order : int
-        Of the polynomial in x and y: 0 a constant, 1 a plane, 2 a quadratic
+        Order of the polynomial in x and y: 0 a constant, 1 a plane, 2 a quadratic
         surface.
     mask : xarray.DataArray of bool, optional
-        True on stable ground; only that is fitted to.
+        True on stable ground, to which alone the surface is fitted.
     trace : trace, optional
-        Of the fault, as :func:`xsubpix.read_trace` takes it. The motion of its two sides
+        Trace of the fault, as :func:`xsubpix.read_trace` takes it. The motion of its two sides
         (:class:`~xsubpix.displacement.steps.Steps`) is fitted together with the surface,
         and stays in the field.
     buffer : float, optional
-        Ground nearer to the trace than this, metres, is not fitted to.
+        Ground nearer to the trace than this, metres, is left out of the fit.
     depth : float, optional
-        To which the fault slipped, metres: the two sides move by an arctangent of the
+        Depth to which the fault slipped, metres: the two sides move by an arctangent of the
         distance. None: it is fitted too, from a twentieth to twice the field's length; where
         none fits clearly better, the sides move by one constant each.
     keep_unsure : bool
@@ -69,9 +69,9 @@ def detrend(
     Returns
     -------
     xarray.Dataset
-        `disp` with the surfaces taken from ``east`` and ``north``; all else as it
-        was. Lazy if `disp` is. The attribute ``detrend`` says what was done; from an
-        eager field also the RMS over stable ground, before and after, and
+        `disp` with the surfaces subtracted from ``east`` and ``north``; everything else is
+        unchanged. Lazy if `disp` is. The attribute ``detrend`` says what was done; for an
+        eager field also the RMS over stable ground before and after, and
         ``detrend_surface`` holds the surfaces as JSON: coefficients of the monomials
         ``terms`` in ((x - centre) / scale), x in metres along the CRS (degrees
         turned into metres about the grid's centre).
@@ -79,7 +79,7 @@ def detrend(
     Raises
     ------
     DataError
-        There is no stable ground, or this is no displacement field.
+        There is no stable ground, or `disp` is not a displacement field.
     DimensionError, GridError
         The field is on no usable grid, or the mask on another.
     ModelError
@@ -88,11 +88,11 @@ def detrend(
     Notes
     -----
     Huber's loss by iteratively reweighted least squares, on a regular sample of
-    at most 200,000 pixels or so: outliers do not move the surface. Deformation
-    does where it covers a good part of the scene: name the `trace`, so that the motion
-    of its sides is no trend, or leave it out by `mask`. The fit of a lazy field needs the
-    whole field before its first block can be had; dask then keeps the blocks, or
-    ``persist`` them beforehand.
+    some 200,000 pixels at most: outliers do not move the surface. Deformation that
+    covers a good part of the scene does: give the `trace`, so that the motion of its
+    sides is not taken for a trend, or leave it out by `mask`. The fit of a lazy field needs the
+    whole field before its first block can be computed; dask keeps the blocks until then, or
+    ``persist`` them first.
 
     References
     ----------

@@ -24,42 +24,42 @@ def mask(
     sigma: float | None = None,
     flags: str | tuple[str, ...] | list[str] = (),
 ) -> xr.Dataset:
-    """Leave out values of low quality, of large uncertainty, or flagged.
+    """Leave out values that are flagged, uncertain or of low quality.
 
-    Without arguments, those that the field's flags call unsure.
+    Without arguments, it leaves out those that the field's flags call unsure.
 
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east``, ``north`` and what is asked for of ``quality``, ``sigma``, ``flags``; stacks
-        along ``pair`` or ``time`` field by field.
+        ``east``, ``north``, and those of ``quality``, ``sigma`` and ``flags`` that are needed.
+        Stacks along ``pair`` or ``time`` are masked field by field.
     quality : float, optional
-        Values stay whose ``quality`` is above this, 0 to 1.
+        Keep values whose ``quality`` is above this, 0 to 1.
     sigma : float, optional
-        Values stay whose ``sigma`` is below this, unit of the field.
+        Keep values whose ``sigma`` is below this, unit of the field.
     flags : str or sequence of str
-        Values go that carry any of these flags, by the names in
-        ``disp.flags.flag_meanings``, such as ``"low_texture"``. Where nothing else is
-        asked either: ``low_texture``, ``not_converged``, ``out_of_range`` and ``ambiguous``.
+        Leave out values that carry any of these flags, by the names in
+        ``disp.flags.flag_meanings``, such as ``"low_texture"``. Without any argument:
+        ``low_texture``, ``not_converged``, ``out_of_range`` and ``ambiguous``.
 
     Returns
     -------
     xarray.Dataset
         `disp` with ``east``, ``north``, ``up``, ``sigma`` and further outputs in the
         same unit missing where a value was left out; ``quality``, ``flags``
-        and all else as they were. Lazy if `disp` is.
-        The attribute ``mask`` says what was asked, and from an eager field the share
-        of values it left out and the RMS before and after.
+        and everything else are unchanged. Lazy if `disp` is.
+        The attribute ``mask`` says what was asked for. For an eager field it also gives the
+        share of values left out, and the RMS before and after.
 
     Raises
     ------
     DataError
-        A variable that is asked for is absent.
+        A variable that is needed is absent.
     DimensionError, GridError
         The field is on no usable grid.
     ModelError
-        Nothing was asked for of a field without such flags; or what was asked is out of
-        bounds, or no flag of the field.
+        No argument was given and the field has no such flags; or an argument is out of
+        bounds, or is not a flag of the field.
 
     Examples
     --------

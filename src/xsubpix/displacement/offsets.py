@@ -42,25 +42,25 @@ def offsets(
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east``, ``north``; ``up`` and ``sigma`` where there.
+        ``east``, ``north``; also ``up`` and ``sigma`` if present.
     trace : trace
-        Of the fault, as :func:`xsubpix.read_trace` takes it.
+        Trace of the fault, as :func:`xsubpix.read_trace` takes it.
     spacing : float
         Distance between stations along the trace, metres.
     half_length : float
-        How far the fits reach on either side, metres. Much less than the depth to
-        which the fault slipped: farther off the field bends away from a line.
+        Distance to which the fits reach on either side, metres. Take much less than the
+        depth to which the fault slipped: farther off, the field bends away from a line.
     width : float, optional
-        Length of trace whose surroundings a station takes in, metres; `spacing`
-        by default, so that stations share no values. The strike is averaged over it.
+        Length of trace over which a station gathers values, metres; `spacing` by
+        default, so that stations share no values. The strike is averaged over it.
     gap : float, optional
-        Ground nearer to the trace than this, metres, is not fitted to. None: half of
+        Ground nearer to the trace than this, metres, is left out of the fit. None: half of
         the correlation window, which blurs the fault (16 pixels of the images where a
         network measured), and at least one and a half pixels.
     order : int
-        Of the polynomial in the distance from the trace on each side: 0, 1 or 2.
+        Order of the polynomial in the distance from the trace on each side: 0, 1 or 2.
     confidence : float
-        Of the intervals, between 0 and 1.
+        Confidence level of the intervals, between 0 and 1.
     keep_unsure : bool
         Use values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are left out, and the attribute ``left_out`` says how many.
@@ -84,7 +84,7 @@ def offsets(
             Share of the parallel offset that lies farther from the fault than
             half a correlation window (or a pixel).
         ``n_values``
-            Values fitted to.
+            Number of values in the fit.
 
         The first two offsets do not depend on the direction in which the trace is drawn.
         Stations without enough values on both sides are NaN.
@@ -92,11 +92,11 @@ def offsets(
     Raises
     ------
     DataError
-        No station has enough values, or this is no field or no trace.
+        No station has enough values, or `disp` is not a field, or `trace` not a trace.
     DimensionError, GridError, FileError
         The field is on no usable grid; the trace cannot be read.
     ModelError
-        A parameter is out of its bounds.
+        A parameter is out of bounds.
 
     Notes
     -----
@@ -105,11 +105,11 @@ def offsets(
     offset is the difference at the trace. Its error comes from the residuals
     themselves: their correlation in space is pooled over all stations, their size
     is each station's own, and what the fits took up of the noise is added back. So
-    neighbouring values that a correlation window ties together are not taken for
-    independent, and ground that bends away from the polynomial widens the
-    interval. The quantiles are Student's, those of one sigma too, since few independent
-    values are left at a station: as many as the values over the area in which noise
-    hangs together, less the coefficients (JCGM 2008, annex G).
+    neighbouring values that share a correlation window do not count as independent,
+    and ground that bends away from the polynomial widens the interval. The quantiles are
+    Student's, also those of one sigma, since a station has few independent values: the
+    number of values over the area within which noise is correlated, less the number of
+    coefficients (JCGM 2008, annex G).
 
     In noise that is all there is, one sigma holds 67 % of known offsets and the 95 %
     interval 94 %, 62 % and 93 % where it is correlated over 3 pixels; in fields that
@@ -118,9 +118,9 @@ def offsets(
     looks like a slope, and residuals do not show it. ``order=0`` held 72 % and 96 %
     there.
 
-    What it cannot know: strain within the gap and slip that did not
-    reach the ground count as offset as far as they look like one from outside
-    (Milliner et al. 2015 discuss both). ``zone_width`` is that of the
+    Limits: strain within the gap, and slip that did not reach the ground, count as
+    offset as far as they look like one from outside (Milliner et al. 2015 discuss
+    both). ``zone_width`` is that of the
     displacement as measured, window included.
 
     References

@@ -28,34 +28,34 @@ def filter_outliers(
     radius: int = 2,
     noise: float | None = None,
 ) -> xr.Dataset:
-    r"""Take out values of low quality and those that disagree with their neighbours.
+    r"""Remove values of low quality and values that disagree with their neighbours.
 
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east`` and ``north``; ``sigma``, ``quality``, ... where there.
+        ``east`` and ``north``; also ``sigma``, ``quality``, ... if present.
     quality : float, optional
-        Values stay whose ``quality`` is above this, 0 to 1, as in :func:`xsubpix.mask`;
-        the others go first. Each model defines its own scale. None: all stay, and
-        ``quality`` need not be there.
+        Keep values whose ``quality`` is above this, 0 to 1, as in :func:`xsubpix.mask`;
+        the others are removed first. Each model defines its own scale. None: all are kept,
+        and ``quality`` is not needed.
     deviation : float, optional
-        Values go whose distance from the median of their neighbours exceeds
-        `deviation` times the neighbours' own (the normalised median test). 2 is
+        Remove values whose distance from the median of their neighbours exceeds
+        `deviation` times that of the neighbours (the normalised median test). 2 is
         the published, strict value. None: no such test.
     radius : int
-        Neighbours are the values at most so far in rows and columns, 1 to 5.
+        Largest distance of a neighbour in rows and in columns, 1 to 5.
     noise : float, optional
-        Scatter to be expected of good values, unit of the field, added to the
-        neighbours' own, above zero. None: the median of their ``sigma``, and
+        Expected scatter of good values, unit of the field, above zero; added to that of
+        the neighbours. None: the median of their ``sigma``, and
         at least 1 % of the grid's pixel.
 
     Returns
     -------
     xarray.Dataset
         `disp` with ``east``, ``north`` and ``sigma`` missing where a value was
-        taken out; ``quality``, ``flags`` and all else as they were. Lazy if `disp`
-        is. The attribute ``outlier_filter`` says what was done; of an eager field also
-        the share that was left out, and RMS and NMAD before and after.
+        removed; ``quality``, ``flags`` and everything else are unchanged. Lazy if
+        `disp` is. The attribute ``outlier_filter`` says what was done; for an eager field
+        also the share removed, and RMS and NMAD before and after.
 
     Raises
     ------
@@ -64,13 +64,13 @@ def filter_outliers(
     GridError, DimensionError
         The field is on no usable grid.
     ModelError
-        A parameter is out of its bounds.
+        A parameter is out of bounds.
 
     Notes
     -----
     .. math:: |u - m| > k \, (\mathrm{median}_i |u_i - m| + \epsilon),
 
-    with m the median of the neighbours :math:`u_i` by components, k `deviation`
+    with m the median of the neighbours :math:`u_i`, component by component, k `deviation`
     and :math:`\epsilon` `noise`. A fault is no outlier: next to it, neighbours
     are as far from their median as the value is. A value without any neighbour
     stays.

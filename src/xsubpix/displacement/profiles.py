@@ -43,20 +43,20 @@ def profile(
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east``, ``north``; ``up`` where there.
+        ``east``, ``north``; also ``up`` if present.
     line : line
         The axis, from its start: two points or more, as
-        :func:`xsubpix.read_trace` takes it. To see motion along a fault, draw it
-        across: see ``right``.
+        :func:`xsubpix.read_trace` takes it. To see motion along a fault, draw the line
+        across the fault: see ``right``.
     width : float
-        Of the swath, across its axis, metres.
+        Width of the swath across its axis, metres.
     spacing : float, optional
-        Length of axis that makes one value, metres; one pixel by default.
+        Length of the bins along the axis, metres; one pixel by default.
     statistic : {"median", "mean"}
-        What the values of a bin are stacked to.
+        Statistic that stands for the values of a bin.
     error_length : float, optional
-        Side of the square in which errors are about the same, metres. None: what the
-        model states of itself (``model_error_length``), else one pixel.
+        Side of the square in which errors are about the same, metres. None: that of
+        the model (``model_error_length``), else one pixel.
     keep_unsure : bool
         Use values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are left out, and the attribute ``left_out`` says how many.
@@ -82,11 +82,11 @@ def profile(
     Raises
     ------
     DataError
-        No value lies in the swath, or this is no field or no line.
+        No value lies in the swath, or `disp` is not a field, or `line` not a line.
     DimensionError, GridError, FileError
         The field is on no usable grid; the line cannot be read.
     ModelError
-        A parameter is out of its bounds.
+        A parameter is out of bounds.
 
     Examples
     --------

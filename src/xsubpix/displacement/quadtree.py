@@ -48,8 +48,8 @@ def quadtree(
     smallest, largest : int
         Sides of cells, pixels; `largest` is `smallest` times a power of two.
     noise : Statistics, optional
-        Of stable ground, from :func:`xsubpix.statistics`, for the covariance. None: of the
-        whole field, which counts deformation as noise.
+        Statistics of stable ground, from :func:`xsubpix.statistics`, for the covariance.
+        None: those of the whole field, which count deformation as noise.
     keep_unsure : bool
         Use values flagged as unsure too.
 
@@ -66,9 +66,9 @@ def quadtree(
     Raises
     ------
     DataError
-        No cell has enough values, or this is no displacement field.
+        No cell has enough values, or `disp` is not a displacement field.
     ModelError
-        A parameter is out of its bounds.
+        A parameter is out of bounds.
 
     References
     ----------
@@ -207,7 +207,7 @@ def sample(
     radius: float | None = None,
     keep_unsure: bool = False,
 ) -> xr.Dataset:
-    """Read a field at points, beside what was measured there, such as GNSS.
+    """Sample a field at points, and compare it with measurements there, such as GNSS.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def sample(
         ``lon`` and ``lat``. Columns ``name``, ``east``, ``north``, ``east_sigma`` and
         ``north_sigma`` are taken along.
     radius : float, optional
-        The median of the values within it is taken, metres. None: two pixels.
+        Radius within which the median of the values is taken, metres. None: two pixels.
     keep_unsure : bool
         Use values flagged as unsure too.
 
@@ -227,10 +227,10 @@ def sample(
     -------
     xarray.Dataset
         Along ``point``: ``east``, ``north``, their ``east_scatter``, ``north_scatter`` (NMAD
-        within the radius) and ``n_values``, with the coordinates ``x``, ``y`` and ``station``, the
-        name;
-        and of points that say so ``east_given``, ``north_given`` and the differences
-        ``east_difference``, ``north_difference`` (field minus given). NaN off the field.
+        within the radius) and ``n_values``, with the coordinates ``x``, ``y`` and ``station``
+        (the name). For points with measurements also ``east_given``, ``north_given`` and the
+        differences ``east_difference``, ``north_difference`` (field minus given). NaN off the
+        field.
 
     ``found.to_dataframe()`` is a table, ``found.subpix.plot()`` a figure
     (:func:`xsubpix.plot.plot_sample`).
@@ -238,7 +238,7 @@ def sample(
     Raises
     ------
     DataError
-        The points have no positions, or this is no displacement field.
+        The points have no positions, or `disp` is not a displacement field.
     FileError
         The table cannot be read.
 

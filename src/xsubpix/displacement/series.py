@@ -31,20 +31,20 @@ def series(
     robust: bool = True,
     keep_unsure: bool = False,
 ) -> xr.Dataset:
-    r"""Invert the displacements of pairs of dates for that of every date.
+    r"""Displacement at every date, from the displacements of pairs of dates.
 
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east``, ``north``, perhaps ``sigma``, with a dimension ``pair`` and its
+        ``east``, ``north`` and, if present, ``sigma``, with a dimension ``pair`` and its
         coordinates ``reference_time`` and ``secondary_time``, as
         :func:`xsubpix.correlate` gives for stacks. NaN is missing.
     reference : datetime, optional
         Date at which the displacement is zero; by default the first.
     weights : {"sigma", "none"}
-        Whether pairs weigh by ``1 / sigma**2``; without ``sigma`` they weigh alike.
+        ``"sigma"``: pairs are weighted by ``1 / sigma**2``, or equally without ``sigma``.
     robust : bool
-        Whether pairs that fit badly lose weight: rounds of Huber's weights.
+        Reduce the weight of pairs that fit badly (Huber's weights, iterated).
     keep_unsure : bool
         Use values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are left out, and the attribute ``left_out`` says how many.

@@ -121,13 +121,13 @@ def statistics(
     stable : xarray.DataArray of bool, optional
         True on stable ground.
     trace : trace, optional
-        Of the fault, as :func:`xsubpix.read_trace` takes it.
+        Trace of the fault, as :func:`xsubpix.read_trace` takes it.
     buffer : float, optional
         Ground nearer to the trace than this, metres, is not stable.
     keep_unsure : bool
         Use values flagged as unsure too.
     seed : int
-        Of the pairs that the variogram is drawn from.
+        Seed of the random pairs of values from which the variogram is made.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def statistics(
     Raises
     ------
     DataError
-        There are too few values on stable ground, or this is no displacement field.
+        There are too few values on stable ground, or `disp` is not a displacement field.
     DimensionError, GridError
         The field is on no usable grid, or the mask on another.
     ModelError
@@ -146,9 +146,9 @@ def statistics(
     -----
     The variogram is Dowd's robust one of random pairs in sixteen rings of distance, up to
     half of the shorter side; the model is the better of an exponential and a Gaussian one, with
-    a nugget. What a slope leaves is in it: detrend first. scikit-gstat (MIT) gives the same
-    within what two random samples differ by (a test compares them where it is installed); it
-    is not used, since it takes all pairs of its points, a few thousand at most, and would
+    a nugget. A slope of the field is part of it: detrend first. scikit-gstat (MIT) gives the same
+    within the difference of two random samples (tested where it is installed). It is not
+    used here, because it takes all pairs of its points, a few thousand at most, and would
     bring scikit-learn, numba and pandas for one curve.
 
     Examples

@@ -41,7 +41,7 @@ def strain(
     error_length: float | None = None,
     keep_unsure: bool = False,
 ) -> xr.Dataset:
-    r"""Gradient of the displacement, and what of it does not depend on the axes.
+    r"""Gradient of the displacement, and its invariants.
 
     Parameters
     ----------
@@ -49,12 +49,11 @@ def strain(
         ``east``, ``north``, and ``sigma`` for the errors.
     scale : float
         Standard deviation of the Gaussian that weighs the neighbourhood, metres: half
-        a pixel or more. Of deformation narrower than about twice this, the
-        peak is lowered; a fault of offset D looks like D / (2.5 scale).
+        a pixel or more. Deformation narrower than about twice this has a lower
+        peak; a fault of offset D looks like D / (2.5 scale).
     error_length : float, optional
         Side of the square in which the errors of the displacement are about the same,
-        metres. None: what the model states of itself (``model_error_length``), else one
-        pixel.
+        metres. None: that of the model (``model_error_length``), else one pixel.
     keep_unsure : bool
         Use values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are left out, and the attribute ``left_out`` says how many.
@@ -80,9 +79,9 @@ def strain(
     Raises
     ------
     DataError, DimensionError, GridError
-        This is no displacement field.
+        `disp` is not a displacement field.
     ModelError
-        `scale` or `error_length` is out of its bounds.
+        `scale` or `error_length` is out of bounds.
 
     Notes
     -----

@@ -89,7 +89,7 @@ def summary(disp: xr.Dataset, *, keep_unsure: bool = False) -> Summary:
     Parameters
     ----------
     disp : xarray.Dataset
-        ``east`` and ``north``; more where there. A lazy field is described, not computed.
+        ``east`` and ``north``; more if present. A lazy field is described, not computed.
         Stacks along ``pair`` or ``time`` have rows for each of their fields.
     keep_unsure : bool
         Count values flagged as unsure, see :func:`xsubpix.mask`, in
@@ -103,7 +103,7 @@ def summary(disp: xr.Dataset, *, keep_unsure: bool = False) -> Summary:
     Raises
     ------
     DataError, DimensionError, GridError
-        This is no displacement field.
+        `disp` is not a displacement field.
 
     Examples
     --------

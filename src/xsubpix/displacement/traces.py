@@ -176,7 +176,7 @@ def read_trace(
         its CRS, read by geopandas. Pieces that were drawn both ways are turned and ordered,
         so that all of them are walked in the direction in which most of them were drawn.
     grid : Grid, xarray.DataArray or xarray.Dataset
-        Of the field; or the field itself, or an image on its grid.
+        Grid of the field; or the field itself, or an image on its grid.
     smoothing : float
         Length over which the direction is averaged, metres.
 
@@ -187,7 +187,7 @@ def read_trace(
     Raises
     ------
     DataError
-        This is no line, or a line without length.
+        This is not a line, or a line without length.
     GridError
         The line is farther from the field than the field is long.
     FileError

@@ -41,14 +41,14 @@ def velocity(disp: xr.Dataset, *, step: Any = None) -> xr.Dataset:
     Raises
     ------
     DataError
-        This is no time series, or the event is not within it.
+        This is not a time series, or the event is not within it.
     ModelError
         `step` is no date.
 
     Notes
     -----
-    Least squares for each pixel; errors from the residuals, as if dates erred
-    independently.
+    Least squares for each pixel; errors follow from the residuals, as if those of different
+    dates were independent.
 
     Examples
     --------

@@ -48,7 +48,7 @@ class Network(Estimator):
 
     Both images are brought to local mean 0 and deviation 1
     (:func:`xsubpix.networks.normalise`), so that gain, offset and slow changes
-    of brightness have no effect. Windows overlap by a margin that is cut off,
+    of brightness have no effect. Tiles overlap by a margin that is cut off,
     and lie on the grid of the network's own reductions, so that results meet
     without seams.
 
@@ -76,8 +76,8 @@ class Network(Estimator):
         at once, without the margin around it.
     ensemble : int, optional
         Views of the images that are averaged, 1, 2 or 4: as they are, turned by half a
-        turn, transposed, mirrored. What a network gets wrong differs between views: the
-        mean of two errs less. By default 4 for ``unet``, which averages them at each step
+        turn, transposed, mirrored. A network's errors differ between views, so that
+        their mean is better than each. By default 4 for ``unet``, which averages them at each step
         and brings images back once for all of them, and 2 for other networks, which cost
         as much for each view.
     digest : str
@@ -86,7 +86,7 @@ class Network(Estimator):
     Raises
     ------
     ModelError
-        No such weights, or not those of the digest.
+        There are no such weights, or their digest is another.
 
     Notes
     -----
@@ -94,8 +94,8 @@ class Network(Estimator):
     alone. Convolutions run in bfloat16 where the processor or the GPU has
     instructions for it, otherwise in single precision; results differ by some
     0.003 px. A GPU gets as many tiles of a block at once as its free memory holds, and half
-    as many when that was too much. A block holds one tile of the default size, and several
-    of a ``tile_size`` of 256 and below; ``tile_size=2048`` wastes less on margins.
+    as many if that was too much. A block holds one tile of the default size, or several
+    where ``tile_size`` is 256 or less; ``tile_size=2048`` wastes less on margins.
 
     Examples
     --------

@@ -91,12 +91,12 @@ class Phase(WindowEstimator):
         (68 % and 95 % covered at correlation 0.9 and 0.8; outliers, which it
         does not know, are 6 % at 0.6).
     normalization : {"none", "phase"}
-        Whether the cross-spectrum of step 1 keeps its amplitude ("none",
-        cross-correlation, the published method) or is divided by it ("phase",
-        phase correlation). The latter is blind to gain and blur that differ
-        between the images, and noisier: all frequencies count alike, whether
-        they hold contrast or noise. With ``refine=False`` it is the whole
-        measurement; else it only gives the pixel to start from.
+        ``"none"``: the cross-spectrum of step 1 keeps its amplitude (cross-correlation,
+        the published method). ``"phase"``: it is divided by it (phase correlation).
+        The latter is blind to gain and blur that differ between the images, and
+        noisier: all frequencies count alike, whether they hold contrast or noise.
+        With ``refine=False`` this is the whole measurement; else it only gives the pixel
+        to start from.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
 

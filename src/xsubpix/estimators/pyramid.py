@@ -73,7 +73,7 @@ class CoarseToFine(Estimator):
        a quintic spline along the guess, which takes the strain of the flow
        from the windows too. `fine` measures what is left.
 
-    A guess that is interpolated stretches the ground beside a fault. For models
+    An interpolated guess stretches the ground beside a fault. For models
     with a :attr:`~xsubpix.estimators.base.Estimator.near_guess`, in tiles where
     guesses of one neighbourhood differ by more than 3 px, steps 3 and 4 are therefore
     done three times: with that guess, and with the smallest and the largest one of the

@@ -56,7 +56,7 @@ def create(model: str | os.PathLike[str] | Estimator, **options: object) -> Esti
     Raises
     ------
     ModelError
-        Unknown model or parameter, or a parameter out of its bounds.
+        Unknown model or parameter, or a parameter is out of bounds.
 
     Examples
     --------

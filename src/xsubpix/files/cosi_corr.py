@@ -48,7 +48,7 @@ def to_cosi_corr(
         The folder is not there, the file exists, its name is that of another format,
         `disp` reads it, or it cannot be written.
     DataError, DimensionError, GridError
-        This is no displacement field.
+        `disp` is not a displacement field.
 
     Notes
     -----

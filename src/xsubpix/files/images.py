@@ -30,7 +30,7 @@ def open_image(path: str | os.PathLike[str], *, band: int | None = None) -> xr.D
     path : str or path
         Anything GDAL reads.
     band : int, optional
-        Counted from 1; may be left out where the file has one only, alpha aside.
+        Band, counted from 1. Needed only if the file has several, not counting alpha.
 
     Returns
     -------

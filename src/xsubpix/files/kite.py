@@ -59,7 +59,7 @@ def to_kite(
     FileError
         The folder is not there, a file exists, or it cannot be written.
     DataError
-        This is no displacement field.
+        `disp` is not a displacement field.
     GridError
         The grid is rotated, or has no CRS.
 

@@ -45,7 +45,7 @@ def to_netcdf(
         The folder is not there, the file exists, its name has another ending than
         NetCDF's, `disp` reads it, or it cannot be written.
     DataError
-        This is no Dataset, or has no times that velocities need.
+        This is not a Dataset, or has no times that velocities need.
     ModelError
         Unknown `names`.
     SubpixError

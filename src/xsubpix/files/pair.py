@@ -55,15 +55,15 @@ def open_pair(
         Band of all files, counted from 1. Several, or ``"all"`` that the first file has, are
         opened along a dimension ``band``, for ``correlate(..., bands="combine")``.
     align : bool or mapping
-        True, or the options of :func:`xsubpix.align`: take away the shift between the
-        two as well, in the same single resampling.
+        True, or the options of :func:`xsubpix.align`: also remove the shift between the
+        two, in the same single resampling.
 
     Returns
     -------
     pre, post : xarray.DataArray
-        Lazy, on one grid. Images that are on one lattice of pixels already are cut,
-        not resampled, and keep their data type; else `post` is float32, NaN where it has
-        nothing, as :func:`xsubpix.regrid` makes it, and so are mosaics.
+        Lazy, on one grid. Images that already share a lattice of pixels are cut,
+        not resampled, and keep their data type. Otherwise `post`, and mosaics, are float32
+        with NaN where there is nothing, as :func:`xsubpix.regrid` makes them.
 
     Raises
     ------

@@ -34,11 +34,11 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
     ----------
     table : xarray.Dataset
         From :func:`xsubpix.offsets`, :func:`xsubpix.profile`, :func:`xsubpix.quadtree` or
-        :func:`xsubpix.sample`: coordinates ``x`` and ``y`` along one dimension. What has
-        others (covariances) is left out.
+        :func:`xsubpix.sample`: coordinates ``x`` and ``y`` along one dimension. Variables with
+        other dimensions (covariances) are left out.
     path : str or path
-        ``*.geojson`` (longitude and latitude, RFC 7946; in the coordinates as they are
-        where there is no CRS), ``*.csv`` (a table, ``x`` and ``y`` in the CRS of the field), or
+        ``*.geojson`` (longitude and latitude, RFC 7946; without CRS, the
+        coordinates as they are), ``*.csv`` (a table, ``x`` and ``y`` in the CRS of the field), or
         another format of geopandas, such as ``*.gpkg``, in that CRS. No shapefile: it cuts
         names to ten letters, and ``parallel_low`` and ``parallel_high`` to one.
     overwrite : bool
@@ -49,7 +49,7 @@ def to_points(table: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
     FileError
         The folder is not there, the file exists, or it cannot be written.
     DataError
-        This is no such table.
+        This is not such a table.
     SubpixError
         geopandas is needed and not installed.
 

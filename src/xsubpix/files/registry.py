@@ -43,17 +43,17 @@ def open_displacement(
         ``/vsicurl/https://...``, ``/vsis3/...``. Or a Dataset that is open, of a Zarr
         store for instance.
     format : {"geotiff", "cosi-corr", "cf netcdf", "its_live"}, optional
-        What the file is, where it does not say so itself: three bands without names are
-        COSI-Corr's, in metres, only if this says so. None: what is recognised.
+        Format of the file, where it cannot be recognised. Three bands without names are
+        read as COSI-Corr's, in metres, only if this says so. None: recognised.
     pair : int, optional
-        Of a cube of many pairs (dimension ``mid_date``) the one to open, from 0; negative
-        ones count from the last.
+        Number of the pair to open in a cube of many pairs (dimension ``mid_date``), from 0;
+        negative numbers count from the last.
 
     Returns
     -------
     xarray.Dataset
         ``east``, ``north`` in metres on the file's grid, and what else there is of
-        ``up``, ``sigma``, ``quality``, ``flags``; lazy. COSI-Corr's SNR is ``quality``.
+        ``up``, ``sigma``, ``quality``, ``flags``; lazy. COSI-Corr's SNR becomes ``quality``.
         Velocities are multiplied by the time between the images (a year of 365 days,
         as autoRIFT counts); their error, one number for the scene or ``v_error``, is
         ``sigma``.

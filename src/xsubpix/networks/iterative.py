@@ -24,7 +24,7 @@ class Iterative(FlowNetwork):
     backbone : str
         Architecture of the networks; see :func:`xsubpix.networks.available_networks`.
     iterations : int
-        How many.
+        Number of networks in the chain.
     shared : bool
         Whether all have the same weights; separate ones were better in the paper.
     **config

@@ -101,7 +101,7 @@ def check_config(name: str, config: dict[str, Any]) -> None:
     Raises
     ------
     ModelError
-        A keyword is out of its bounds.
+        A keyword is out of bounds.
 
     Examples
     --------

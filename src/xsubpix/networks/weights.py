@@ -31,7 +31,7 @@ def save_network(
     Parameters
     ----------
     path : str or path
-        To end in ``.safetensors``.
+        ``*.safetensors``.
     network : FlowNetwork
     card : dict, optional
         Further entries of the card; architecture and config are added.

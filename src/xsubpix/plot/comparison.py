@@ -38,7 +38,7 @@ def plot_comparison(
         The true displacement: its end-point error is shown; without it, the
         quality.
     title : str, optional
-        Above the panel.
+        Title above the panel.
 
     Returns
     -------

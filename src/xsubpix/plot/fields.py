@@ -79,11 +79,11 @@ def plot_displacement(
         ``east`` and ``north``, or what :func:`xsubpix.rotate` and the like made of them.
         Stacks along ``pair`` or ``time`` become small maps on one scale of colours.
     trace : trace, optional
-        Of the fault, drawn over the maps; as :func:`xsubpix.read_trace` takes it.
+        Trace of the fault, drawn over the maps; as :func:`xsubpix.read_trace` takes it.
     components : sequence of str, optional
-        Variables to draw. None: the two horizontal ones, and ``up`` where there.
+        Variables to draw. None: the two horizontal ones, and ``up`` if present.
     limit : float, optional
-        Of the colours, unit of the field, the same on both sides of zero and for
+        Limit of the colours, unit of the field, the same on both sides of zero and for
         all components. None: what 98 % of the values lie within.
     vmin, vmax : float, optional
         Limits of the colours that need not be symmetric; one alone is that of both sides.
@@ -99,7 +99,7 @@ def plot_displacement(
         Arrows across the longer side of a last panel, each the median of its surroundings.
         None: no such panel; stacks have none.
     title : str, optional
-        Above the figure.
+        Title above the figure.
     keep_unsure : bool
         Draw values flagged as unsure too, see :func:`xsubpix.mask`;
         by default they are grey, and a line below the maps says how many there are.
@@ -118,7 +118,7 @@ def plot_displacement(
     DimensionError, GridError
         The field is on no usable grid.
     ModelError
-        A parameter is out of its bounds.
+        A parameter is out of bounds.
     SubpixError
         matplotlib is not installed.
 
@@ -218,7 +218,7 @@ def plot_error(
     truth : xarray.Dataset
         True ones, on the same grid or a finer one.
     trace : trace, optional
-        Of the fault, drawn over the maps.
+        Trace of the fault, drawn over the maps.
     keep_unsure : bool
         Draw and count values that are flagged as unsure too.
     figure : matplotlib.figure.Figure or SubFigure, optional

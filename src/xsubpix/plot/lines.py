@@ -42,7 +42,7 @@ def plot_profile(
     truth : xarray.Dataset, optional
         Another profile, of a known field along the same line, drawn as a line.
     title : str, optional
-        Above the figure.
+        Title above the figure.
     figure : matplotlib.figure.Figure or SubFigure, optional
         Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 
@@ -54,7 +54,7 @@ def plot_profile(
     Raises
     ------
     DataError
-        This is no profile, or lacks a component.
+        This is not a profile, or lacks a component.
     SubpixError
         matplotlib is not installed.
 
@@ -120,7 +120,7 @@ def plot_offsets(
     truth : xarray.Dataset, optional
         Other offsets along the same trace (of a known field), drawn as lines.
     title : str, optional
-        Above the figure.
+        Title above the figure.
     figure : matplotlib.figure.Figure or SubFigure, optional
         Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 
@@ -131,7 +131,7 @@ def plot_offsets(
     Raises
     ------
     DataError
-        These are no offsets.
+        These are not offsets.
     SubpixError
         matplotlib is not installed.
 
@@ -210,7 +210,7 @@ def plot_training(
         Columns by name, ``step`` (or ``epoch``) among them; or the ``progress.csv`` that
         training writes. Rates (names with ``lr`` or ``rate``) and seconds are left out.
     title : str, optional
-        Above the figure.
+        Title above the figure.
     figure : matplotlib.figure.Figure or SubFigure, optional
         Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 

@@ -24,7 +24,7 @@ def plot_sample(found: xr.Dataset, *, title: str | None = None, figure: Any = No
     found : xarray.Dataset
         From :func:`xsubpix.sample`.
     title : str, optional
-        Above the figure.
+        Title above the figure.
     figure : matplotlib.figure.Figure or SubFigure, optional
         Where to draw, e.g. ``plt.figure()``. None: a figure of its own.
 

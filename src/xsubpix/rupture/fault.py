@@ -66,7 +66,7 @@ class Fault:
     Raises
     ------
     FaultError
-        If a value is out of its bounds.
+        If a value is out of bounds.
 
     See Also
     --------
@@ -527,7 +527,7 @@ def random_fault(
     extent : tuple of float
         ``(xmin, ymin, xmax, ymax)``, metres.
     **overrides
-        What is given in place of what would be drawn, such as ``mechanism="reverse"``
+        Parameters that are given instead of drawn, such as ``mechanism="reverse"``
         or ``slip=3.0``: the keywords of :func:`xsubpix.rupture.draw_fault`, which says
         from which distributions the rest is drawn.
 

@@ -51,7 +51,7 @@ class Strand:
     Raises
     ------
     FaultError
-        If a value is out of its bounds.
+        If a value is out of bounds.
 
     Examples
     --------

@@ -38,7 +38,7 @@ def synthetic_rupture(
     Parameters
     ----------
     image : xarray.DataArray
-        Gives the grid; its pixels are not looked at.
+        Image that gives the grid; its pixel values are not used.
     fault : xsubpix.rupture.Fault, optional
         The rupture, in metres along the grid's x and y. On a geographic grid,
         metres east and north of the grid's centre. None: drawn at random.
@@ -47,8 +47,8 @@ def synthetic_rupture(
     poisson : float
         Poisson's ratio of the elastic half-space.
     **overrides
-        What is not to be drawn: ``strike``, ``dip``, ``length``, ``slip``, ..., and
-        ``complexity`` (0, a clean break, to 2; 1 as rough as real ruptures, with shear off
+        Parameters that are given instead of drawn: ``strike``, ``dip``, ``length``, ``slip``,
+        ..., and ``complexity`` (0, a clean break, to 2; 1 as rough as real ruptures, with shear off
         the trace, splays, parallel strands, cracks and gaps); see
         :func:`xsubpix.rupture.draw_fault`.
 

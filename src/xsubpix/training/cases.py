@@ -78,9 +78,9 @@ class Case:
     Attributes
     ----------
     group : str
-        Which set it belongs to; sets are reported apart.
+        Set that the pair belongs to; each set is reported by itself.
     label : str
-        What it is, for pictures.
+        Name of the pair in pictures.
     pre, post : numpy.ndarray of float32
         Shape ``(h, w)``; NaN is missing.
     flow : numpy.ndarray of float32
@@ -136,7 +136,7 @@ def database_cases(
     path : str or path
         Path of the store.
     samples : int
-        How many; all, if there are fewer.
+        Largest number of samples.
     side : int
         Side of the central square of a frame that is used, pixels.
     seed : int

@@ -111,7 +111,7 @@ class TrainConfig:
     Raises
     ------
     DataError
-        A value is out of its bounds.
+        A value is out of bounds.
 
     Examples
     --------
