@@ -55,7 +55,7 @@ SCALES = {
     "flownet-s": [64, 32, 16, 8, 4, 1],
     "flownet-c": [64, 32, 16, 8, 4, 1],
     "window-cnn": [1],
-    "unet": [16, 8, 4, 2, 1, 1],
+    "unet": [4, 2, 1, 1],
     "unet-smooth": [4, 2, 1, 1],
     "microflow": [1, 1, 1],
 }

@@ -31,7 +31,7 @@ def test_round_trip(saved):
         torch.testing.assert_close(again(*images)[-1].flow, network(*images)[-1].flow)
     card = read_card(path)
     assert card["architecture"] == "unet"
-    assert card["config"] == {"width": 0.125, "levels": [16, 8, 4, 2, 1, 1]}
+    assert card["config"] == {"width": 0.125, "levels": [4, 2, 1, 1]}
     assert card["licence"] == "BSD-3-Clause"
 
 

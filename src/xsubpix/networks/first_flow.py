@@ -5,17 +5,21 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-__all__ = ["first_flow"]
+from .normalise import gradient_direction
 
-# Windows of the correlation volume are a triangle of twice this side, blocks of 2 x 2 pixels;
-# independent values in one, for the likelihood of a correlation; the largest correlation.
-_WINDOW, _INDEPENDENT, _ALIKE = 3, 40.0, 0.97
-# Largest value of an image, and energies that are faint.
-_LARGEST, _FAINT = 3.0, 0.01
+__all__ = ["BLOCK", "first_flow"]
+
+#: Pixels a side of the blocks that have a flow each.
+BLOCK = 4
+# Windows of the correlation volume are a triangle of twice so many blocks a side; independent
+# values in one, for the likelihood of a correlation; the largest correlation.
+_WINDOW, _INDEPENDENT, _ALIKE = 3, 160.0, 0.97
+# Mean square of directions that is faint.
+_FAINT = 0.01
 # How much a block follows its neighbours, over what square, how often, and how much what
 # speaks for a displacement counts for those beside it.
 _COUPLING, _AROUND, _ROUNDS, _BESIDE = 40.0, 7, 4, 0.4
-# Log-likelihood that displacements of two pixels are less likely by than of one; and that one
+# Log-likelihood that displacements of two steps are less likely by than of one; and that one
 # is by than none, so that where images say nothing, none is found.
 _STILL, _SMALLEST = 1.0, 0.02
 # Probabilities that are taken for none.
@@ -23,50 +27,39 @@ _NEVER = 1e-20
 
 
 def first_flow(pre: torch.Tensor, post: torch.Tensor, reach: int) -> torch.Tensor:
-    """Flow of the largest likelihood of blocks of 2 x 2 pixels, of all within `reach`.
+    """Flow of the largest likelihood of blocks of 4 x 4 pixels, of all within `reach`.
 
-    The correlation r of windows of about 10 px at a displacement has the log-likelihood
-    ``-n / 2 ln(1 - r^2)``. Neighbours that agree are preferred by some rounds of the
-    mean-field approximation of a Potts model: what is smoothed are probabilities, so
-    that flows stay apart at a rupture.
+    The directions of the images' gradients are compared, which sun and season change less
+    than grey values. Their correlation r over windows of about 20 px at a displacement has
+    the log-likelihood ``-n / 2 ln(1 - r^2)``. Displacements of every second pixel, each with
+    what speaks for those around it, are chosen from: neighbours that agree are preferred by
+    some rounds of the mean-field approximation of a Potts model. What is smoothed are
+    probabilities, so that flows stay apart at a rupture. The likelihood around the chosen one
+    refines it.
 
     Parameters
     ----------
     pre, post : torch.Tensor
-        Shape ``(n, 1, h, w)``, even: normalised images, 0 where missing.
+        Shape ``(n, 1, h, w)``, multiples of 4: normalised images, 0 where missing.
     reach : int
-        Largest displacement along an axis, pixels.
+        Largest displacement along an axis, pixels, even.
 
     Returns
     -------
     torch.Tensor
-        Shape ``(n, 2, h / 2, w / 2)``, pixels of the images.
+        Shape ``(n, 2, h / 4, w / 4)``, pixels of the images.
 
     References
     ----------
-    Kraehenbuehl & Koltun (2011), *Efficient inference in fully connected CRFs with
-    Gaussian edge potentials*, doi:10.48550/arXiv.1210.5644.
+    Fitch et al. (2002), *Orientation correlation*, doi:10.5244/C.16.11; Kraehenbuehl &
+    Koltun (2011), *Efficient inference in fully connected CRFs with Gaussian edge
+    potentials*, doi:10.48550/arXiv.1210.5644.
     """
-    height, width = pre.shape[-2:]
-    one, two = pre.clamp(-_LARGEST, _LARGEST), post.clamp(-_LARGEST, _LARGEST)
-    padded = F.pad(two, (reach,) * 4)
-    lags = [divmod(lag, 2 * reach + 1) for lag in range((2 * reach + 1) ** 2)]
-    products = torch.cat(
-        [_blocks(one * padded[..., i:, j:][..., :height, :width]) for i, j in lags], 1
-    )
-    # Blocks of the second image begin on even or on odd rows and columns.
-    energies = [[_blocks(padded[..., i:, j:].square()) for j in (0, 1)] for i in (0, 1)]
-    energy = torch.cat(
-        [
-            energies[i % 2][j % 2][..., i // 2 :, j // 2 :][..., : height // 2, : width // 2]
-            for i, j in lags
-        ],
-        1,
-    )
-    scale = _triangle(energy).mul_(_triangle(_blocks(one.square()))).add_(_FAINT).sqrt_()
-    correlation = _triangle(products).div_(scale)
-    likely = (1 - correlation.clamp_(0, _ALIKE).square_()).log_().mul_(-_INDEPENDENT / 2)
-    side = torch.arange(-reach, reach + 1, dtype=one.dtype, device=one.device)
+    correlation = _correlation(gradient_direction(pre), gradient_direction(post), reach)
+    every = (1 - correlation.clamp_(0, _ALIKE).square_()).log_().mul_(-_INDEPENDENT / 2)
+    likely = _every_second(every, 2 * reach + 1)
+    steps = reach // 2
+    side = torch.arange(-steps, steps + 1, dtype=every.dtype, device=every.device)
     length = (side[:, None].square() + side.square()).sqrt().reshape(1, -1, 1, 1)
     likely -= _STILL * (length - 1).clamp(0, 2) + _SMALLEST * length
     belief = likely
@@ -74,8 +67,58 @@ def first_flow(pre: torch.Tensor, post: torch.Tensor, reach: int) -> torch.Tenso
         # Numbers below the smallest normal one make a product ten times slower.
         probability = F.threshold(torch.softmax(belief, 1), _NEVER, 0.0, inplace=True)
         around = _mean(probability, _AROUND)
-        belief = torch.add(likely, _beside(around, 2 * reach + 1), alpha=_COUPLING)
-    return _peak(belief, reach)
+        belief = torch.add(likely, _beside(around, 2 * steps + 1), alpha=_COUPLING)
+    return _refined(every, belief.argmax(1, keepdim=True), reach)
+
+
+def _correlation(one: torch.Tensor, two: torch.Tensor, reach: int) -> torch.Tensor:
+    """Correlation of vectors ``(n, 2, h, w)`` in windows around blocks, at every displacement.
+
+    Shape ``(n, (2 reach + 1)^2, h / 4, w / 4)``.
+    """
+    padded = F.pad(two, (reach,) * 4)
+    power = padded.square().sum(1, keepdim=True)
+    side = range(2 * reach + 1)
+    rows, width = one.shape[-2] // BLOCK, one.shape[-1]
+    # Rows of a block as channels: they are summed first, while they lie in the cache.
+    lines = _lines(one, 0, rows)
+    product = torch.empty_like(lines)
+    sums = lines.new_empty((len(lines), len(side), rows, width))
+    products, powers = [], []
+    for i in side:
+        moved, moved_power = _lines(padded, i, rows), _lines(power, i, rows).sum(1)
+        for j in side:
+            # Into the same memory each time: fresh pages take ten times as long.
+            torch.mul(lines, moved[..., j : j + width], out=product)
+            torch.sum(product, 1, out=sums[:, j])
+        products.append(_blocks(sums))
+        powers.append(_blocks(moved_power.unfold(-1, width, 1).transpose(1, 2)))
+    scale = _triangle(torch.cat(powers, 1))
+    scale.mul_(_triangle(_blocks(lines.square().sum(1)[:, None]))).add_(_FAINT**2).sqrt_()
+    return _triangle(torch.cat(products, 1)).div_(scale)
+
+
+def _lines(values: torch.Tensor, first: int, rows: int) -> torch.Tensor:
+    """Rows `first` on, in blocks of four: of ``(n, c, h, w)``, ``(n, 4 c, rows, w)``."""
+    of_blocks = values[..., first : first + BLOCK * rows, :]
+    return of_blocks.unflatten(2, (rows, BLOCK)).transpose(2, 3).flatten(1, 2)
+
+
+def _blocks(sums: torch.Tensor) -> torch.Tensor:
+    """Means of blocks, of sums over their rows, ``(n, c, h / 4, w)``."""
+    return sums.unflatten(-1, (-1, BLOCK)).sum(-1).div_(BLOCK**2)
+
+
+def _every_second(likely: torch.Tensor, k: int) -> torch.Tensor:
+    """Largest of each second displacement's and those around it; ``k * k`` displacements."""
+    table = likely.unflatten(1, (k, k))
+    for dim in (1, 2):
+        few = table[(slice(None),) * dim + (slice(None, None, 2),)].clone()
+        odd = table[(slice(None),) * dim + (slice(1, None, 2),)]
+        for half in (few.narrow(dim, 0, k // 2), few.narrow(dim, 1, k // 2)):
+            torch.maximum(half, odd, out=half)
+        table = few
+    return table.flatten(1, 2)
 
 
 def _beside(around: torch.Tensor, k: int) -> torch.Tensor:
@@ -91,40 +134,36 @@ def _beside(around: torch.Tensor, k: int) -> torch.Tensor:
     return table.reshape(n, height, width, k * k).permute(0, 3, 1, 2)
 
 
-def _peak(belief: torch.Tensor, reach: int) -> torch.Tensor:
-    """Displacement of the largest belief, refined by the mean of its neighbours."""
+def _refined(every: torch.Tensor, best: torch.Tensor, reach: int) -> torch.Tensor:
+    """Mean displacement of the chosen one of every second, and of those within two of it."""
     k = 2 * reach + 1
-    best = belief.argmax(1, keepdim=True)
-    row, col = best // k, best % k
-    top = belief.gather(1, best)
-    total, dx, dy = (torch.zeros_like(top) for _ in range(3))
-    for i in (-1, 0, 1):
-        for j in (-1, 0, 1):
-            inside = (row + i >= 0) & (row + i < k) & (col + j >= 0) & (col + j < k)
-            at = (row + i).clamp(0, k - 1) * k + (col + j).clamp(0, k - 1)
-            weight = torch.exp(belief.gather(1, at) - top) * inside
-            total += weight
-            dx += weight * (col + j - reach)
-            dy += weight * (row + i - reach)
-    return torch.cat((dx / total, dy / total), 1)
-
-
-def _blocks(values: torch.Tensor) -> torch.Tensor:
-    """Mean of blocks of 2 x 2 pixels; an odd last row or column is left out."""
-    height, width = (n // 2 * 2 for n in values.shape[-2:])
-    rows = values[..., 0:height:2, :width] + values[..., 1:height:2, :width]
-    return (rows[..., 0::2] + rows[..., 1::2]).mul_(0.25)
+    row, col = (2 * at for at in (best // (reach + 1), best % (reach + 1)))
+    near = range(-2, 3)
+    at = [(row + i, col + j) for i in near for j in near]
+    likely = torch.cat(
+        [
+            every.gather(1, r.clamp(0, k - 1) * k + c.clamp(0, k - 1)).masked_fill(
+                (r < 0) | (r >= k) | (c < 0) | (c >= k), -torch.inf
+            )
+            for r, c in at
+        ],
+        1,
+    )
+    share = torch.softmax(likely, 1)
+    rows, cols = (torch.cat([place[d] for place in at], 1) - reach for d in (0, 1))
+    return torch.stack(((share * cols).sum(1), (share * rows).sum(1)), 1)
 
 
 def _triangle(values: torch.Tensor) -> torch.Tensor:
-    return _mean(_mean(values, _WINDOW), _WINDOW)
+    """Mean over a centred square, twice, with zeros beyond the border."""
+    return _mean(values, _WINDOW, 2)
 
 
-def _mean(values: torch.Tensor, side: int) -> torch.Tensor:
+def _mean(values: torch.Tensor, side: int, times: int = 1) -> torch.Tensor:
     """Mean over a centred square of few pixels, with zeros beyond the border."""
-    rows, cols = (_band(n, side, values) for n in values.shape[-2:])
     # Several times faster than sums of shifted arrays, which are as many passes over memory.
     with torch.autocast(values.device.type, enabled=False):
+        rows, cols = (_band(n, side, values).matrix_power(times) for n in values.shape[-2:])
         return rows @ (values @ cols)
 
 

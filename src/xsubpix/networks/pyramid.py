@@ -198,7 +198,10 @@ class PyramidNetwork(FlowNetwork):
         out = []
         source: torch.Tensor | None = None
         known = 0
-        for level, box in zip(self.levels, boxes, strict=True):
+        # Half of the views, but for the last step: it corrects what they leave, and is a third
+        # of the work.
+        few = views[: (len(views) + 1) // 2]
+        for k, (level, box) in enumerate(zip(self.levels, boxes, strict=True), 1):
             # Cut first, so that no more is doubled than is needed.
             flow = flow[box.within(outer).reduced(at).slices].detach()
             while at > level:
@@ -213,7 +216,9 @@ class PyramidNetwork(FlowNetwork):
                 flow = self.sharpened(one, source, flow, level)
                 inputs, beside = self.observe(one, two, source, flow)
             outer = box
-            change, log_spread = self._corrected(inputs, beside, views)
+            change, log_spread = self._corrected(
+                inputs, beside, views if k == len(self.levels) else few
+            )
             flow = flow + change
             out.append(Flow(flow * float(level), log_spread + math.log(level), level))
         return out

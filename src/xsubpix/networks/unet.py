@@ -12,11 +12,12 @@ from .box import Box
 from .candidates import choose_side, mismatch, neighbouring_flows
 from .edge_avoiding import REACH as DENOISED_OVER
 from .edge_avoiding import edge_avoiding_mean
+from .first_flow import BLOCK as FIRST_BLOCK
 from .first_flow import first_flow
 from .normalise import REACH, gradient_direction, normalise, standardise
 from .pyramid import BLOCK, PyramidNetwork
 from .views import Channels
-from .warping import spline_coefficients, spline_filters, warp_back, warp_spline
+from .warping import double, spline_coefficients, spline_filters, warp_back, warp_spline
 
 __all__ = ["PyramidUNet"]
 
@@ -31,15 +32,16 @@ _SMOOTH = 16
 _LARGE = 4.0
 # Without learning, neighbours' flows are not taken; and how fast it is learned to take them.
 _SHY, _EAGER = 3.0, 8.0
-# Largest displacement of the windows that a flow begins with, pixels of the second level.
-_REACH = 8
+# Reduction of the images whose windows a flow begins with, and their largest displacement,
+# pixels of that level.
+_FIRST, _REACH = 4, 16
 # Distance of the flows that a pixel beside a large step is offered outright before a step of
 # the finest levels, pixels of the level.
 _BESIDE = {2: 8, 1: 20}
 
 
 class PyramidUNet(PyramidNetwork):
-    """A small U-Net that corrects a flow, at 1/16, 1/8, 1/4, 1/2, 1 and 1 of the resolution.
+    """A small U-Net that corrects a flow, at 1/4, 1/2, 1 and 1 of the resolution.
 
     At each level `post` is brought back by the flow so far (by cubic B-splines of
     the doubled image, see :func:`~xsubpix.networks.warping.spline_coefficients`)
@@ -49,8 +51,9 @@ class PyramidUNet(PyramidNetwork):
     resolution is one of half a pixel at a quarter of it. The flow is detached
     between levels.
 
-    The first level begins with the likeliest displacement of windows, to 64 px of the
-    images (:func:`~xsubpix.networks.first_flow.first_flow`).
+    The first level begins with the likeliest displacement of windows of about 80 px, to 64 px
+    of the images (:func:`~xsubpix.networks.first_flow.first_flow`): coarser levels would
+    only mix the two sides of a large rupture.
 
     Beside a rupture of many pixels the flow of the level above is a mixture of
     both sides. Each pixel is therefore offered the two most different flows within
@@ -86,7 +89,7 @@ class PyramidUNet(PyramidNetwork):
     --------
     >>> network = PyramidUNet(width=0.25).eval()
     >>> network.name, len(network.levels)
-    ('unet', 6)
+    ('unet', 4)
     """
 
     name: ClassVar[str] = "unet"
@@ -107,7 +110,7 @@ class PyramidUNet(PyramidNetwork):
     )
     returned: ClassVar[Channels] = Channels(vectors=((0, 1),), ordered=((3, 4),))
 
-    def __init__(self, width: float = 1.0, levels: tuple[int, ...] = (16, 8, 4, 2, 1, 1)) -> None:
+    def __init__(self, width: float = 1.0, levels: tuple[int, ...] = (4, 2, 1, 1)) -> None:
         super().__init__(width, levels)
         self.spline_filters: torch.Tensor
         self.register_buffer("spline_filters", spline_filters(), persistent=False)
@@ -166,17 +169,21 @@ class PyramidUNet(PyramidNetwork):
     def first(
         self, pre: Sequence[torch.Tensor], post: Sequence[torch.Tensor], box: Box
     ) -> torch.Tensor:
-        """See :meth:`PyramidNetwork.first`: of windows of the level below the first."""
+        """See :meth:`PyramidNetwork.first`: of windows of the images at a quarter."""
         level = self.levels[0]
-        if level // 2 not in self.levels:
+        if _FIRST not in self.levels or level < _FIRST:
             return super().first(pre, post, box)
-        here = box.reduced(level // 2).slices
-        one, two = (images[level.bit_length() - 2][here][:, :1] for images in (pre, post))
-        height, width = box.reduced(level).shape
-        # An odd last row or column has a block of its own.
-        padding = (0, 2 * width - one.shape[-1], 0, 2 * height - one.shape[-2])
+        here = box.reduced(_FIRST).slices
+        one, two = (images[_FIRST.bit_length() - 1][here][:, :1] for images in (pre, post))
+        # Odd last rows and columns have a block of their own.
+        padding = (0, -one.shape[-1] % FIRST_BLOCK, 0, -one.shape[-2] % FIRST_BLOCK)
         with torch.no_grad():
-            return first_flow(F.pad(one, padding), F.pad(two, padding), _REACH) / 2
+            flow = first_flow(F.pad(one, padding), F.pad(two, padding), _REACH)
+        flow, at = flow / FIRST_BLOCK, _FIRST * FIRST_BLOCK
+        while at > level:
+            flow, at = double(flow), at // 2
+        height, width = box.reduced(level).shape
+        return flow[..., :height, :width]
 
     def sharpened(
         self, pre: torch.Tensor, source: torch.Tensor, flow: torch.Tensor, level: int
