@@ -14,7 +14,7 @@ import xarray as xr
 from .atomic import replace_file
 from .checks import real_number, whole_number
 from .displacement.field import Field
-from .displacement.flagged import is_unsure, unsure_names
+from .displacement.flagged import is_unsure, unsure_names, unsure_share
 from .displacement.traces import read_trace
 from .errors import DataError, ModelError, SubpixError
 from .files.writing import new_target, removed_at_exit, writing_errors_named
@@ -418,7 +418,9 @@ def _field_map(
 
     low, high = limits
     mapper = LinearColorMapper(palette=_blue_red(), low=low, high=high, nan_color="#d9d9d9")
-    figure = _map_figure(frame, "displacement")
+    share = unsure_share(field.disp)
+    unsure = f": {share:.0%} of the values are flagged as unsure" if share > 0.005 else ""
+    figure = _map_figure(frame, f"displacement{unsure}")
     picture = figure.image(
         image="shown", x="x", y="y", dw="dw", dh="dh", source=source, color_mapper=mapper
     )

@@ -17,7 +17,7 @@ from ._version import __version__
 from .atomic import replace_file
 from .displacement import offsets, profile, statistics, summary
 from .displacement.field import Field
-from .displacement.flagged import is_unsure
+from .displacement.flagged import is_unsure, unsure_share, without_unsure
 from .displacement.traces import Trace, read_trace
 from .errors import DataError
 from .files.writing import new_target, removed_at_exit, writing_errors_named
@@ -124,11 +124,11 @@ def report(
 def _overview(field: Field, line: Trace | None) -> list[str]:
     disp = field.disp
     short = summary(disp)
-    unsure = is_unsure(disp)
+    unsure = unsure_share(disp)
     parts = []
-    if unsure is not None and float(unsure.mean()) > 0.3:
+    if unsure > 0.3:
         parts.append(
-            f'<p class="warn"><b>{float(unsure.mean()):.0%} of this field is flagged as unsure</b>'
+            f'<p class="warn"><b>{unsure:.0%} of this field is flagged as unsure</b>'
             " and left out of all that follows.</p>"
         )
     figure = plot_displacement(disp, trace=line)
@@ -143,8 +143,10 @@ def _maps(field: Field, names: list[str], line: Trace | None) -> Figure:
     """Sigma, quality and what is flagged, side by side."""
     figure = new_figure((4.6 * len(names), 3.9))
     axes = figure.subplots(1, len(names), squeeze=False)[0]
+    # What a model says of values that are not to be believed is not to be believed either.
+    sure = without_unsure(field.disp, False, ["sigma", "quality"])[0]
     for ax, name in zip(axes, names, strict=True):
-        values = field.disp[name]
+        values = sure[name]
         if name == "flags":
             unsure = is_unsure(field.disp)
             values = values > 0 if unsure is None else unsure

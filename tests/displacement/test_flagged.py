@@ -6,8 +6,10 @@ import rasterio
 import xarray as xr
 
 import xsubpix
+from xsubpix.displacement.field import Field
 from xsubpix.displacement.flagged import UNSURE
 from xsubpix.estimators import Flag
+from xsubpix.report import _maps
 
 LINE = [[5.01e5, 3.999e6], [5.01e5, 3.9984e6]]
 
@@ -165,3 +167,27 @@ def test_furrows_are_believed_in_no_product(furrows, tmp_path):
     page = tmp_path / "report.html"
     xsubpix.report(furrows, page)
     assert "of this field is flagged as unsure" in page.read_text()
+
+
+def test_every_product_says_the_same_share(unsure, flag):
+    """Else 87 % here and 93 % there are said of one field, of which some has no value."""
+    unsure = unsure.copy(deep=True)
+    unsure["east"][:20], unsure["north"][:20] = np.nan, np.nan
+    kept = unsure.flags.values[20:] > 0
+    share = xsubpix.statistics(unsure).flagged
+    assert share == pytest.approx(kept.mean())
+    assert xsubpix.summary(unsure).facts["left out"].startswith(f"{share:.2%}")
+    assert f"{share:.0%} of the values are flagged" in unsure.subpix.explore().page
+    said = xsubpix.destripe(unsure).attrs["destripe"]
+    assert float(said.split("RMS east ")[1].split()[0]) < 0.1
+
+
+def test_what_a_model_says_of_unsure_values_is_not_drawn(unsure, flag):
+    """Else their sigma and quality look as good as those of the others."""
+    unsure["quality"] = unsure.east * 0 + 1
+    figure = _maps(Field.of(unsure), ["sigma", "quality", "flags"], None)
+    for ax in figure.axes[:2]:
+        shown = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
+        assert np.isnan(shown).mean() == pytest.approx(0.93, abs=0.01)
+    drawn = unsure.subpix.plot().axes[2].images[0]
+    assert drawn.cmap.name == "Purples"  # what is missing is grey

@@ -128,7 +128,9 @@ def destripe(
     if steps is not None:
         text += f", beside the motion of a trace's two sides ({steps.words})"
     if not lazy:
-        text += field.removed(arrays, out)
+        where = slice(None) if stable is None else np.asarray(stable)
+        before, after = ({k: a[where] for k, a in part.items()} for part in (arrays, out))
+        text += field.removed(before, after)
     share = without_unsure(disp, keep_unsure, ["east"])[1]
     attrs = {f"destripe_{k}": words for k, words in left_out(disp, share).items()}
     return field.replaced(out, {"destripe": text, **attrs})

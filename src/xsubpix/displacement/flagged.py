@@ -15,7 +15,7 @@ from .field import Field
 
 __all__ = [
     "UNSURE", "bits", "is_unsure", "left_out", "sure_field", "unsure_names",
-    "without_unsure",
+    "unsure_share", "without_unsure",
 ]  # fmt: skip
 
 #: Flags of values that are not to be believed.
@@ -74,6 +74,11 @@ def is_unsure(disp: xr.Dataset) -> xr.DataArray | None:
         return None
     flags = disp["flags"]
     return (flags.astype(np.uint8) & bits(flags, names)) != 0
+
+
+def unsure_share(disp: xr.Dataset) -> float:
+    """Share of the values of ``east`` that are flagged as unsure, of those there are; eager."""
+    return without_unsure(disp, False, ["east"])[1] or 0.0
 
 
 def without_unsure(

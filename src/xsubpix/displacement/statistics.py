@@ -14,7 +14,7 @@ from ..errors import DataError, ModelError
 from ..kernels.robust import nmad
 from ..kernels.variogram import Variogram, empirical_variogram, fit_variogram
 from .field import Field
-from .flagged import is_unsure, left_out, sure_field
+from .flagged import left_out, sure_field, unsure_share
 from .stable import buffer_in_metres, stable_ground
 
 __all__ = ["Statistics", "statistics"]
@@ -162,7 +162,6 @@ def statistics(
     if (trace is None) != (buffer is None):
         raise ModelError("trace and buffer belong together: stable ground is what is beyond both.")
     field = Field.of(disp).loaded()
-    unsure = is_unsure(field.disp)
     ground = stable_ground(field, stable, trace, buffer_in_metres(buffer, trace))
     sure, share = sure_field(field, keep_unsure)
     arrays = {name: np.asarray(sure.array(name), float) for name in sure.components}
@@ -194,5 +193,5 @@ def statistics(
         variables[f"{name}_fitted"] = ("lag", model(distance * pixel))
     coords = {"distance": ("lag", distance * pixel, {"units": field.grid.units})}
     variogram = xr.Dataset({**variables, "pairs": ("lag", count)}, coords)
-    flagged = 0.0 if unsure is None else float(unsure.mean())
+    flagged = unsure_share(field.disp)
     return Statistics(table, flagged, int(good.sum()), variogram, models, field.unit, pixel)

@@ -14,12 +14,13 @@ __all__ = ["draw_arrows"]
 
 
 def draw_arrows(ax: Any, disp: xr.Dataset, map_axes: MapAxes, unit: str, across: int) -> None:
-    """Length in grey, and arrows with a key, in the directions of the map."""
+    """Length in purple, and arrows with a key, in the directions of the map."""
     grid = map_axes.grid
     parts = [disp[n].transpose(*grid.dims).values.astype(float) for n in ("east", "north")]
     length = disp["east"].transpose(*grid.dims).copy(data=np.hypot(*parts))
     top = limit_of([length.values])
-    show_field(ax, length, frame=map_axes, cmap="Greys", vmin=0, vmax=1.6 * top)
+    # Not in grey, which is what there is no sure value of.
+    show_field(ax, length, frame=map_axes, cmap="Purples", vmin=0, vmax=1.6 * top)
     step = max(1, -(-max(grid.shape) // across))
     rows, cols = (np.arange(0, n - step // 2, step) for n in grid.shape)
     u, v, x, y = [], [], [], []
