@@ -15,9 +15,8 @@ from ._version import __version__
 from .bands import correlate_bands, is_multiband
 from .errors import DataError, ModelError
 from .estimators import Estimate, Estimator, Flag, Output
-from .estimators.doubt import doubts
-from .estimators.image_sigma import with_image_sigma
 from .estimators.registry import create_searching
+from .estimators.second_look import second_look
 from .exclude import blank, read_exclude
 from .grid import Grid, labelled
 from .image import Image, condition
@@ -319,17 +318,7 @@ class _Measure:
         needed = estimator.judged or not estimator.states_sigma
         images = (pre.copy(), post.copy()) if needed else (pre, post)
         estimate = estimator(pre, post)
-        if not estimator.states_sigma:
-            estimate = with_image_sigma(estimate, *images, halo=estimator.halo, step=estimator.step)
-        if not estimator.judged:
-            return estimate
-        doubtful = [
-            doubts(*tiles, halo=estimator.halo, step=estimator.step, search=_searched(estimator),
-                   patterns=not estimator.bears_patterns,
-                   reach=estimator.likeness_reach, support=estimator.support)
-            for tiles in zip(*images, estimate.dx, estimate.dy, strict=True)
-        ]  # fmt: skip
-        return dataclasses.replace(estimate, flags=estimate.flags | np.stack(doubtful))
+        return second_look(estimator, estimate, *images) if needed else estimate
 
     def _to_grid(self, found: dict[str, np.ndarray], rows: np.ndarray, cols: np.ndarray) -> None:
         """Turn displacements and lengths from input pixels into the unit of the grid."""
@@ -348,18 +337,6 @@ class _Measure:
         centre = index * self.lattice.step + (self.lattice.step - 1) / 2
         reach = self.estimator.support - 0.5
         return (centre < reach - 0.5) | (centre > self.lattice.shape[axis] - 0.5 - reach)
-
-
-def _searched(estimator: Estimator) -> float | None:
-    """Pixels within which a rival is one: what was asked for, or what the model derives.
-
-    A default that is a number is the model's, and no knowledge of how far ground moved.
-    """
-    defaults = {f.name: f.default for f in dataclasses.fields(estimator)}
-    search = getattr(estimator, "search", None)
-    if search is not None and search == defaults.get("search"):
-        return None
-    return search or getattr(estimator, "reach", None)
 
 
 def _variable_attrs(output: Output, grid: Grid) -> dict[str, Any]:

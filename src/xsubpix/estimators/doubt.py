@@ -13,9 +13,8 @@ import numpy as np
 import scipy.fft
 import scipy.ndimage
 
-from ..kernels.local_correlation import without_local_mean
 from .base import Flag
-from .likeness import flat_in_one, unlike
+from .likeness import Detail, fine_detail, flat_in_one, unlike
 
 __all__ = ["doubts"]
 
@@ -31,8 +30,6 @@ UNLIKE, UNLIKE_FINE = 0.5, 0.2
 #: Holes at the same place of both images make a pattern where they are this share of a
 #: block, and this share of what is left touches one.
 HOLES, EDGES = 0.1, 0.25
-# Side of the mean that is taken off, pixels.
-_FINE = 9
 # Lags within which a peak is the found one, pixels.
 _OWN = 2
 # Values that say where a block went.
@@ -57,6 +54,7 @@ def doubts(
     patterns: bool = True,
     reach: float | None = 0.0,
     support: int = 0,
+    detail: Detail | None = None,
 ) -> np.ndarray:
     """Flags of the outputs of one tile that nothing supports.
 
@@ -77,6 +75,8 @@ def doubts(
         a model whose own sigma tells where windows resemble nothing.
     support : int
         Reach of the window that makes one output's value, pixels.
+    detail : Detail, optional
+        :func:`~xsubpix.estimators.likeness.fine_detail` of the images, found where not given.
 
     Returns
     -------
@@ -99,16 +99,20 @@ def doubts(
     known = np.isfinite(dx) & np.isfinite(dy)
     if not known.any():
         return flags
-    valid_pre, valid_post = np.isfinite(pre), np.isfinite(post)
+    detail = fine_detail(pre, post) if detail is None else detail
+    valid_pre, valid_post = (valid for _, valid in detail)
     if reach is not None:
-        other = unlike(pre, post, dx, dy, halo=halo, step=step, reach=reach)
+        other = unlike(pre, post, dx, dy, halo=halo, step=step, reach=reach, detail=detail)
         flags[other] |= Flag.NOT_CONVERGED
-    flat = flat_in_one(pre, post, dx, dy, halo=halo, step=step, support=support)
+    flat = flat_in_one(pre, post, dx, dy, halo=halo, step=step, support=support, detail=detail)
     flags[flat] |= Flag.NOT_CONVERGED
     if patterns and not (valid_pre | valid_post).all():
         flags |= _sampled(_pattern(valid_pre, valid_post), halo, step, dx.shape)
-    fine = [without_local_mean(image, _FINE)[0] for image in (pre, post)]
-    whole = [np.where(np.isfinite(image), image, 0.0) for image in (pre, post)]
+    fine = [values for values, _ in detail]
+    whole = [
+        np.where(valid, image, 0.0)
+        for image, valid in zip((pre, post), (valid_pre, valid_post), strict=True)
+    ]
     whole = [image - image.mean() for image in whole]
     both = valid_pre & valid_post
     starts, block_of = zip(

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import scipy.ndimage
 
-from ..kernels.local_correlation import LocalMean, without_local_mean
+from ..kernels.local_correlation import LocalMean
 from ..kernels.nearest import fill_nearest
-from ..networks.cards import UNMATCHED_SIGMA
-from .base import Estimate, Flag
-from .likeness import at_pixels
+from .likeness import Detail, at_pixels, fine_detail
 
-__all__ = ["sigma_from_images", "with_image_sigma"]
+__all__ = ["sigma_from_images"]
 
 #: Side of the windows in which the images are compared, and the result with its median, pixels.
 WINDOW = 25
 #: One sigma over what the windows say. With it, one sigma covers 55 to 82 % of the errors of
 #: `window-cnn`, `flownet-sd` and `geoflownet` on pairs of real and simulated dates.
 FACTOR = 1.3
-# Side of the mean that is taken off both images, pixels.
-_FINE = 9
 # The median is taken of values this far from each other, pixels.
 _APART = 4
 # Side of the squares that leave the result as it is but for single values, pixels.
@@ -34,41 +28,15 @@ _FARTHEST = 1.5
 _FAINTEST = 1e-9
 
 
-def with_image_sigma(
-    estimate: Estimate, pre: np.ndarray, post: np.ndarray, *, halo: int, step: int
-) -> Estimate:
-    """Give a batch of results the sigma that the images have for it.
-
-    Parameters
-    ----------
-    estimate : Estimate
-        Arrays of shape (n, tile, tile).
-    pre, post : numpy.ndarray of float32
-        Tiles of both images, shape (n, h, w), NaN for missing.
-    halo, step : int
-        Geometry of the tiles, see :class:`~xsubpix.estimators.base.Estimator`.
-
-    Returns
-    -------
-    Estimate
-        Flagged ``out_of_range`` where sigma is above half a pixel: nothing was found to match.
-
-    Examples
-    --------
-    >>> one, two = np.random.default_rng(0).normal(size=(2, 1, 96, 96)).astype("f4")
-    >>> still = Estimate.missing((1, 4, 4)).mapped(np.zeros_like)
-    >>> found = with_image_sigma(still, one, two, halo=32, step=8)
-    >>> bool((found.flags == Flag.OUT_OF_RANGE).mean() > 0.9)
-    True
-    """
-    tiles = zip(pre, post, estimate.dx, estimate.dy, strict=True)
-    sigma = np.stack([sigma_from_images(*tile, halo=halo, step=step) for tile in tiles])
-    unmatched = np.where(sigma > UNMATCHED_SIGMA, Flag.OUT_OF_RANGE, np.uint8(0))
-    return dataclasses.replace(estimate, sigma=sigma, flags=estimate.flags | unmatched)
-
-
 def sigma_from_images(
-    pre: np.ndarray, post: np.ndarray, dx: np.ndarray, dy: np.ndarray, *, halo: int, step: int
+    pre: np.ndarray,
+    post: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
+    *,
+    halo: int,
+    step: int,
+    detail: Detail | None = None,
 ) -> np.ndarray:
     r"""One sigma of the result of one tile, from what the images say of it.
 
@@ -91,6 +59,8 @@ def sigma_from_images(
         Result, input pixels, shape (tile, tile); NaN for missing.
     halo, step : int
         Geometry of the tile, see :class:`~xsubpix.estimators.base.Estimator`.
+    detail : Detail, optional
+        :func:`~xsubpix.estimators.likeness.fine_detail` of the images, found where not given.
 
     Returns
     -------
@@ -114,7 +84,8 @@ def sigma_from_images(
     cut = max(0, halo - WINDOW // 2 - 2)
     inner = slice(cut, pre.shape[0] - cut)
     at = halo - cut + step * np.arange(dx.shape[0]) + step // 2
-    square = _squared_shift(pre, post, dx, dy, known, cut, step, inner)[np.ix_(at, at)]
+    detail = fine_detail(pre, post) if detail is None else detail
+    square = _squared_shift(detail, dx, dy, known, cut, step, inner)[np.ix_(at, at)]
     square += (_squared_scatter(dx, known, step) + _squared_scatter(dy, known, step)) / 2.0
     return np.where(known, FACTOR * np.sqrt(square), np.nan).astype(np.float32)
 
@@ -134,8 +105,7 @@ def _squared_scatter(part: np.ndarray, known: np.ndarray, step: int) -> np.ndarr
 
 
 def _squared_shift(
-    pre: np.ndarray,
-    post: np.ndarray,
+    detail: Detail,
     dx: np.ndarray,
     dy: np.ndarray,
     known: np.ndarray,
@@ -144,9 +114,9 @@ def _squared_shift(
     inner: slice,
 ) -> np.ndarray:
     """Mean square of the shift that is left, and of what noise makes of it, at the pixels."""
-    (one, one_ok), (two, two_ok) = (without_local_mean(image, _FINE) for image in (pre, post))
+    (one, one_ok), (two, two_ok) = detail
     rows, cols = np.indices(one[inner, inner].shape, dtype=np.float32) + np.float32(cut)
-    border = (pre.shape[0] - step * dx.shape[0]) // 2 - cut
+    border = (one.shape[0] - step * dx.shape[0]) // 2 - cut
     places = [
         first + at_pixels(part, known, border, step, rows.shape, _SMALL_MEDIAN)
         for first, part in ((rows, dy), (cols, dx))

@@ -15,7 +15,13 @@ import scipy.ndimage
 from ..kernels.local_correlation import LocalMean, without_local_mean
 from ..kernels.nearest import fill_nearest
 
-__all__ = ["at_pixels", "flat_in_one", "unlike"]
+__all__ = ["FINE", "Detail", "at_pixels", "fine_detail", "flat_in_one", "unlike"]
+
+#: Of each of two images: values without a mean over :data:`FINE` pixels, 0 where missing, and
+#: where there are any; see :func:`~xsubpix.kernels.local_correlation.without_local_mean`.
+Detail = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+#: Side of the mean that is taken off, pixels.
+FINE = 9
 
 #: Side of the windows that are compared, pixels.
 WINDOW = 25
@@ -28,8 +34,8 @@ UNLIKE_FINE, UNLIKE_COARSE = 0.15, 0.5
 #: on one of the pairs, 85 % of what is wrong by half a pixel and five sigma lies beyond, and
 #: 6 % of what is right.
 BENT, BENT_FINE = 0.4, 0.8
-# Sides of the means that are taken off, pixels.
-_FINE, _COARSE = 9, 33
+# Side of the other mean that is taken off, pixels.
+_COARSE = 33
 # Least distance over which results depend on each other, pixels.
 _LEAST_REACH = 12
 # Variance of a tile that is compared with, percent: half of it may be clouds.
@@ -51,6 +57,28 @@ _FLAT = 1e-4
 _LEAST_SHARE = 0.5
 
 
+def fine_detail(pre: np.ndarray, post: np.ndarray) -> Detail:
+    """What is left of two images without their mean over 9 pixels.
+
+    Parameters
+    ----------
+    pre, post : numpy.ndarray of float32
+        Tile of both images, shape (h, w), NaN for missing.
+
+    Returns
+    -------
+    Detail
+        Values and where there are any, of `pre` and of `post`.
+
+    Examples
+    --------
+    >>> (values, known), _ = fine_detail(np.eye(3), np.full((3, 3), np.nan))
+    >>> round(float(values[0, 0]), 3), bool(known.all())
+    (0.667, True)
+    """
+    return without_local_mean(pre, FINE), without_local_mean(post, FINE)
+
+
 def unlike(
     pre: np.ndarray,
     post: np.ndarray,
@@ -60,6 +88,7 @@ def unlike(
     halo: int,
     step: int,
     reach: float = 0.0,
+    detail: Detail | None = None,
 ) -> np.ndarray:
     """Outputs of one tile around which the images show nothing of the same ground.
 
@@ -74,6 +103,8 @@ def unlike(
     reach : float
         Distance over which results depend on each other, pixels: what lies so near to
         windows that show other ground is taken for such too.
+    detail : Detail, optional
+        :func:`fine_detail` of the images, found where not given.
 
     Returns
     -------
@@ -105,9 +136,8 @@ def unlike(
     at = halo - cut + step * np.arange(dx.shape[0]) + step // 2
     outputs = np.ix_(at, at)
     places, flow = along(_MEDIAN)
-    detail, whole = (
-        [without_local_mean(image, side) for image in (pre, post)] for side in (_FINE, _COARSE)
-    )
+    detail = fine_detail(pre, post) if detail is None else detail
+    whole = without_local_mean(pre, _COARSE), without_local_mean(post, _COARSE)
     fine, coarse = (_correlation(pair, inner, places)[outputs] for pair in (detail, whole))
     other = (fine < UNLIKE_FINE) & (coarse < UNLIKE_COARSE) & known
     steps = int(reach // step)
@@ -130,6 +160,7 @@ def flat_in_one(
     halo: int,
     step: int,
     support: int,
+    detail: Detail | None = None,
 ) -> np.ndarray:
     """Outputs of one tile near ground that is flat in one image and has texture in the other.
 
@@ -143,6 +174,8 @@ def flat_in_one(
     support : int
         Reach of the window that makes one output's value, pixels, taken for 12 at least, which
         regularised models reach over; :data:`RIM` more is near.
+    detail : Detail, optional
+        As for :func:`unlike`.
 
     Returns
     -------
@@ -159,7 +192,7 @@ def flat_in_one(
     [True, True, True, False]
     """
     known = np.isfinite(dx) & np.isfinite(dy)
-    shares = [_texture_share(image) for image in (pre, post)]
+    shares = [_texture_share(*image) for image in detail or fine_detail(pre, post)]
     if not known.any() or not any((share < FLAT_SHARE).any() for share in shares):
         return np.zeros(dx.shape, bool)
     rows, cols = np.indices(pre.shape, dtype=np.float32)
@@ -177,17 +210,16 @@ def flat_in_one(
     return near[np.ix_(at, at)] & known
 
 
-def _texture_share(image: np.ndarray) -> np.ndarray:
+def _texture_share(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Variance of a tile's detail around each pixel over that of most of it; NaN beside holes.
 
     What is missing is neither flat nor textured, and a few pixels beside it are by chance.
     """
-    detail, known = without_local_mean(image, _FINE)
     if not known.any():
-        return np.full(image.shape, np.nan, np.float32)
-    variance = np.maximum(LocalMean(known, _FINE)(detail * detail), 0.0)
+        return np.full(values.shape, np.nan, np.float32)
+    variance = np.maximum(LocalMean(known, FINE)(values * values), 0.0)
     usual = np.percentile(variance[known], _USUAL)
-    known = scipy.ndimage.minimum_filter(known, _FINE, mode="nearest")
+    known = scipy.ndimage.minimum_filter(known, FINE, mode="nearest")
     share: np.ndarray = np.where(known & (usual > 0), variance / max(usual, 1e-30), np.nan)
     return share.astype(np.float32)
 
@@ -234,7 +266,7 @@ def at_pixels(
 
 
 def _correlation(
-    pair: list[tuple[np.ndarray, np.ndarray]],
+    pair: Detail,
     inner: slice,
     places: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
