@@ -76,3 +76,22 @@ def test_stable_pair(data_folder, tmp_path):
         assert file.crs.to_epsg() == 32650
         assert file.units[0] == "m"
         assert file.res == (480.0, 480.0)
+
+
+@pytest.mark.parametrize(("place", "band"), [("nanjing", 4), ("taizhou", 3), ("taizhou", 4)])
+def test_changed_ground_of_real_dates(data_folder, place, band):
+    """Two in a hundred values of `dis` were wrong without a word: its sigma is that of noise."""
+    pytest.importorskip("cv2")
+    dates = sorted(glob.glob(str(data_folder / "two_dates" / f"{place}_*.tif")))
+    if len(dates) != 2:
+        pytest.skip(f"no pair of {place} in {data_folder / 'two_dates'}")
+    values = [rasterio.open(path).read(band + 1).astype("f4") for path in dates]
+    pre, post = (xr.DataArray(v, dims=("y", "x")) for v in values)
+    disp = xsubpix.correlate(pre, post, model="dis", step=4)
+    # Nothing moved; the dates are registered to 0.1 px.
+    off = np.maximum(abs(disp.east), abs(disp.north)).values
+    believed = (disp.flags.values & 0b111101) == 0
+    wrong = believed & (off > 0.5) & (off > 5 * disp.sigma.values)
+    assert wrong.mean() < 5e-4
+    if place == "nanjing":
+        assert (off[believed] < 2 * disp.sigma.values[believed]).mean() > 0.9

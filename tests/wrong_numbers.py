@@ -8,7 +8,7 @@ of the pairs of images it runs all for three models and some for the others, and
     python tests/wrong_numbers.py every
 
 runs all for every model (four minutes), prints the shares that are wrong without a word, and
-ends with exit code 1 where one is above what is stated here.
+ends with exit code 1 where there is one.
 """
 
 from __future__ import annotations
@@ -291,13 +291,6 @@ PAIRS: dict[str, Callable[[], Images]] = {
 QUICK = ("cosi-corr", "dis", "phase")
 TELLING = ("other ground", "a textured cloud", "a flat cloud", "furrows", "every third row missing")
 
-#: (model, label) -> largest share (%) of the values that has no flag but ``edge``, and is off
-#: by more than five sigma and half a pixel; 0 where none is named.
-LEFT: dict[tuple[str, str], float] = {
-    ("dis", "a textured cloud"): 0.4,
-    ("micmac", "45 % missing at random"): 0.2,
-}
-
 
 def left_wrong(model: str, label: str) -> float:
     """Share (%) of the values that are believed and wrong: by five sigma and half a pixel.
@@ -352,44 +345,43 @@ def main() -> None:
 
 
 def _print_pairs() -> None:
-    """Print what is left of wrong values."""
-    title = "What is left"
+    """Print what holds for every model."""
+    title = "Every model"
     print(f"\n{title}\n{'-' * len(title)}\n")
     print(
         f"Every model is run on each of these pairs: {'; '.join(PAIRS)}. A value is wrong without "
         "a word where it has no flag but ``edge``, and is off by more than five sigma and by more "
-        "than half a pixel. There is none, but for these shares of the values at most.\n"
+        "than half a pixel. There is none.\n"
     )
-    print(".. list-table::\n   :header-rows: 1\n   :widths: 20 50 30\n")
-    print("   * - model\n     - pair\n     - share at most")
-    for (model, label), share in sorted(LEFT.items()):
-        print(f"   * - ``{model}``\n     - {label}\n     - {share:g} %")
     print(
-        "\nModels that are regularised (``dis``, ``deepflow``, ``tvl1``, ``micmac``) carry what "
+        "Models that are regularised (``dis``, ``deepflow``, ``tvl1``, ``micmac``) carry what "
         "they make of changed ground beyond its rim. They are flagged "
         "``not_converged`` within their blur of ground that resembles nothing, and where they "
         "leave the median of their surroundings although the images do not resemble each other "
-        "there; what does neither, single values at the rim of a textured cloud, is what is left: "
-        "to flag one value more around what is flagged would take twice as many right values on "
-        "real dates. Missing pixels at random leave ``micmac`` single windows that fit by chance. "
+        "there. Sigma of the three of OpenCV is nowhere below what the images and the "
+        "surroundings say of a value, that of ``micmac`` near missing pixels, which it fills in. "
         "``phase`` and ``cosi-corr`` look at each window alone; networks state a large sigma "
         "there, and those that predict none (``window-cnn``, ``flownet-sd``, ``geoflownet``) get "
         "it from the images. Every model is flagged near ground that is flat in one image alone. "
-        "Mask clouds before you measure."
+        "Mask clouds before you measure.\n"
+    )
+    print(
+        "Real dates are harder: ground changed there in ways that no list has. On three pairs of "
+        "Landsat dates, two to three years apart, less than one value in two thousand of ``dis`` "
+        "is wrong without a word (one to three in a hundred where sigma is that of noise alone)."
     )
 
 
 def every() -> int:
-    """Print the shares of every model and pair that are not 0; 1 where one is too large."""
+    """Print the shares of every model and pair that are not 0; 1 where there is one."""
     failed = 0
     for model in xsubpix.available_models():
         for label in PAIRS:
-            share, most = left_wrong(model, label), LEFT.get((model, label), 0.0)
-            if share or most:
-                print(f"{model}, {label}: {share:.3f} %, at most {most:g} %", flush=True)
-            failed |= share > most
+            if share := left_wrong(model, label):
+                print(f"{model}, {label}: {share:.3f} %", flush=True)
+                failed = 1
         print(f"{model}: {len(PAIRS)} pairs", flush=True)
-    return int(failed)
+    return failed
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from .bands import correlate_bands, is_multiband
 from .errors import DataError, ModelError
 from .estimators import Estimate, Estimator, Flag, Output
 from .estimators.registry import create_searching
-from .estimators.second_look import second_look
+from .estimators.second_look import looks_again, second_look
 from .exclude import blank, read_exclude
 from .grid import Grid, labelled
 from .image import Image, condition
@@ -312,10 +312,10 @@ class _Measure:
         return tuple(found[o.name].astype(o.dtype, copy=False) for o in self.estimator.outputs)
 
     def _measured(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
-        """Estimate of some tiles, with the flags of what nothing supports."""
+        """Estimate of some tiles, compared with the images once more."""
         estimator = self.estimator
         # Estimators may write into what they are given.
-        needed = estimator.judged or not estimator.states_sigma
+        needed = looks_again(estimator)
         images = (pre.copy(), post.copy()) if needed else (pre, post)
         estimate = estimator(pre, post)
         return second_look(estimator, estimate, *images) if needed else estimate

@@ -295,6 +295,12 @@ class Estimator(ABC):
     #: images (:func:`xsubpix.estimators.image_sigma.sigma_from_images`), and where it is above
     #: half a pixel the result is flagged ``out_of_range``.
     states_sigma: ClassVar[bool] = True
+    #: Where `sigma` is not below what the images and the surroundings say of a result
+    #: (:func:`xsubpix.estimators.image_sigma.sigma_from_images`): ``"everywhere"`` for models
+    #: whose own sigma is that of noise, while smoothness carries what it makes of changed
+    #: ground; ``"holes"`` within :attr:`support` of missing pixels, for models that compare
+    #: values which were filled in; ``"nowhere"``.
+    least_sigma: ClassVar[str] = "nowhere"
     #: Whether missing pixels that make a pattern in both images leave results as they are.
     bears_patterns: ClassVar[bool] = False
 

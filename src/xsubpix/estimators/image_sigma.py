@@ -49,7 +49,7 @@ def sigma_from_images(
         + \frac{1 - \rho^2}{N \kappa}\right)
 
     with the correlation :math:`\rho`, its curvature :math:`\kappa` and the pixels `N` of a
-    window.
+    window that both images have.
 
     Parameters
     ----------
@@ -137,10 +137,11 @@ def _squared_shift(
         return np.where(product > faint, np.clip(scaled, -1.0, 1.0), 0.0)
 
     found = correlation(0, 0)
+    pixels = WINDOW**2 * LocalMean(one_ok & (there > 0.99), WINDOW).share
     total = np.zeros(found.shape)
     for down, right in ((1, 0), (0, 1)):
         after, before = correlation(down, right), correlation(-down, -right)
         curvature = np.maximum(2.0 * found - after - before, _LEAST_CURVATURE)
         shift = np.clip((after - before) / (2.0 * curvature), -_FARTHEST, _FARTHEST)
-        total += (shift**2 + (1.0 - found**2) / (WINDOW**2 * curvature)) / 2.0
+        total += (shift**2 + (1.0 - found**2) / (pixels * curvature)) / 2.0
     return total

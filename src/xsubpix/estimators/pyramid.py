@@ -145,6 +145,11 @@ class CoarseToFine(Estimator):
         return self.fine.states_sigma
 
     @property
+    def least_sigma(self) -> str:  # type: ignore[override]
+        """Where the fine estimator's `sigma` is not below what the images say."""
+        return self.fine.least_sigma
+
+    @property
     def bears_patterns(self) -> bool:  # type: ignore[override]
         """Indifference of the fine estimator to patterns of missing pixels."""
         return self.fine.bears_patterns

@@ -5,20 +5,34 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import scipy.ndimage
 
 from ..networks.cards import UNMATCHED_SIGMA
 from .base import Estimate, Estimator, Flag
 from .doubt import doubts
 from .image_sigma import sigma_from_images
-from .likeness import fine_detail
+from .likeness import Detail, fine_detail
 
-__all__ = ["second_look"]
+__all__ = ["looks_again", "second_look"]
+
+
+def looks_again(estimator: Estimator) -> bool:
+    """Whether results of an estimator are compared with the images once more.
+
+    Examples
+    --------
+    >>> from xsubpix.estimators import create
+    >>> looks_again(create("phase"))
+    True
+    """
+    sigma = not estimator.states_sigma or estimator.least_sigma != "nowhere"
+    return sigma or estimator.judged
 
 
 def second_look(
     estimator: Estimator, estimate: Estimate, pre: np.ndarray, post: np.ndarray
 ) -> Estimate:
-    """Flags of what nothing in the images supports, and a sigma where the model has none.
+    """Flags of what nothing in the images supports, and the sigma that they tell.
 
     Parameters
     ----------
@@ -34,7 +48,8 @@ def second_look(
     Estimate
         With the flags of :func:`~xsubpix.estimators.doubt.doubts`, and for models that state no
         sigma that of :func:`~xsubpix.estimators.image_sigma.sigma_from_images`: flagged
-        ``out_of_range`` where it is above half a pixel, since nothing was found to match.
+        ``out_of_range`` where it is above half a pixel, since nothing was found to match. The
+        sigma of others is not below it where :attr:`Estimator.least_sigma` says so.
 
     Examples
     --------
@@ -63,9 +78,14 @@ def _of_one_tile(
     """Sigma and further flags of the results of one tile."""
     halo, step, detail = estimator.halo, estimator.step, fine_detail(pre, post)
     flags = np.zeros(dx.shape, np.uint8)
-    if not estimator.states_sigma:
-        sigma = sigma_from_images(pre, post, dx, dy, halo=halo, step=step, detail=detail)
-        flags[sigma > UNMATCHED_SIGMA] = Flag.OUT_OF_RANGE
+    near = _least_sigma_counts(estimator, detail, dx.shape)
+    if not estimator.states_sigma or near.any():
+        from_images = sigma_from_images(pre, post, dx, dy, halo=halo, step=step, detail=detail)
+        if estimator.states_sigma:
+            sigma = np.where(near, np.fmax(sigma, from_images), sigma)
+        else:
+            sigma = from_images
+            flags[sigma > UNMATCHED_SIGMA] = Flag.OUT_OF_RANGE
     if estimator.judged:
         flags |= doubts(
             pre, post, dx, dy, halo=halo, step=step, detail=detail, search=_searched(estimator),
@@ -73,6 +93,16 @@ def _of_one_tile(
             support=estimator.support,
         )  # fmt: skip
     return sigma, flags
+
+
+def _least_sigma_counts(estimator: Estimator, detail: Detail, shape: tuple[int, ...]) -> np.ndarray:
+    """Outputs whose sigma is not below what the images say."""
+    if estimator.least_sigma != "holes":
+        return np.full(shape, estimator.least_sigma == "everywhere")
+    both = detail[0][1] & detail[1][1]
+    at = estimator.halo + estimator.step * np.arange(shape[0]) + estimator.step // 2
+    whole = scipy.ndimage.minimum_filter(both, 2 * estimator.support + 1, mode="nearest")
+    return ~whole[np.ix_(at, at)]
 
 
 def _searched(estimator: Estimator) -> float | None:
