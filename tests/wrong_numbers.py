@@ -366,9 +366,9 @@ def _print_pairs() -> None:
         "Mask clouds before you measure.\n"
     )
     print(
-        "Real dates are harder: ground changed there in ways that no list has. On three pairs of "
-        "Landsat dates, two to three years apart, less than one value in two thousand of ``dis`` "
-        "is wrong without a word (one to three in a hundred where sigma is that of noise alone)."
+        "Real dates are harder: ground changed there in ways that no list has. On the six bands of "
+        "two Landsat dates, two years apart, less than one value in a thousand of ``dis`` is wrong "
+        "without a word (one in a hundred where sigma is that of noise alone)."
     )
 
 

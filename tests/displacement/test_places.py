@@ -124,6 +124,13 @@ def test_traces_from_elsewhere(disp, use):
         USES[use](disp, trace)
 
 
+def test_where_a_trace_lies_is_said_in_the_crs_of_the_field(disp):
+    """One with a CRS was told that its degrees are no metres, although they were brought there."""
+    far = {"type": "LineString", "coordinates": [[-116.0, 36.14], [-115.99, 36.13]]}
+    with pytest.raises(GridError, match=r"begins at x 589\d{3}.*one of this ground"):
+        xsubpix.rotate(disp, far)
+
+
 def faulted(field, curve):
     """Two metres right-lateral across a curve y(x), on 20 m pixels."""
     shape = (100, 160)

@@ -138,6 +138,15 @@ def test_outputs_that_are_no_plain_files(files, name):
     assert {p.name.split(".")[0] for p in (files / "far").iterdir()} == {"there"}
 
 
+@pytest.mark.parametrize("write", [xsubpix.to_cog, xsubpix.to_netcdf, xsubpix.to_cosi_corr])
+def test_folders_are_no_outputs(files, write):
+    """`.` as an output was a traceback."""
+    disp = lazy(files).compute()
+    for folder in (".", "..", os.fspath(files), ""):
+        with pytest.raises(FileError, match="it is a folder"):
+            write(disp, folder, overwrite=True)
+
+
 def test_hidden_files_follow_no_links(files):
     """Else whoever can write a folder chooses which file is overwritten."""
     (files / "victim").write_text("precious")

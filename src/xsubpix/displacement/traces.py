@@ -217,7 +217,6 @@ def read_trace(
         lines = list(trace.traces)
         return _checked(lines, plane, grid, smoothing, lines[0])
     lines, crs = read_lines(trace)
-    given = lines[0]
     if crs is not None and grid.crs is not None:
         lines = [_reproject(line, crs, grid.crs) for line in lines]
     elif crs is not None and isinstance(trace, str | os.PathLike):
@@ -228,13 +227,13 @@ def read_trace(
     if not all((np.abs(line) < _FARTHEST).all() for line in lines):
         raise DataError("the trace has coordinates that are not finite, or lie off its map.")
     flat = [np.column_stack(plane.from_crs(line[:, 0], line[:, 1])) for line in lines]
-    return _checked(flat, plane, grid, smoothing, given)
+    return _checked(flat, plane, grid, smoothing, lines[0])
 
 
 def _checked(
     lines: list[np.ndarray], plane: Plane, grid: Grid, smoothing: float, given: np.ndarray
 ) -> Trace:
-    """Trace of lines on the plane, in one direction; `given` is how the first one was given."""
+    """Trace of lines on the plane, in one direction; `given` is the first one in the grid's CRS."""
     clean = []
     for line in lines:
         if not np.isfinite(line).all():
@@ -279,7 +278,7 @@ def _check_near(lines: list[np.ndarray], plane: Plane, grid: Grid, given: np.nda
         return
     box = grid.corners()
     (x0, y0), (x1, y1) = box.min(0), box.max(0)
-    hint = "Give it in the CRS of the field."
+    hint = "Give one of this ground, in the CRS of the field or with one of its own."
     if grid.metres_per_unit is not None and np.abs(given).max() <= 360:
         hint = (
             "Its numbers look like degrees: give GeoJSON or a GeoDataFrame, which have a CRS, or "

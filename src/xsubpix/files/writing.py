@@ -50,6 +50,8 @@ def new_target(
     """
     given = os.fspath(path)
     target = Path(os.path.realpath(given)) if os.path.islink(given) else Path(path)
+    if target.is_dir():
+        raise FileError(f"cannot write {given}: it is a folder. Name a file in it.")
     own = Path(given).suffix
     if suffixes and own.lower() not in suffixes:
         ending = f"ends in {own!r}" if own else "has no ending"
@@ -62,8 +64,6 @@ def new_target(
         raise FileError(f"cannot write {given}: there is no folder {target.parent}. Make it.")
     if not target.exists():
         return target
-    if target.is_dir():
-        raise FileError(f"cannot write {given}: it is a folder. Name a file in it.")
     if not target.is_file():
         raise FileError(f"cannot write {given}: it is a device or a pipe. Name a plain file.")
     for source in sources:
