@@ -13,9 +13,9 @@ __all__ = ["BLOCK", "first_flow"]
 BLOCK = 4
 # Windows of the correlation volume are a triangle of twice so many blocks a side; independent
 # values in one, for the likelihood of a correlation; the largest correlation.
-_WINDOW, _INDEPENDENT, _ALIKE = 3, 160.0, 0.97
-# Mean square of directions that is faint.
-_FAINT = 0.01
+_WINDOW, _INDEPENDENT, _ALIKE = 3, 240.0, 0.97
+# Mean square of directions that is faint: chance lets a cloud's few edges match ground anywhere.
+_FAINT = 0.6
 # How much a block follows its neighbours, over what square, how often, and how much what
 # speaks for a displacement counts for those beside it.
 _COUPLING, _AROUND, _ROUNDS, _BESIDE = 40.0, 7, 4, 0.4
