@@ -102,8 +102,8 @@ ax.legend()
 # So which?
 # ---------
 # * For a first look, a rupture, or dates that look different: ``unet``, the default.
-# * For two dates that look alike (days apart, one sensor): ``micmac``, the most precise
-#   there, and the slowest.
+# * For two dates that look alike (days apart, one sensor), without a trained network:
+#   ``micmac``, which is sharp at faults, and the slowest.
 # * Small smooth motion, nothing learned, an uncertainty that follows from the data:
 #   ``phase``, or ``cosi-corr`` to compare with what was published by it. Use a larger window
 #   where flags abound, and filter outliers.

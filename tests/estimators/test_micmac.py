@@ -293,7 +293,7 @@ def test_parameters_out_of_bounds_are_refused_by_name(options, told):
 def test_numba_is_asked_for_by_name(monkeypatch):
     """A bare ImportError, or a failure inside a lazy graph, when numba is absent."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"pip install xsubpix\[micmac\]"):
+    with pytest.raises(ModelError, match=r"pip install 'xsubpix\[micmac\]'"):
         MicMac()
 
 

@@ -170,10 +170,10 @@ def test_opencv_is_asked_for_by_name(monkeypatch):
     pre = texture(6)
     estimator = create("deepflow")
     monkeypatch.delattr(cv2, "optflow")
-    with pytest.raises(ModelError, match=r"pip install xsubpix\[opencv\]"):
+    with pytest.raises(ModelError, match=r"pip install 'xsubpix\[opencv\]'"):
         measure(estimator, pre, pre)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"pip install xsubpix\[opencv\]"):
+    with pytest.raises(ModelError, match=r"pip install 'xsubpix\[opencv\]'"):
         create("deepflow")
 
 

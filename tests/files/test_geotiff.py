@@ -268,14 +268,14 @@ def test_a_stopped_process_leaves_nothing_behind(tmp_path, number):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        for _ in range(600):
+        for _ in range(3000):  # a busy machine takes minutes to import
             if started.exists() or process.poll() is not None:
                 break
             time.sleep(0.1)
         assert started.exists()
         assert os.listdir(folder)
         process.send_signal(number)
-        assert process.wait(60) != 0
+        assert process.wait(300) != 0
     finally:
         process.kill()
         process.wait()

@@ -183,7 +183,7 @@ class MicMac(Estimator):
             object.__setattr__(self, "azimuth", real_number("azimuth", self.azimuth, -360.0, 360.0))
         if importlib.util.find_spec("numba") is None:
             raise ModelError(
-                "model 'micmac' needs numba, which is not installed: pip install xsubpix[micmac]"
+                "model 'micmac' needs numba, which is not installed: pip install 'xsubpix[micmac]'"
             )
 
     @property
@@ -429,6 +429,6 @@ def _kernels() -> _Kernels:
     except ImportError as error:
         raise ModelError(
             "model 'micmac' needs numba, which cannot be imported "
-            f"({error}): pip install xsubpix[micmac]"
+            f"({error}): pip install 'xsubpix[micmac]'"
         ) from error
     return _Kernels(ncc, sgm, peaks)

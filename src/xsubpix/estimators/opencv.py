@@ -2,7 +2,7 @@
 
 Three methods that most people who want a dense field can install, and that
 every method of this package is measured against. OpenCV is imported when one
-of them runs, not with the package: ``pip install xsubpix[opencv]``.
+of them runs, not with the package: ``pip install 'xsubpix[opencv]'``.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class OpticalFlow(Estimator):
         if importlib.util.find_spec("cv2") is None:
             raise ModelError(
                 f"model {self.name!r} needs OpenCV, which is not installed: "
-                "pip install xsubpix[opencv]"
+                "pip install 'xsubpix[opencv]'"
             )
 
     @property
@@ -388,13 +388,13 @@ def _import_cv2(model: str) -> Any:
     except ImportError as error:
         raise ModelError(
             f"model {model!r} needs OpenCV, which cannot be imported ({error}): "
-            "pip install xsubpix[opencv]"
+            "pip install 'xsubpix[opencv]'"
         ) from error
     if model != "dis" and not hasattr(cv2, "optflow"):
         raise ModelError(
             f"model {model!r} needs OpenCV's contributed modules, and OpenCV "
             f"{cv2.__version__} is installed without them: pip uninstall the other "
-            "opencv packages, then pip install xsubpix[opencv]"
+            "opencv packages, then pip install 'xsubpix[opencv]'"
         )
     return cv2
 
