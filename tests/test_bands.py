@@ -192,3 +192,40 @@ def test_command_line(bands, tmp_path):
     back = xsubpix.open_displacement(out)
     np.testing.assert_array_equal(back.east, expected.east)
     np.testing.assert_array_equal(back.bands_used, expected.bands_used)
+
+
+def test_the_combination_ends_with_the_mean_that_its_model_ends_with(identical):
+    """Else noise of single bands, which limited their own means, stays in the combination."""
+    rng = np.random.default_rng(0)
+    rows, cols = 300, 90
+    step = np.where(np.arange(cols) < 45, 0.0, 1.0) * np.ones((rows, 1))
+    noise = rng.normal(0, 0.1, (4, rows, cols)).astype("f4")
+    pre = xr.DataArray(np.zeros((4, rows, cols), "f4"), dims=("band", "y", "x"))
+    post = (pre + step + noise).astype("f4")
+    post[:, 100:120, 30:60] = np.nan
+
+    def measured(attrs):
+        def measure(one, two):
+            moved = two - one
+            field = dict.fromkeys(("east", "north"), moved)
+            field |= {"sigma": 0 * moved + 0.1, "quality": 0 * moved + 1}
+            field["flags"] = (0 * one).astype("u1")
+            return xr.Dataset(field).assign_attrs(attrs)
+
+        return measure
+
+    attrs = {"model_mean_over": 62, "model_step": 1}
+    plain = correlate_bands(pre, post, "combine", measured({"model_step": 1}))
+    disp = correlate_bands(pre, post, "combine", measured(attrs))
+    assert "mean of what moves alike over 62 values" in disp.attrs["bands"]
+    assert "alike" not in plain.attrs["bands"]
+    errors = [float(np.abs(f.east - step).mean()) for f in (plain, disp)]
+    assert errors[1] < 0.4 * errors[0]
+    beside = disp.east[:90, 43:47].mean("y")
+    np.testing.assert_allclose(beside, [0, 0, 1, 1], atol=0.03)
+    np.testing.assert_array_equal(disp.east.isnull(), plain.east.isnull())
+    np.testing.assert_array_equal(disp.sigma, plain.sigma)
+    chunks = {"y": 130, "x": 40}
+    lazy = correlate_bands(pre.chunk(chunks), post.chunk(chunks), "combine", measured(attrs))
+    assert lazy.east.chunks
+    identical(disp, lazy.compute())

@@ -11,6 +11,8 @@ import xarray as xr
 
 from .errors import DimensionError, ModelError
 from .estimators import Flag
+from .grid import Grid, Plane
+from .kernels.alike_mean import alike_mean
 from .kernels.band_means import combine_fields
 from .lattice import Lattice, map_blocks
 
@@ -22,6 +24,9 @@ BAND = "band"
 # means of means are taken, so that a block needs four times half of it around.
 _WINDOW = 17
 _HALO = 4 * (_WINDOW // 2)
+# Largest sigma that is taken for noise in the mean of what moves alike, pixels of the images:
+# beside a rupture it is larger, and a mean would be of both sides.
+_LARGEST = 0.15
 # Data types of what comes out: these, then the number of bands and their correlation.
 _TYPES = (*[np.float32] * 4, np.uint8, np.float32, np.float32)
 _COMBINED = ("east", "north", "sigma", "quality", "flags")
@@ -68,7 +73,9 @@ def correlate_bands(
             Correlation of the errors of two bands, 0 to 1, as their differences tell; see
             :func:`xsubpix.kernels.band_means.combine_fields`.
 
-        Lazy where the fields are.
+        Where a model ends with a mean of what moves alike, as ``unet`` does, so does the
+        combination (:func:`xsubpix.kernels.alike_mean.alike_mean`): it is less noisy than any
+        of the bands, whose errors had limited their own means. Lazy where the fields are.
 
     Raises
     ------
@@ -130,9 +137,11 @@ def _combined(fields: list[xr.Dataset]) -> xr.Dataset:
     dims = first["east"].dims
     arrays = [field[name].transpose(*dims).data for name in _COMBINED for field in fields]
     shape = first["east"].shape
-    lattice = Lattice((shape[0], shape[1]), step=1, halo=_HALO, tile=256)
+    mean = _Mean.of(first)
+    halo = _HALO + mean.reach
+    lattice = Lattice((shape[0], shape[1]), step=1, halo=halo, tile=256)
     found = map_blocks(
-        _Combine(len(fields), _HALO, _WINDOW), arrays, lattice, _TYPES,
+        _Combine(len(fields), halo, _WINDOW, mean), arrays, lattice, _TYPES,
         conditions=[_as_float] * len(arrays), name="subpix-bands",
     )  # fmt: skip
     out = first[list(_COMBINED)].copy()
@@ -152,7 +161,35 @@ def _combined(fields: list[xr.Dataset]) -> xr.Dataset:
         f"{len(fields)} bands measured one by one and combined: weights from sigma, from the "
         f"median of the others and from the share of sure values, over {_WINDOW} values"
     )
+    if mean.distances:
+        out.attrs["bands"] += f"; then the mean of what moves alike over {mean.reach} values"
     return out
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mean:
+    """Mean of what moves alike over the combination; of no neighbours where models have none."""
+
+    distances: tuple[int, ...]
+    largest: float
+
+    @classmethod
+    def of(cls, field: xr.Dataset) -> _Mean:
+        """Read from a field how far its model takes such a mean; values, units of the field."""
+        reach, step = (int(field.attrs.get(f"model_{n}", 0)) for n in ("mean_over", "step"))
+        step = max(step, 1)
+        distances: list[int] = []
+        while 2 * (sum(distances) + 2 ** len(distances)) * step <= reach:
+            distances.append(2 ** len(distances))
+        if not distances:
+            return cls((), 0.0)
+        plane = Plane.of(Grid.from_dataarray(field["east"], "field"))
+        return cls(tuple(distances), _LARGEST * plane.pixel / step)
+
+    @property
+    def reach(self) -> int:
+        """Values around one that have a say in its mean."""
+        return 2 * sum(self.distances)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +199,7 @@ class _Combine:
     bands: int
     halo: int
     window: int
+    mean: _Mean
 
     def __call__(
         self, blocks: list[np.ndarray], row: int, col: int, rows: int, cols: int
@@ -179,6 +217,10 @@ class _Combine:
         east, north, sigma, shared, weight = combine_fields(
             east, north, sigma, sure, window=self.window
         )
+        if self.mean.distances:
+            east, north = alike_mean(
+                east, north, sigma, self.mean.distances, largest=self.mean.largest
+            )
         counts = weight > 0
         used = counts.sum(0)
         quality = np.where(used > 0, (weight * np.nan_to_num(quality)).sum(0), np.nan)

@@ -137,7 +137,8 @@ def correlate(
         Attributes name the model, its parameters and the version, and say as numbers,
         in pixels of the images, its step (``model_step``), within what distance of a fault
         it blurs (``model_blur``) and over what length its errors are alike
-        (``model_error_length``). Scalar coordinates ``reference_time``,
+        (``model_error_length``); of networks that end with a mean of what moves alike, over
+        what distance (``model_mean_over``). Scalar coordinates ``reference_time``,
         ``secondary_time`` are there when both or one of the images have a time.
 
     Raises
@@ -371,6 +372,7 @@ def _attrs(estimator: Estimator) -> dict[str, Any]:
         "model_step": estimator.step,
         "model_blur": float(estimator.blur),
         "model_error_length": float(estimator.error_length),
+        **({"model_mean_over": estimator.mean_over} if estimator.mean_over else {}),
         "source": f"xsubpix {__version__}",
         "xsubpix_version": __version__,
     }

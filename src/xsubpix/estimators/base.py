@@ -336,6 +336,11 @@ class Estimator(ABC):
         return float(self.support)
 
     @property
+    def mean_over(self) -> int:
+        """Distance over which the model ends with a mean of what moves alike, pixels; 0: none."""
+        return 0
+
+    @property
     def outputs(self) -> tuple[Output, ...]:
         """Table of outputs: those of every estimator, then its own."""
         return (*OUTPUTS, *self.further_outputs)

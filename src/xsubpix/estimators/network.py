@@ -204,6 +204,13 @@ class Network(Estimator):
         return _ERROR_LENGTH
 
     @property
+    def mean_over(self) -> int:
+        """See :attr:`Estimator.mean_over`: as the architecture says, 62 for ``unet``."""
+        from ..networks.registry import network_class
+
+        return int(getattr(network_class(self.card["architecture"]), "denoised_over", 0))
+
+    @property
     def reach(self) -> int:
         """Largest displacement along an axis that the weights were trained on, pixels."""
         return int(self.card.get("reach", 4))

@@ -188,6 +188,11 @@ class CoarseToFine(Estimator):
         return self.fine.error_length
 
     @property
+    def mean_over(self) -> int:
+        """The fine estimator's, pixels."""
+        return self.fine.mean_over
+
+    @property
     def tile(self) -> int:
         """Several tiles of the fine estimator, about 256 pixels together."""
         return self.fine.tile * self._across

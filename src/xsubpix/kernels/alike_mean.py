@@ -13,15 +13,21 @@ _KERNEL = (3 / 8, 1 / 4, 1 / 16)
 
 
 def alike_mean(
-    east: np.ndarray, north: np.ndarray, sigma: np.ndarray, distances: Sequence[int]
+    east: np.ndarray,
+    north: np.ndarray,
+    sigma: np.ndarray,
+    distances: Sequence[int],
+    *,
+    largest: float = np.inf,
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Mean over neighbours whose displacement is the same within its errors.
 
     A neighbour counts with the weight
 
-    .. math:: w = b\,\sigma_j^{-2} \exp\big(-|d_i - d_j|^2 / (\sigma_i^2 + \sigma_j^2)\big),
+    .. math:: w = b\,\sigma_j^{-2} \exp\big(-|d_i - d_j|^2 / (\tau_i^2 + \tau_j^2)\big), \quad
+        \tau = \min(\sigma, \tau_\mathrm{max}),
 
-    b that of a cubic B-spline, along rows and then along columns, for one distance after the
+    b that of a cubic B-spline, along columns and then along rows, for one distance after the
     other. Noise is averaged where the ground moves alike, and ground that differs by more than
     its errors, beyond a rupture, has no say.
 
@@ -32,6 +38,8 @@ def alike_mean(
         changed and nothing counts.
     distances : sequence of int
         Distances of the neighbours, values; each reaches twice as far.
+    largest : float
+        Largest sigma by which differences are judged, unit of `sigma`.
 
     Returns
     -------
@@ -57,16 +65,17 @@ def alike_mean(
     known = np.isfinite(field).all(0) & (sigma > 0)
     variance = np.where(known, sigma, 1.0).astype(np.float64) ** 2
     precision = known / variance
+    tolerance = np.minimum(variance, largest**2)
     mean = np.where(known, field, 0.0)
     for distance in distances:
         for axis in (1, 2):
-            mean = _mean_along(mean, precision, variance, distance, axis)
+            mean = _mean_along(mean, precision, tolerance, distance, axis)
     out = np.where(known, mean, field)
     return out[0], out[1]
 
 
 def _mean_along(
-    field: np.ndarray, precision: np.ndarray, variance: np.ndarray, distance: int, axis: int
+    field: np.ndarray, precision: np.ndarray, tolerance: np.ndarray, distance: int, axis: int
 ) -> np.ndarray:
     """Mean over five values of a line, so far apart."""
     weighted = field * precision
@@ -82,7 +91,7 @@ def _mean_along(
         second = tuple(inner)
         # Two values are as alike seen from the one as from the other.
         different = ((field[second] - field[first]) ** 2).sum(0)
-        alike = _KERNEL[k] * np.exp(-different / (variance[second[1:]] + variance[first[1:]]))
+        alike = _KERNEL[k] * np.exp(-different / (tolerance[second[1:]] + tolerance[first[1:]]))
         for one, other in ((first, second), (second, first)):
             total[one] += alike * weighted[other]
             weight[one[1:]] += alike * precision[other[1:]]
