@@ -23,6 +23,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,8 +97,10 @@ def create_store(path: Path, settings: Settings) -> None:
 
 
 def write_frame(path: Path, split: str, number: int, frame: Frame) -> None:
-    """Write the images of a frame, one file an array, each at once or not at all."""
+    """Write the images of a frame, one file an array."""
     for name in ("pre", "post", "displacement"):
+        # zarr 3.0 leaves half a file where the disk is full, and then cannot read it.
+        shutil.rmtree(path / split / name / "c" / str(number), ignore_errors=True)
         open_array(path, split, name, "r+")[number] = getattr(frame, name)
 
 
