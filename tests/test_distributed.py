@@ -463,7 +463,7 @@ def test_a_database_and_a_cluster_that_is_closed(threads, tmp_path):
 
     closing = closed_when(threads, lambda: list(store.rglob("0*.json")))
     scenes = scenes_from_names([str(tmp_path / "scene.tif")])
-    settings = Settings((6, 0, 0), frame=128, crop=64, cloudy=0.0)
+    settings = Settings((6, 0, 0), frame=128, crop=64, dates=1, cloudy=0.0)
     with threads.as_current(), pytest.raises(xsubpix.ClusterError, match="are kept"):
         build_database(scenes, store, settings, scheduler="distributed")
     closing.join()

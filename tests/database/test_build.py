@@ -38,7 +38,7 @@ from xsubpix.tutorial import procedural_scene
 from xsubpix.warp import invert_displacement
 
 DATA = Path(os.environ.get("XSUBPIX_DATA", "../shared/data"))
-SMALL = Settings((2, 1, 1), frame=128, crop=64, correlation=(0.9, 0.95), cloudy=0.0)
+SMALL = Settings((2, 1, 1), frame=128, crop=64, correlation=(0.9, 0.95), cloudy=0.0, dates=2)
 
 
 def write(path, pixels, transform=(10.0, 0, 5e5, 0, -10.0, 4e6), crs="EPSG:32633", nodata=None):
@@ -147,6 +147,7 @@ def test_goes_on_after_a_kill(scenes, built, tmp_path):
     options = [
         "--faults", "2,1,1", "--frame", "128", "--crop", "64", "--correlation", "0.9,0.95",
         "--validation", "middle", "--test", "south", "--scheduler", "synchronous", "--quiet",
+        "--dates", "2",
     ]  # fmt: skip
     command = ["database", "build", *names, "--out", str(path), *options]
     source = str(Path(xsubpix.__file__).parents[1])

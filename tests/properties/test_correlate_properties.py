@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 import xsubpix
 
-FAST = settings(max_examples=25)
+FAST = settings(max_examples=12)
 
 DTYPES = [
     "u1", "u2", "i2", "f4", "f8", ">u2", ">i2", ">i4", ">f4", ">f8", "<i2", "u4", "i8", "u8", "i1",
@@ -80,7 +80,7 @@ def whole_numbers(make_scene, kind):
     dtype=st.sampled_from(DTYPES),
     layout=st.sampled_from(["C", "F", "strided", "reversed", "read-only"]),
 )
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_data_type_byte_order_and_layout(scene, dtype, layout):
     """Else some file's type, byte order or memory layout is read as other numbers."""
     values, plain = whole_numbers(scene, dtype if dtype in ("?", "i1") else "")

@@ -52,7 +52,7 @@ def without_pictures(monkeypatch):
 
 def config(**changes):
     values = {
-        "network": {"width": 0.125},
+        "network": {"width": 0.125, "levels": [2, 1]},
         "data": (Source("none"),),
         "steps": 6,
         "batch": 2,
@@ -96,7 +96,7 @@ def test_killed_run_goes_on_to_the_same_bits(tmp_path):
     torch.set_num_threads(1)
     process = multiprocessing.get_context("spawn").Process(target=run_alone, args=(tmp_path / "a",))
     process.start()
-    checkpoint, end = tmp_path / "a" / "checkpoint.pt", time.monotonic() + 120
+    checkpoint, end = tmp_path / "a" / "checkpoint.pt", time.monotonic() + 600
     while not checkpoint.exists() and time.monotonic() < end:
         time.sleep(0.02)
     process.kill()
@@ -189,8 +189,9 @@ def test_fine_tuning_begins_with_the_weights(tmp_path):
     one, two = (load_network(p).state_dict() for p in (start, tuned))
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=2e-3, rtol=0)
+    other = config(architecture="window-cnn", network={"width": 0.125})
     with pytest.raises(DataError, match="unet"):
-        train(config(architecture="window-cnn"), tmp_path / "c", sources=[Shifted()], start=start)
+        train(other, tmp_path / "c", sources=[Shifted()], start=start)
 
 
 def test_fine_tuning_builds_the_network_that_is_asked_for(tmp_path):
