@@ -155,3 +155,36 @@ def test_what_is_refused(scenes, tmp_path):
     ):
         with pytest.raises(error, match=match):
             xsubpix.correlate(pre, post, **options, **OPTIONS)
+
+
+RING = [[5e5, 4e6], [5e5, 3.9e6], [6e5, 3.9e6], [5e5, 4e6]]
+ODD_POLYGONS = [
+    "", "x", "{", "null", "[]", "3", "{}", '{"type": 3}', '{"type": "Polygon"}',
+    '{"type": "FeatureCollection"}', '{"type": "FeatureCollection", "features": [3]}',
+    '{"type": "FeatureCollection", "features": [{"geometry": null}]}',
+    *(json.dumps({"type": "Polygon", "coordinates": c, **more}) for c, more in (
+        (None, {}), ([], {}), (3, {}), ([[]], {}), ([RING[:2]], {}), ([[["a", "b"]] * 4], {}),
+        ([[[1.0]] * 4], {}), ([RING], {"crs": {"type": "name"}}), ([RING], {"crs": 3}),
+        ([RING], {"crs": {"properties": {"name": "EPSG:none"}}}),
+        ([[[float("nan"), 1.0]] * 4], {}),
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*ODD_POLYGONS, b"\xff\xfe"])
+def test_odd_polygons(scenes, tmp_path, text):
+    """A mask that was cut off, or is none, was a traceback."""
+    pre, post = scenes
+    path = tmp_path / "away.geojson"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(xsubpix.errors.SubpixError) as caught:
+        xsubpix.correlate(pre, post, exclude=path, **OPTIONS)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_as_polygons(scenes, tmp_path):
+    """Else it is an IsADirectoryError."""
+    pre, post = scenes
+    (tmp_path / "away.geojson").mkdir()
+    with pytest.raises(FileError, match="it is a folder"):
+        xsubpix.correlate(pre, post, exclude=tmp_path / "away.geojson", **OPTIONS)

@@ -15,6 +15,7 @@ from .errors import DataError, FileError, ModelError, SubpixError
 from .grid import Grid
 from .grid.crs import crs_name, same_crs
 from .image import Image
+from .vectors import geojson_crs, read_vectors
 
 if TYPE_CHECKING:
     from .lattice import Array
@@ -291,20 +292,10 @@ def _is_class(pixels: np.ndarray, value: Any, name: str) -> np.ndarray:
 
 def _read_polygons(source: Any, grid: Grid, name: str) -> list[Mapping[str, Any]]:
     """Polygons of a file, a GeoDataFrame, GeoJSON or shapely, in the CRS of a grid."""
-    import json
-
-    crs: Any = None
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if not path.exists():
-            raise FileError(f"cannot read {path}, {_ROLE[name]}: there is no such file.")
-        if path.suffix.lower() in (".geojson", ".json"):
-            source = json.loads(path.read_text())
-        else:
-            source = _geopandas().read_file(path)
-    if isinstance(source, Mapping):
-        named = (source.get("crs") or {}).get("properties", {}).get("name")
-        document, crs = source, named or "OGC:CRS84"
+        document, crs = read_vectors(Path(source), f"the polygons {_ROLE[name]},")
+    elif isinstance(source, Mapping):
+        document, crs = source, geojson_crs(source, name)
     elif hasattr(source, "__geo_interface__"):
         document, crs = source.__geo_interface__, getattr(source, "crs", None)
     else:
@@ -312,18 +303,36 @@ def _read_polygons(source: Any, grid: Grid, name: str) -> list[Mapping[str, Any]
             f"{name} is a {type(source).__name__}: give polygons (GeoJSON, shapely, a "
             "GeoDataFrame or a file of them) or a DataArray of bool or classes."
         )
-    shapes = _polygons(document, name)
+    try:
+        found = [shape for shape in _polygons(document, name) if shape["coordinates"]]
+        shapes = [_checked(shape, name) for shape in found]
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+        if isinstance(error, SubpixError):
+            raise
+        raise DataError(
+            f"{name} is no GeoJSON of polygons: {type(error).__name__}: {str(error)[:200]}."
+        ) from error
     if not shapes:
         raise DataError(f"{name} has no polygon.")
     if crs is None or grid.crs is None:
         return shapes
     import pyproj
+    import pyproj.exceptions
     from rasterio.warp import transform_geom
 
-    own = pyproj.CRS.from_user_input(crs)
+    try:
+        own = pyproj.CRS.from_user_input(crs)
+    except pyproj.exceptions.CRSError as error:
+        raise DataError(f"{name} has a CRS that is none: {' '.join(str(error).split())}") from error
     if same_crs(own, grid.crs):
         return shapes
-    return [transform_geom(own.to_wkt(), grid.crs.to_wkt(), shape) for shape in shapes]
+    try:
+        return [transform_geom(own.to_wkt(), grid.crs.to_wkt(), shape) for shape in shapes]
+    except Exception as error:  # GDAL's own, of places off the map
+        raise DataError(
+            f"{name} has polygons in {crs_name(own)} that cannot be brought to "
+            f"{crs_name(grid.crs)}: {' '.join(str(error).split())}. Look at the CRS that it names."
+        ) from error
 
 
 def _polygons(document: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
@@ -342,11 +351,17 @@ def _polygons(document: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]
     return [shape for part in parts if part for shape in _polygons(part, name)]
 
 
-def _geopandas() -> Any:
-    try:
-        import geopandas
-    except ImportError as error:
-        raise SubpixError(
-            "this file needs geopandas: pip install 'xsubpix[geo]', or save it as GeoJSON."
-        ) from error
-    return geopandas
+def _checked(shape: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A Polygon or MultiPolygon whose rings are rings of finite numbers; others are an error."""
+    several = shape["type"] == "MultiPolygon"
+    for polygon in shape["coordinates"] if several else [shape["coordinates"]]:
+        for ring in polygon:
+            vertices = np.array([[float(v) for v in vertex[:2]] for vertex in ring])
+            if vertices.ndim != 2 or vertices.shape[1] != 2 or len(vertices) < 4:
+                raise DataError(
+                    f"{name} has a polygon whose ring has the shape {vertices.shape}: four "
+                    "vertices [x, y] or more are needed, the last one equal to the first."
+                )
+            if not np.isfinite(vertices).all():
+                raise DataError(f"{name} has a polygon with a vertex that is not finite.")
+    return shape

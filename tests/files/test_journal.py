@@ -41,6 +41,14 @@ def field(source, name="one", chunks=((40, 40, 20), (30, 30, 10))):
     return disp.rio.write_crs("EPSG:32633")
 
 
+def test_what_failed_before_a_block_was_finished_leaves_nothing(tmp_path):
+    """A model with a typo left two hidden files as large as the result."""
+    for resume in (True, False):
+        with pytest.raises(Stop):
+            xsubpix.to_cog(field(Source(0)), tmp_path / "disp.tif", resume=resume)
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_finished_blocks_are_not_made_again(tmp_path):
     """A night's work would be begun anew after a power cut."""
     source, path = Source(6), tmp_path / "disp.tif"

@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, FileError, SubpixError, SubpixWarning
+from ..errors import DataError, SubpixError, SubpixWarning
+from ..vectors import geojson_crs, read_vectors
 
 __all__ = ["import_shapely", "read_lines"]
 
 _LINES = {"LineString": 1, "LinearRing": 1, "MultiLineString": 2}
 _WKT = ("LINESTRING", "MULTILINESTRING", "LINEARRING", "GEOMETRYCOLLECTION", "SRID=", "POINT",
         "POLYGON", "MULTIP", "CIRCULARSTRING", "COMPOUNDCURVE", "MULTICURVE")  # fmt: skip
-# Longer files are no traces; a vertex is some 40 bytes of text.
-_LARGEST_FILE = 512 * 2**20
 
 
 def read_lines(trace: Any) -> tuple[list[np.ndarray], Any]:
@@ -54,13 +53,14 @@ def read_lines(trace: Any) -> tuple[list[np.ndarray], Any]:
         return _from_wkt(trace.strip())
     if isinstance(trace, str) and trace.lstrip().startswith("{"):
         try:
-            return _from_geojson(json.loads(trace), "the trace")
+            trace = json.loads(trace)
         except (json.JSONDecodeError, RecursionError) as error:
             raise DataError(f"the trace is text that is no GeoJSON: {error}.") from error
     if isinstance(trace, str | os.PathLike):
-        return _from_file(Path(trace))
+        document, crs = read_vectors(Path(trace), "the trace")
+        return _lines_of(document, str(trace)), crs
     if isinstance(trace, dict):
-        return _from_geojson(trace, "the trace")
+        return _lines_of(trace, "the trace"), geojson_crs(trace, "the trace")
     try:
         geometry = getattr(trace, "__geo_interface__", None)
     except Exception as error:  # shapely's, of an empty point, and others' own
@@ -118,20 +118,6 @@ def import_shapely() -> Any:
     return shapely
 
 
-def _from_geojson(document: Any, what: str) -> tuple[list[np.ndarray], Any]:
-    """GeoJSON: longitude and latitude (RFC 7946), unless an older writer named a CRS."""
-    named = None
-    if isinstance(document, dict) and isinstance(document.get("crs"), dict):
-        properties = document["crs"].get("properties")
-        named = properties.get("name") if isinstance(properties, dict) else None
-        if not isinstance(named, str):
-            raise DataError(
-                f"{what} has a 'crs' without a name: delete it, if it is longitude and latitude, "
-                'or write {"type": "name", "properties": {"name": "EPSG:..."}}.'
-            )
-    return _lines_of(document, what), named or "OGC:CRS84"
-
-
 def _lines_of(geometry: Any, what: str) -> list[np.ndarray]:
     """Lines within a geometry of GeoJSON's kinds; others beside them are left out with a word."""
     lines: list[np.ndarray] = []
@@ -184,42 +170,3 @@ def _collect(geometry: Any, lines: list[np.ndarray], others: list[str], depth: i
         if vertices.ndim != 2 or vertices.shape[1] != 2:
             raise ValueError("vertices of fewer than two numbers")
         lines.append(vertices)
-
-
-def _from_file(path: Path) -> tuple[list[np.ndarray], Any]:
-    if not path.exists():
-        raise FileError(f"cannot read the trace {path}: there is no such file.")
-    if not (path.is_file() or path.suffix.lower() == ".gdb"):
-        kind = "a folder" if path.is_dir() else "a pipe or a device"
-        raise FileError(f"cannot read the trace {path}: it is {kind}. Name a file of lines.")
-    if path.is_file() and path.stat().st_size > _LARGEST_FILE:
-        raise FileError(
-            f"cannot read the trace {path}: it has {path.stat().st_size / 2**20:.0f} MiB, and "
-            f"{_LARGEST_FILE / 2**20:.0f} are the most. Save the lines of this ground alone."
-        )
-    if path.suffix.lower() in (".geojson", ".json"):
-        try:
-            return _from_geojson(json.loads(path.read_bytes().decode("utf-8-sig")), str(path))
-        except UnicodeDecodeError as error:
-            raise FileError(
-                f"cannot read {path} as GeoJSON: it is not UTF-8 ({error.reason} at byte "
-                f"{error.start}). Save it as UTF-8."
-            ) from error
-        except (json.JSONDecodeError, RecursionError, OSError) as error:
-            raise FileError(f"cannot read {path} as GeoJSON: {error}.") from error
-    try:
-        import geopandas
-    except ImportError as error:
-        raise SubpixError(
-            f"reading {path} needs geopandas: pip install 'xsubpix[geo]', or save it as GeoJSON."
-        ) from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged files, told as an error
-            frame = geopandas.read_file(path)
-            geometry = frame.geometry if hasattr(frame, "geometry") else None
-    except Exception as error:  # its engines each have their own
-        raise FileError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-    if geometry is None:
-        raise FileError(f"cannot read the trace {path}: it is a table without geometry.")
-    return _lines_of(geometry.__geo_interface__, str(path)), frame.crs

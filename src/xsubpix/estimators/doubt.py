@@ -114,7 +114,7 @@ def doubts(
         for image, valid in zip((pre, post), (valid_pre, valid_post), strict=True)
     ]
     whole = [image - image.mean() for image in whole]
-    both = valid_pre & valid_post
+    both: np.ndarray = valid_pre & valid_post
     starts, block_of = zip(
         *(_blocks(both.any(1 - axis), halo, step, dx.shape[0]) for axis in (0, 1)), strict=True
     )

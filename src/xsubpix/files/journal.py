@@ -74,32 +74,36 @@ class BlockFile:
         """
         with open_without_links(self.journal) as log:
             lock_or_refuse(log, self.path)
-            lines = log.read().split("\n")
-            if lines[:2] == [_HEADER, self.token] and self.path.exists():
-                # The last line may have been cut by a kill: it has no newline behind it.
-                for line in lines[2:-1]:
-                    row, _, col = line.partition(" ")
-                    if row.isdigit() and col.isdigit():
-                        self.done.add((int(row), int(col)))
-                if lines[-1]:  # what is written next is a line of its own
-                    log.seek(0)
-                    log.truncate(len("\n".join(lines[:-1])) + 1)
-                    log.seek(0, os.SEEK_END)
-            else:
-                log.seek(0)
-                log.truncate()
-                log.flush()
-                self._create(profile, describe)
-                log.write(f"{_HEADER}\n{self.token}\n")
-                log.flush()
-            self._find_offsets()
-            self._log = log
-            self._raster = os.open(self.path, os.O_RDWR)
             try:
+                lines = log.read().split("\n")
+                if lines[:2] == [_HEADER, self.token] and self.path.exists():
+                    # The last line may have been cut by a kill: it has no newline behind it.
+                    for line in lines[2:-1]:
+                        row, _, col = line.partition(" ")
+                        if row.isdigit() and col.isdigit():
+                            self.done.add((int(row), int(col)))
+                    if lines[-1]:  # what is written next is a line of its own
+                        log.seek(0)
+                        log.truncate(len("\n".join(lines[:-1])) + 1)
+                        log.seek(0, os.SEEK_END)
+                else:
+                    log.seek(0)
+                    log.truncate()
+                    log.flush()
+                    self._create(profile, describe)
+                    log.write(f"{_HEADER}\n{self.token}\n")
+                    log.flush()
+                self._find_offsets()
+                self._log = log
+                self._raster = os.open(self.path, os.O_RDWR)
                 yield self
             finally:
-                os.close(self._raster)
+                if self._raster is not None:
+                    os.close(self._raster)
                 self._raster = self._log = None
+                if not self.done:  # there is nothing to go on with
+                    with contextlib.suppress(PermissionError):  # Windows, of an open file
+                        self.remove()
 
     def put(self, key: tuple[int, int], row: int, col: int, bands: Sequence[np.ndarray]) -> None:
         """Write one block of all bands, then its line of the journal."""
