@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1] / "src" / "xsubpix"
 # is a top-level file or package; one file of a package may be named apart.
 LAYERS = (
     {"errors", "_version", "_interrupt"},
-    {"checks", "atomic", "progress"},
+    {"checks", "atomic", "progress", "vectors"},
     {"kernels", "devices", "lattice", "cluster", "blocks"},
     {"networks", "second_date"},
     {"estimators"},
