@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import fourier_shift, gaussian_filter, map_coordinates
 
 import xsubpix
 from xsubpix.align.resample import GridMap, Resampling, read_windows, resample
@@ -270,3 +270,17 @@ def test_averaging_by_whole_numbers_is_the_mean(scene, utm):
         mean = one.data.reshape(n, factor, n, factor).mean((1, 3))
         inner = (slice(4, -4), slice(4, -4))
         np.testing.assert_allclose(got[inner], mean[inner], atol=0.05 * mean.std())
+
+
+def test_folded_waves_move_nothing(image):
+    """Else what pixels fold of finer ground, which moves the other way, takes a fifth away."""
+    rng = np.random.default_rng(0)
+    fine = gaussian_filter(rng.normal(size=(640, 640)), 0.7) + gaussian_filter(
+        5 * rng.normal(size=(640, 640)), 3.0
+    )
+    moved = np.fft.ifft2(fourier_shift(np.fft.fft2(fine), (-0.444, 0.74))).real
+    halves = (x.reshape(320, 2, 320, 2).mean((1, 3))[10:-10, 10:-10] for x in (fine, moved))
+    pre, post = (image(100 + 20 * half) for half in halves)
+    aligned = xsubpix.align(post, pre, order=0)
+    assert aligned.attrs["registration_x"] == pytest.approx([0.37], abs=0.01)
+    assert aligned.attrs["registration_y"] == pytest.approx([-0.222], abs=0.01)

@@ -38,6 +38,10 @@ TOP_SEARCH, TOP_SIDE = 16, 96
 COARSE_WINDOW, COARSE_STEP = 32, 16
 # Pixels beyond which a window does not look around the motion known so far.
 FINE_SEARCH = 8
+# Standard deviation of the smoothing of both images before windows are measured, pixels. What
+# pixels fold of finer ground moves the other way: means of 2 x 2 pixels of Landsat-7 were
+# found 0.09 px short of a shift of 0.43.
+SMOOTHED = 1.0
 # Pixels that differ by no more over half a window are taken as they are.
 LARGEST_STRAIN = 0.6
 # Places a side of the longer side, at most.
@@ -293,7 +297,7 @@ class _Fine:
             mosaic = self._whole(self.reference, np.zeros(self.corners.shape))
         if self.stable is not None:
             mosaic[~self._cells_of(self._stable_cell)] = np.nan
-        object.__setattr__(self, "mosaic", mosaic)
+        object.__setattr__(self, "mosaic", self._smoothed(mosaic))
 
     @property
     def cell(self) -> int:
@@ -310,6 +314,7 @@ class _Fine:
         strain = np.abs(ahead - np.eye(2)).max(axis=(-2, -1)) * self.window / 2
         whole = bool((strain < LARGEST_STRAIN)[np.isfinite(strain)].all())
         moved = self._whole(self.image, offsets) if whole else self._mosaic(self.image, motion)
+        moved = self._smoothed(moved)
         phase = Phase(window=self.window, step=self.cell, search=FINE_SEARCH, device="cpu")
         found = correlate(*(xr.DataArray(m, dims=("y", "x")) for m in (self.mosaic, moved)),
                           model=phase)  # fmt: skip
@@ -357,6 +362,23 @@ class _Fine:
         pixels = read_windows(one.data, sources)
         cells = iter(zip(pixels, sources, targets, strict=True))
         return self._cells_of(lambda _: resampling(*next(cells)))
+
+    def _smoothed(self, mosaic: np.ndarray) -> np.ndarray:
+        """Each cell of a mosaic without its finest waves; missing pixels stay missing."""
+        from scipy.ndimage import gaussian_filter
+
+        down, across = self.corners.shape[:2]
+        cells = mosaic.reshape(down, self.cell, across, self.cell)
+        known = np.isfinite(cells)
+        sigma = (0, SMOOTHED, 0, SMOOTHED)
+        # About each cell's mean, so that sums of large numbers lose nothing.
+        count = known.sum((1, 3), keepdims=True)
+        mean = np.where(known, cells, 0.0).sum((1, 3), keepdims=True) / np.maximum(count, 1)
+        away = np.where(known, cells - mean, 0.0)
+        total = gaussian_filter(away, sigma, mode="nearest")
+        share = gaussian_filter(known.astype(float), sigma, mode="nearest")
+        smooth = total / np.where(known, share, 1.0) + mean
+        return np.where(known, smooth, np.nan).reshape(mosaic.shape)
 
     def _stable_cell(self, corner: np.ndarray) -> np.ndarray:
         assert self.stable is not None
