@@ -350,7 +350,7 @@ def measure(folder: Path, size: int, spec: str, kill_at: float | None, noise: fl
 HEAD = [
     "model", "side, px", "Mpx", "wall, s", "CPU, s", "CPU s / Mpx", "cores busy", "peak, MB",
     "killed at block", "median error, px", "rms below 2 px", "flagged, %", "missing, %",
-    "rms step across tile borders / beside them, px", "seam at corners, px",
+    "step at / off tile borders, px", "seam at corners, px",
 ]  # fmt: skip
 
 READ = [
@@ -361,8 +361,8 @@ READ = [
     "* *CPU s / Mpx* is CPU time for a million pixels; *cores busy* is CPU time over wall time.",
     "* *killed at block*: the command was killed with signal 9 there, and started again.",
     "* *rms below 2 px*: root mean square error of the values whose error is below 2 px.",
-    "* *rms step across tile borders / beside them*: root mean square difference of neighbouring "
-    "values. Where there is no seam, both are equal.",
+    "* *step at / off tile borders*: root mean square difference of neighbouring values there and "
+    "elsewhere. Where there is no seam, both are equal.",
     "* *seam at corners*: the largest difference between values near the corners of tiles and "
     "those of one tile around them.",
 ]
