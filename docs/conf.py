@@ -79,7 +79,12 @@ html_theme_options = {
     "navbar_align": "left",
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "compares": [], "benchmarks/scale": []},
+    "secondary_sidebar_items": {
+        "**": ["page-toc"],
+        "index": [],
+        "compares": [],
+        "benchmarks/scale": [],
+    },
 }
 # The left column lists the pages of a part. Examples and tables of benchmarks need the room.
 html_sidebars = {
