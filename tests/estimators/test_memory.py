@@ -71,7 +71,7 @@ def estimator(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network_class("unet"), "context", 128)
         patch.setattr(network_class("unet"), "alignment", 64)
-        yield create(str(path), tile_size=128, ensemble=2)
+        yield create(str(path), tile_size=128, ensemble=1)
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ _LEAST_SHARE = 0.5
 
 
 def fine_detail(pre: np.ndarray, post: np.ndarray) -> Detail:
-    """What is left of two images without their mean over 9 pixels.
+    """Fine detail of two images: less their mean over 9 pixels.
 
     Parameters
     ----------

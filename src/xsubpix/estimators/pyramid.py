@@ -146,7 +146,7 @@ class CoarseToFine(Estimator):
 
     @property
     def least_sigma(self) -> str:  # type: ignore[override]
-        """Where the fine estimator's `sigma` is not below what the images say."""
+        """True if the fine estimator's `sigma` is not below what the images say."""
         return self.fine.least_sigma
 
     @property

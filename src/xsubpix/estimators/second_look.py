@@ -17,7 +17,7 @@ __all__ = ["looks_again", "second_look"]
 
 
 def looks_again(estimator: Estimator) -> bool:
-    """Whether results of an estimator are compared with the images once more.
+    """True if results of an estimator are compared with the images once more.
 
     Examples
     --------
