@@ -111,6 +111,8 @@ FOUND: tuple[tuple[str, str, str], ...] = (
      "test_odd_inputs.py::test_odd_configurations"),
     ("two builds of a database at once", "the second is refused",
      "database/test_doors.py::test_two_builds_at_once"),
+    ("a checkpoint of another shape was a traceback", "refused",
+     "training/test_loop.py::test_a_checkpoint_of_another_shape"),
     ("two trainings in one folder", "the second is refused",
      "training/test_loop.py::test_two_runs_in_one_folder"),
     ("a cluster that is closed", "an error that says what is kept",

@@ -169,6 +169,18 @@ def test_another_configuration_is_not_continued(tmp_path):
         train(config(), tmp_path, sources=[Shifted()], progress=False)
 
 
+def test_a_checkpoint_of_another_shape(tmp_path):
+    """It was a traceback of thirty lines."""
+    train(config(), tmp_path, sources=[Shifted()], progress=False, stop_at=2)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    name = next(iter(state["network"]))
+    state["network"][name] = torch.zeros(3, 3)
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(FileError, match=r"is not of this network: .*begin again") as caught:
+        train(config(), tmp_path, sources=[Shifted()], progress=False)
+    assert "\n" not in str(caught.value)
+
+
 def test_two_runs_in_one_folder(tmp_path):
     """They would write one checkpoint, half of it each."""
     train(config(), tmp_path, sources=[Shifted()], progress=False, stop_at=2)
