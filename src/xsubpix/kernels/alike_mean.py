@@ -84,7 +84,7 @@ def _mean_along(
         count = field.shape[axis] - k * distance
         if count < 1:
             break
-        inner = [slice(None)] * 3
+        inner: list[slice] = [slice(None)] * 3
         inner[axis] = slice(0, count)
         first = tuple(inner)
         inner[axis] = slice(field.shape[axis] - count, None)
