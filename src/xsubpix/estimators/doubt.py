@@ -116,7 +116,8 @@ def doubts(
     whole = [image - image.mean() for image in whole]
     both: np.ndarray = valid_pre & valid_post
     starts, block_of = zip(
-        *(_blocks(both.any(1 - axis), halo, step, dx.shape[0]) for axis in (0, 1)), strict=True
+        *(_blocks(np.asarray(both.any(1 - axis)), halo, step, dx.shape[0]) for axis in (0, 1)),
+        strict=True,
     )
     bounds = [
         [
