@@ -3,7 +3,8 @@
 Nanjing (Landsat-5) and Taizhou (Landsat-7), two and three years apart, the second date moved
 by an elastic rupture with an offset of 1 px. All methods are judged alike: without a border of
 32 px and without the constant of the pair, which no displacement has.
-``python benchmarks/bench_bands.py [--models unet] [--towns nanjing,taizhou] [--side 512]``
+``python benchmarks/bench_bands.py [--models unet] [--towns nanjing,taizhou] [--side 512]
+[--out FOLDER]``; with a folder, writes ``bands.json`` there.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
-from common import DATA
+from common import DATA, write_figures
 
 import xsubpix
 from xsubpix.bands import correlate_bands
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--towns", default=",".join(TOWNS))
     parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--out", metavar="FOLDER")
     options = parser.parse_args()
     for model in options.models.split(","):
         for town in options.towns.split(","):
@@ -117,6 +119,11 @@ def main() -> None:
                 f"{shared:.2f}; {time.process_time() - begun:.0f} CPU s",
                 flush=True,
             )
+            ratios = {
+                "average": epe / mean, "near": near / mean_near, "best": epe / best,
+                "best near": near / best_near, "shared": shared,
+            }  # fmt: skip
+            write_figures(options.out, "bands", {f"{model}, {town}": ratios})
 
 
 if __name__ == "__main__":

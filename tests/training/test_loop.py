@@ -151,12 +151,14 @@ def test_batches_are_those_of_their_numbers():
 
 def test_training_learns(tmp_path):
     """A sign or a scale wrong anywhere between samples and loss, and nothing is learned."""
-    settings = config(steps=60, batch=4, network={"width": 0.25, "levels": [4, 2, 1, 1]},
-                      half=False, validate_every=60, validation_frames=4, learning_rate=2e-3,
+    # Without the level at a quarter, whose first flow finds such shifts without learning.
+    settings = config(steps=200, batch=4, network={"width": 0.25, "levels": [2, 1]},
+                      half=False, validate_every=200, validation_frames=4, learning_rate=4e-3,
+                      average=0.9,
                       augmentation=Augmentation(shift=0, missing=0, noise=0, invert=0))  # fmt: skip
     train(settings, tmp_path, sources=[Shifted()], progress=False)
     row = list(csv.DictReader((tmp_path / "progress.csv").read_text().split()))[-1]
-    assert float(row["mean"]) < 0.75 * float(row["zero"])
+    assert float(row["mean"]) < 0.5 * float(row["zero"])
 
 
 def test_another_configuration_is_not_continued(tmp_path):
