@@ -5,11 +5,9 @@ import re
 import shlex
 from pathlib import Path
 
-import geopandas
 import numpy as np
 import pandas as pd
 import pytest
-import shapely
 import xarray as xr
 
 import xsubpix
@@ -88,6 +86,7 @@ def run_page(page: str, names: dict[str, object], changes: dict[str, str]) -> di
 def test_paper_runs(tmp_path, monkeypatch):
     """Else the way from a field to a paper ends in an error, or its slip is another."""
     pytest.importorskip("matplotlib")
+    geopandas, shapely = (pytest.importorskip(name) for name in ("geopandas", "shapely"))
     monkeypatch.chdir(tmp_path)
     scene = procedural_scene((128, 128))
     x, y = scene.x.values, scene.y.values
