@@ -12,7 +12,7 @@ import xarray as xr
 from .errors import DimensionError, ModelError
 from .estimators import Flag
 from .grid import Grid, Plane
-from .kernels.alike_mean import alike_mean
+from .kernels.alike_mean import LARGEST, alike_mean
 from .kernels.band_means import combine_fields
 from .lattice import Lattice, map_blocks
 
@@ -24,9 +24,6 @@ BAND = "band"
 # means of means are taken, so that a block needs four times half of it around.
 _WINDOW = 17
 _HALO = 4 * (_WINDOW // 2)
-# Largest sigma that is taken for noise in the mean of what moves alike, pixels of the images:
-# beside a rupture it is larger, and a mean would be of both sides.
-_LARGEST = 0.15
 # Data types of what comes out: these, then the number of bands and their correlation.
 _TYPES = (*[np.float32] * 4, np.uint8, np.float32, np.float32)
 _COMBINED = ("east", "north", "sigma", "quality", "flags")
@@ -184,7 +181,7 @@ class _Mean:
         if not distances:
             return cls((), 0.0)
         plane = Plane.of(Grid.from_dataarray(field["east"], "field"))
-        return cls(tuple(distances), _LARGEST * plane.pixel / step)
+        return cls(tuple(distances), LARGEST * plane.pixel / step)
 
     @property
     def reach(self) -> int:

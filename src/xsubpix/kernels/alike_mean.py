@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["alike_mean"]
+__all__ = ["KERNEL", "LARGEST", "alike_mean"]
 
-# Weights of a value, of its neighbours and of theirs: a cubic B-spline.
-_KERNEL = (3 / 8, 1 / 4, 1 / 16)
+#: Weights of a value, of its neighbours and of theirs: a cubic B-spline.
+KERNEL = (3 / 8, 1 / 4, 1 / 16)
+#: Largest sigma that is taken for noise, pixels of the images. Beside a rupture of many pixels
+#: it is larger, because no model knows which side a pixel is on: there, a mean would be of both.
+LARGEST = 0.15
 
 
 def alike_mean(
@@ -79,7 +82,7 @@ def _mean_along(
 ) -> np.ndarray:
     """Mean over five values of a line, so far apart."""
     weighted = field * precision
-    total, weight = _KERNEL[0] * weighted, _KERNEL[0] * precision
+    total, weight = KERNEL[0] * weighted, KERNEL[0] * precision
     for k in (1, 2):
         count = field.shape[axis] - k * distance
         if count < 1:
@@ -91,7 +94,7 @@ def _mean_along(
         second = tuple(inner)
         # Two values are as alike seen from the one as from the other.
         different = ((field[second] - field[first]) ** 2).sum(0)
-        alike = _KERNEL[k] * np.exp(-different / (tolerance[second[1:]] + tolerance[first[1:]]))
+        alike = KERNEL[k] * np.exp(-different / (tolerance[second[1:]] + tolerance[first[1:]]))
         for one, other in ((first, second), (second, first)):
             total[one] += alike * weighted[other]
             weight[one[1:]] += alike * precision[other[1:]]

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import torch
 
+from ..kernels.alike_mean import KERNEL, LARGEST
+
 __all__ = ["REACH", "edge_avoiding_mean"]
 
-# Weights of a pixel, of its neighbours and of theirs: a cubic B-spline.
-_KERNEL = (3 / 8, 1 / 4, 1 / 16)
 # Distances of the neighbours, pixels.
 _DISTANCES = (1, 2, 4, 8, 16)
 # Flows that differ by so many spreads count for 1/e. Twice as many take more noise, and blur
 # waves of less than 20 px; half as many leave the noise of second dates.
 _TOLERANCE = 1.0
-# Largest spread that is taken for noise, pixels. Beside a rupture of many pixels it is larger,
-# because the network does not know which side a pixel is on: there, a mean would be of both.
-_LARGEST = 0.15
 
 #: Pixels around one that have a say in its mean.
 REACH = 2 * sum(_DISTANCES)
@@ -64,7 +61,7 @@ def edge_avoiding_mean(
     """
     variance = (2 * log_spread).exp()
     precision = valid / variance
-    tolerance = variance.clamp_max(_LARGEST**2) * _TOLERANCE**2
+    tolerance = variance.clamp_max(LARGEST**2) * _TOLERANCE**2
     for distance in _DISTANCES:
         for dim in (2, 3):
             flow = _mean_along(flow, precision, tolerance, distance, dim)
@@ -76,7 +73,7 @@ def _mean_along(
 ) -> torch.Tensor:
     """Mean over five pixels of a line, so far apart."""
     weighted = flow * precision
-    total, weight = _KERNEL[0] * weighted, _KERNEL[0] * precision
+    total, weight = KERNEL[0] * weighted, KERNEL[0] * precision
     for k in (1, 2):
         count = flow.shape[dim] - k * distance
         if count < 1:
@@ -91,7 +88,7 @@ def _mean_along(
         # Two pixels are as alike seen from the one as from the other.
         different = (second(flow) - first(flow)).square_().sum(1, keepdim=True)
         different /= first(tolerance) + second(tolerance)
-        alike = different.neg_().exp_().mul_(_KERNEL[k])
+        alike = different.neg_().exp_().mul_(KERNEL[k])
         for one, other in ((first, second), (second, first)):
             one(total).addcmul_(alike, other(weighted))
             one(weight).addcmul_(alike, other(precision))

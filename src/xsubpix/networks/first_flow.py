@@ -113,9 +113,9 @@ def _every_second(likely: torch.Tensor, k: int) -> torch.Tensor:
     """Largest of each second displacement's and those around it; ``k * k`` displacements."""
     table = likely.unflatten(1, (k, k))
     for dim in (1, 2):
-        few = table[(slice(None),) * dim + (slice(None, None, 2),)].clone()
-        odd = table[(slice(None),) * dim + (slice(1, None, 2),)]
-        for half in (few.narrow(dim, 0, k // 2), few.narrow(dim, 1, k // 2)):
+        here = (slice(None),) * dim
+        few, odd = table[*here, ::2].clone(), table[*here, 1::2]
+        for half in (few[*here, :-1], few[*here, 1:]):
             torch.maximum(half, odd, out=half)
         table = few
     return table.flatten(1, 2)

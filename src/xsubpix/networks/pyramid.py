@@ -200,8 +200,8 @@ class PyramidNetwork(FlowNetwork):
         known = 0
         # Half of the views, but for the last step: it corrects what they leave, and is a third
         # of the work.
-        few = views[: (len(views) + 1) // 2]
-        for k, (level, box) in enumerate(zip(self.levels, boxes, strict=True), 1):
+        of_steps = [views[: (len(views) + 1) // 2]] * (len(boxes) - 1) + [views]
+        for level, box, shown in zip(self.levels, boxes, of_steps, strict=True):
             # Cut first, so that no more is doubled than is needed.
             flow = flow[box.within(outer).reduced(at).slices].detach()
             while at > level:
@@ -216,9 +216,7 @@ class PyramidNetwork(FlowNetwork):
                 flow = self.sharpened(one, source, flow, level)
                 inputs, beside = self.observe(one, two, source, flow)
             outer = box
-            change, log_spread = self._corrected(
-                inputs, beside, views if k == len(self.levels) else few
-            )
+            change, log_spread = self._corrected(inputs, beside, shown)
             flow = flow + change
             out.append(Flow(flow * float(level), log_spread + math.log(level), level))
         return out
