@@ -67,6 +67,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"xsubpix {release}"
 html_static_path = ["_static"]
 html_css_files = ["xsubpix.css"]
+html_js_files = ["break_names.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

@@ -264,6 +264,18 @@ def read_fault(path: str | os.PathLike[str], split: str, frame: int) -> Fault:
     corner. The displacement of the store is its field times ``amplitude /
     natural_amplitude`` and the sample's factor.
 
+    Parameters
+    ----------
+    path : str or path
+        Path of the store.
+    split : {"train", "validation", "test"}
+    frame : int
+        Number of the frame in its split, from 0.
+
+    Returns
+    -------
+    xsubpix.rupture.Fault
+
     Examples
     --------
     >>> from xsubpix.database import read_fault
@@ -278,6 +290,18 @@ def read_second_dates(path: str | os.PathLike[str], split: str, frame: int) -> l
     """Read the simulated second dates of a frame; factor k is seen at number k modulo theirs.
 
     Empty where the second date is a real one.
+
+    Parameters
+    ----------
+    path : str or path
+        Path of the store.
+    split : {"train", "validation", "test"}
+    frame : int
+        Number of the frame in its split, from 0.
+
+    Returns
+    -------
+    list of xsubpix.second_date.SecondDate
 
     Examples
     --------

@@ -196,6 +196,16 @@ def checksum(path: str | os.PathLike[str]) -> str:
     under the same names. When they were written, and by how many workers, is of
     no consequence; nor are the datasheet and the attributes of the whole.
 
+    Parameters
+    ----------
+    path : str or path
+        Path of the store.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
     Examples
     --------
     >>> from xsubpix.database import checksum

@@ -32,6 +32,10 @@ _REGISTRY: dict[str, tuple[str, str]] = {
 def available_models() -> list[str]:
     """Names that ``model=`` takes, sorted: correlators, and networks with their weights.
 
+    Returns
+    -------
+    list of str
+
     Examples
     --------
     >>> import numpy as np, xarray as xr, xsubpix

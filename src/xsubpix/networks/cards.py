@@ -43,6 +43,10 @@ _LARGEST_FILE = 2 * 2**30
 def shipped_models() -> dict[str, Path]:
     """Weights that come with the package: model name -> file.
 
+    Returns
+    -------
+    dict of str to pathlib.Path
+
     Examples
     --------
     >>> from xsubpix.networks import shipped_models
@@ -75,6 +79,17 @@ def weights_digest(path: str | os.PathLike[str]) -> str:
 
 def read_card(path: str | os.PathLike[str]) -> Card:
     """Read the card of a file of weights.
+
+    Parameters
+    ----------
+    path : str or path
+        File of weights (``.safetensors``).
+
+    Returns
+    -------
+    dict
+        What the weights are and how they were made: ``architecture``, ``config``,
+        ``calibration``, ``reach``, ``training``, ``figures``, ``version``, ``licence``.
 
     Raises
     ------

@@ -31,6 +31,10 @@ _REGISTRY: dict[str, tuple[str, str]] = {
 def available_networks() -> list[str]:
     """Names that :func:`build_network` takes, sorted.
 
+    Returns
+    -------
+    list of str
+
     Examples
     --------
     >>> from xsubpix.networks import available_networks
@@ -66,6 +70,11 @@ def build_network(name: str, **config: Any) -> FlowNetwork:
         One of :func:`available_networks`.
     **config
         Keywords of the architecture, `width` among them.
+
+    Returns
+    -------
+    FlowNetwork
+        A module of PyTorch, in training mode, on the CPU.
 
     Raises
     ------

@@ -142,6 +142,10 @@ def database_cases(
     seed : int
         Seed of the choice.
 
+    Yields
+    ------
+    Case
+
     Examples
     --------
     >>> [case.pre.shape for case in database_cases("db.zarr", samples=1, side=128)]
@@ -301,6 +305,10 @@ def real_cases(
         Largest offset across the trace, pixels: twice the largest displacement.
     seed : int
         Seed of the ruptures.
+
+    Yields
+    ------
+    Case
 
     Examples
     --------

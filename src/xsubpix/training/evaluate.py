@@ -52,6 +52,11 @@ def evaluate(
     report : callable, optional
         Called with a line of text for each case.
 
+    Returns
+    -------
+    Evaluation
+        Errors of each method on each group of cases, CPU seconds, and the worst cases.
+
     Raises
     ------
     DataError

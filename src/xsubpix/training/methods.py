@@ -45,6 +45,12 @@ def model_method(text: str) -> Method:
         columns of its values (1-D) and dy and dx there (2-D), pixels. It gets images
         in which missing pixels have the nearest value.
 
+    Returns
+    -------
+    Method
+        Function of two images ``(h, w)`` that returns the values of a field and where they lie;
+        it can be pickled.
+
     Raises
     ------
     ModelError
