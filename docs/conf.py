@@ -42,6 +42,7 @@ default_role = "literal"
 html_math_renderer = "mathml"
 
 autosummary_generate = True
+autodoc_preserve_defaults = True  # as the source writes them: some are tables
 autodoc_typehints = "none"  # numpydoc's parameter lists give the types
 numpydoc_show_class_members = False  # the templates list members
 numpydoc_use_plots = False

@@ -33,11 +33,17 @@ class Flag:
     array([False,  True])
     """
 
+    #: Fewer than half of the window's pixels are valid in both images; the value is missing.
     NODATA = np.uint8(1)
+    #: Part of the window lies outside the image; only the part inside was used.
     EDGE = np.uint8(2)
+    #: Too little texture to match, or texture along one direction only.
     LOW_TEXTURE = np.uint8(4)
+    #: The refinement did not converge, or what it found is not to be believed.
     NOT_CONVERGED = np.uint8(8)
+    #: The match lies at the limit of the search range, or is no better than chance.
     OUT_OF_RANGE = np.uint8(16)
+    #: The ground repeats itself: another place fits nearly as well.
     AMBIGUOUS = np.uint8(32)
 
     #: Bits of values that are not to be believed: products leave them out.
