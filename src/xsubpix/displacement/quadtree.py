@@ -230,10 +230,7 @@ def sample(
         within the radius) and ``n_values``, with the coordinates ``x``, ``y`` and ``station``
         (the name). For points with measurements also ``east_given``, ``north_given`` and the
         differences ``east_difference``, ``north_difference`` (field minus given). NaN off the
-        field.
-
-    ``found.to_dataframe()`` is a table, ``found.subpix.plot()`` a figure
-    (:func:`xsubpix.plot.plot_sample`).
+        field. Its method ``to_dataframe()`` makes a table, ``subpix.plot()`` a figure.
 
     Raises
     ------
