@@ -250,7 +250,7 @@ def _within(scaled: np.ndarray) -> str:
 
 RHOS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PHASES = np.arange(0.0, 1.0, 0.1)
-SKIMAGE = "scikit-image phase, loop"
+SKIMAGE = "scikit-image NCC, loop"
 
 
 def limits(full: bool) -> dict[str, Any]:
@@ -382,9 +382,9 @@ What misses, and why
   outliers, and of those of ``cosi-corr``, are flagged (see *Sigma and flags*). A sigma that comes
   from noise knows nothing of changed ground and is too small there. At an offset of 0.3 px no
   method beats *zero*: changed ground costs each of them more than the signal is worth.
-- *std / bound*: ``cosi-corr`` fits its plane to all frequencies alike, strong or weak. That is why
-  it does not reach the bound, and why changes of brightness do it no harm. ``micmac`` has no window
-  of 32 px, and so no ratio.
+- *std / bound*: ``cosi-corr`` does not weight the frequencies it keeps by their strength. That
+  is why it does not reach the bound, and why changes of brightness do it no harm. ``micmac`` has no
+  window of 32 px, and so no ratio.
 - *Outliers*: like ``phase``, the scikit-image loop looks within half a window. Where noise hides
   the match from a window of 32 px, the wider first window of ``cosi-corr`` still finds it, and so
   does that of the doubtful matches of ``phase``.
@@ -410,7 +410,7 @@ def targets(results: dict[str, Any], work: list[Any], extra: dict[str, Any]) -> 
         add(f"{name}: rigid shifts, largest RMSE, px", error, f"<= {most}", error <= most)
     for name in ("phase", "cosi-corr", "micmac"):
         bias = float(np.max(np.abs(limit[name]["bias"])))
-        add(f"{name}: largest bias by phase, px", bias, "<= 0.005", bias <= 0.005)
+        add(f"{name}: largest bias by shift, px", bias, "<= 0.005", bias <= 0.005)
     for name, most in (("phase", 1.3), ("cosi-corr", 2.0)):
         ratio = limit[name]["ratio"][-1]
         add(f"{name}: std over bound at 0.9", ratio, f"<= {most}", ratio <= most, ".2f")

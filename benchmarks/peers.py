@@ -158,7 +158,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     "OpenCV TV-L1 (tvl1)": lambda: ours("tvl1"),
     "OpenCV Farneback 25": lambda: farneback(25),
     "OpenCV Farneback 51": lambda: farneback(51),
-    "scikit-image phase, loop": skimage_loop,
+    "scikit-image NCC, loop": skimage_loop,
     "scikit-image ILK": lambda: skimage_flow("optical_flow_ilk", radius=15),
     "scikit-image TV-L1": lambda: skimage_flow("optical_flow_tvl1"),
     "OpenPIV 64-32-16": openpiv,

@@ -12,10 +12,11 @@ HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 START, END = "<!-- table -->\n", "<!-- end of table -->"
 METHODS = {
-    "unet": "`unet`, the default", "unet-smooth": "`unet-smooth` of this package",
+    "unet": "`unet`, the default", "unet-smooth": "`unet-smooth`",
     "cosi-corr:window=32": "`cosi-corr`, window 32",
     "cosi-corr:window=64": "`cosi-corr`, window 64", "openpiv": "OpenPIV", "pyxel": "pyxel",
-    "deepflow": "OpenCV DeepFlow", "tvl1": "OpenCV TV-L1", "zero predictor": "nothing moved",
+    "deepflow": "OpenCV DeepFlow", "tvl1": "OpenCV TV-L1",
+    "zero predictor": "no measurement: zero everywhere",
 }  # fmt: skip
 
 
@@ -23,8 +24,9 @@ def table() -> str:
     """The table, in Markdown."""
     figures = json.loads((HERE / "benchmarks" / "networks.json").read_text(encoding="utf-8"))
     lines = [
-        "Mean error in pixels on real second dates, years apart, moved by ruptures of 0.3 to 3 px "
-        "([all figures](docs/benchmarks/networks.rst)):",
+        "Mean error in pixels on real pairs of images, years apart, with synthetic ruptures of 0.3 "
+        "to 3 px added ([all figures](docs/benchmarks/networks.rst)). Every value counts, flagged "
+        "or not, so that a few gross mismatches weigh heavily in the means of windows:",
         "",
         "| method | all | within 8 px of the rupture | still ground | CPU s per Mpx |",
         "| --- | --- | --- | --- | --- |",

@@ -4,8 +4,8 @@ A database of earthquakes
 
 Networks learn to measure displacement from pairs whose displacement is known.
 Here is a database of such pairs, small enough to be built in seconds: faults
-drawn from observed scaling laws, put on images, at four factors of one
-displacement. From a shell, on your own files::
+drawn from observed scaling laws, put on images, each displacement field
+at four sizes. From a shell, on your own files::
 
     xsubpix database build scenes/*.tif --test 'valley*' --validation 'coast*' \\
         --out db.zarr --faults 10000,2000,2000

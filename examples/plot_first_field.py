@@ -68,8 +68,8 @@ show(axes[2], error, "end-point error", cmap="magma", vmin=0, vmax=5, cbar_kwarg
 # %%
 # A profile across the fault
 # --------------------------
-# Geologists want the offset along the fault. The fault is nearly straight here, so its
-# strike turns east and north into motion along it. The mean of many profiles side by
+# Geologists want the offset along the fault. The fault is nearly straight here, so one
+# strike is enough to turn east and north into motion along it. The mean of many profiles side by
 # side is less noisy than one. A window correlator is drawn for comparison.
 
 windows = pre.chunk().subpix.correlate(post.chunk(), model="phase", window=32, step=4).load()

@@ -26,9 +26,9 @@ for name, image in (("pre", pre), ("post", post)):
 # %%
 # Start it
 # --------
-# On one machine, run workers in processes of their own (``processes=True``, the default,
-# under ``if __name__ == "__main__":`` in a script). This page keeps them in its own process.
-# For a network, one thread a worker is enough: PyTorch uses the other cores.
+# On one machine, threads without a cluster are as fast. This page starts a cluster of two
+# threads to show how. In a script, workers run in processes of their own (``processes=True``,
+# the default, under ``if __name__ == "__main__":``).
 
 client = Client(LocalCluster(n_workers=1, threads_per_worker=2, processes=False,
                              dashboard_address=None))  # fmt: skip
@@ -48,7 +48,7 @@ disp.subpix.to_cog(folder / "disp.tif")
 disp
 
 # %%
-# The graph that the scheduler holds has a few tasks a block, and no pixels.
+# The graph that the scheduler holds has a few tasks per block, and no pixels.
 
 tasks, pixels = len(disp.east.__dask_graph__()), images[0].size
 size = (folder / "disp.tif").stat().st_size

@@ -44,7 +44,7 @@ print(f"{float(good.east.notnull().mean()):.0%} of the pixels have a value that 
 # %%
 # Check on rock
 # -------------
-# Rock does not move in 16 days. Its median displacement is how the two images lie on each other,
+# Rock does not move in 16 days. Its median displacement is the misregistration of the two images,
 # and is subtracted from the whole field. What scatters around it is the error.
 
 
@@ -115,7 +115,7 @@ ax.legend(frameon=False)
 #    disp.subpix.to_cog("yahtse.tif")
 #    disp.subpix.to_netcdf("yahtse.nc", names="its-live")
 #
-# Where the ice moves by more than some tens of pixels, say so: ``search="1 km"``; see
+# Where the ice moves by more than some tens of pixels, give ``search="1 km"``; see
 # :doc:`plot_large_displacement`.
 #
 # *Images: Landsat-8, courtesy of the U.S. Geological Survey and NASA, public domain.*

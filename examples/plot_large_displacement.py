@@ -110,7 +110,7 @@ ax.legend()
 # guess also needs windows of 24 px on images reduced to half or less: a landslide smaller than
 # 50 px may be missed.
 #
-# The cost grows with the square of the search: take metres a day times days, not
-# the largest number. From a shell: ``xsubpix correlate pre.tif post.tif disp.tif
-# --search 400m``. To compare with ITS_LIVE, write its names:
-# ``disp.subpix.to_netcdf("disp.nc", names="its-live")``.
+# The cost grows with the square of the search: take the expected speed times the
+# time between the dates, not the largest number. From a shell:
+# ``xsubpix correlate pre.tif post.tif disp.tif --search 400m``. To compare with ITS_LIVE, write
+# its names: ``disp.subpix.to_netcdf("disp.nc", names="its-live")``.

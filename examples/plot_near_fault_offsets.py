@@ -34,7 +34,8 @@ good.subpix.plot(trace=fault, figure=plt.figure())
 # Along and across the fault
 # --------------------------
 # Each pixel gets the strike of the nearest point of the trace, here averaged over
-# 1 km of it. To the right of a right-lateral fault the ground moves backward.
+# 1 km of it. On the right-hand side of a right-lateral fault,
+# seen along its strike, the ground moves against the strike: the motion is negative.
 
 good.subpix.rotate(fault, smoothing=1000.0).subpix.plot(trace=fault, figure=plt.figure())
 
@@ -78,7 +79,7 @@ print(f"offset {ratio:.3f} of the true one; {int(inside.sum())} of {int(measured
 #
 # Without a mapped trace
 # ----------------------
-# The ridge of the gradient proposes one. Check it before you measure along it.
+# The ridge of the displacement's gradient proposes a trace. Check it before you measure along it.
 
 trace = good.subpix.detect_trace()
 good.subpix.denoise().subpix.plot(trace=trace, title="denoised", figure=plt.figure())

@@ -52,8 +52,8 @@ them, and continue from the weights of the package.
 # %%
 # Samples
 # -------
-# This page uses a small pair. Ruptures of known displacement move the second date, at four
-# factors. A part of the scene is kept for validation.
+# This page uses a small pair. Ruptures of known displacement move the second date, each at
+# four sizes. A part of the scene is kept for validation.
 
 import subprocess
 import sys

@@ -55,8 +55,8 @@ print(f"{stack.sizes['time']} dates, {disp.sizes['pair']} pairs")
 disp.isel(pair=slice(0, 4)).subpix.plot(figure=plt.figure())
 
 # %%
-# **A series**: for each pixel the displacement since the first date that all pairs agree on best;
-# ``closure`` is by how much they do not. Unsure values take no part.
+# **A series**: for each pixel the displacement since the first date, as the best fit to all
+# pairs; ``closure`` is by how much the pairs disagree. Unsure values take no part.
 
 series = disp.subpix.mask().subpix.series()
 print(f"pairs disagree by {float(series.closure.median()):.2f} m, a pixel is 10 m")
@@ -72,8 +72,8 @@ ax.legend(frameon=False, loc="upper left")
 
 # %%
 # **Velocity and step.** With the date of the event, both are fitted to each pixel at once: creep
-# does not leak into the earthquake, nor the other way. ``sigma`` is what the dates scatter about
-# the fit.
+# does not leak into the earthquake, nor the other way. ``sigma`` comes from the scatter of the
+# dates about the fit.
 
 # sphinx_gallery_thumbnail_number = 3
 fit = series.subpix.velocity(step=event)

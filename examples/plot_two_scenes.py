@@ -9,8 +9,8 @@ along the fault, a page for colleagues and a map for QGIS.
 
 # %%
 # **Two scenes.** Here they are made, so that the truth is known: an earthquake on an image,
-# the second scene in the next UTM zone, 5.4 and -3.2 pixels off, with clouds. Of real ones only
-# the names of the files are needed.
+# the second scene in the next UTM zone, 5.4 and -3.2 pixels off, with clouds. For real scenes, the
+# names of the files are enough.
 
 import tempfile
 from pathlib import Path
@@ -55,7 +55,7 @@ disp.subpix.summary()
 
 # %%
 # **Take the trend away**, and not the earthquake: the motion of the fault's two sides is fitted
-# beside the plane, and stays.
+# together with the plane, and only the plane is subtracted.
 
 flat = disp.subpix.detrend(trace=trace, depth=8e3)
 flat.subpix.plot(trace=trace, scale_bar=True, north_arrow=True, figure=plt.figure())
@@ -70,7 +70,7 @@ print(f"right-lateral offset {float(offsets.parallel.median()):.2f} m, median er
 offsets.subpix.plot(truth=true, figure=plt.figure())
 
 # %%
-# **For others**: one page that needs no network, points, and a map that QGIS opens in colours.
+# **For others**: one page that needs no internet, points, and a map that QGIS opens in colours.
 
 flat.subpix.report(folder / "report.html", trace=trace)
 offsets.subpix.to_points(folder / "offsets.geojson")

@@ -66,9 +66,9 @@ right.set(xlabel="stated sigma (m)", ylabel="error that 68 % stay below (m)", xl
 
 # %%
 # Left: above the grey line ``sigma`` is cautious, below it too small. Right: each point is a
-# tenth of the values; ``sigma`` separates good values from bad ones. It covers noise and
-# lack of texture. It does not know that a window lies across a fault: near the trace it is
-# too small, more so for windows than for the network. :doc:`/benchmarks/networks` has
+# tenth of the values, in the order of ``sigma``, which separates good values from bad ones. It
+# covers noise and lack of texture. It does not know that a window lies across a fault: near the
+# trace it is too small, more so for windows than for the network. :doc:`/benchmarks/networks` has
 # figures for real pairs.
 #
 # On ground that did not move
@@ -92,7 +92,7 @@ for ax, (name, options) in zip(axes, MODELS.items(), strict=True):
 
 # %%
 # Two dates differ by more than noise: fields are ploughed, leaves come and go. The errors
-# have longer tails than a normal variable, and neighbouring errors are alike. Never divide
+# have longer tails than a normal variable, and errors of neighbours are correlated. Never divide
 # ``sigma`` by the root of the number of pixels.
 #
 # Masks
@@ -118,7 +118,7 @@ print(steps["and quality"].attrs["mask"].replace("; ", "\n"))
 # What reaches the offset
 # -----------------------
 # :func:`xsubpix.offsets` does not use ``sigma``: the residuals of its fits show how large
-# the errors are and over what length they are alike. Its intervals were tested on many
+# the errors are and over what length they are correlated. Its intervals were tested on many
 # faults of known slip (``benchmarks/bench_products.py``). Here is one.
 
 options = {"spacing": 400.0, "half_length": 1500.0}

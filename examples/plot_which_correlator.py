@@ -56,7 +56,7 @@ for name, options in models.items():
 # Fault-parallel motion
 # ---------------------
 # Window correlators have outliers where the ground changed, most of them flagged, and blur
-# the trace. Regularised methods have neither, but smooth small features.
+# the trace. Regularised methods have fewer outliers and blur less there, but smooth small features.
 
 fields = {"truth": truth} | {name: d.subpix.mask(flags=UNSURE) for name, d in fields.items()}
 fields = {name: d.subpix.rotate(fault, smoothing=1000.0) for name, d in fields.items()}

@@ -37,7 +37,7 @@ FOUND: tuple[tuple[str, str, str], ...] = (
      "test_location.py::test_control_points_only"),
     ("latitudes beyond 90 degrees", "refused",
      "test_location.py::test_numbers_that_are_no_coordinates"),
-    ("metres of a map that are not those of the ground", "metres of the ground",
+    ("maps whose metres are not metres of the ground (Web Mercator)", "metres of the ground",
      "test_location.py::test_metres_of_the_ground"),
     ("convergence of derived CRSs", "right", "test_location.py::test_turned_globe"),
     ("a mask with its rows the other way", "turned",
@@ -140,7 +140,7 @@ FOUND: tuple[tuple[str, str, str], ...] = (
 
 def print_found() -> None:
     """Print the section of the page."""
-    title = "What was tried on purpose"
+    title = "Faults that were found and mended"
     print(f"\n{title}\n{'-' * len(title)}\n")
     print("Each of these went wrong once; the last column is the test that keeps it right.\n")
     print(".. list-table::\n   :header-rows: 1\n   :widths: 40 25 35\n")

@@ -290,7 +290,8 @@ def main() -> None:
     print("How unusual input is handled\n============================\n")
     print(
         "Written by ``python tests/hostile.py``; the tests run the same list. In each pair the "
-        "ground moved by one column.\n"
+        "ground moved by one column. Images are given to ``correlate`` as they are; ``open_pair`` "
+        "and the command line resample to one grid first.\n"
     )
     print("Measured\n--------\n")
     print("The displacement is right, and every pixel has a value:\n")

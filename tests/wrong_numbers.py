@@ -332,7 +332,7 @@ def main() -> None:
     print(f"{title}\n{'=' * len(title)}\n")
     print(
         "Written by ``python tests/wrong_numbers.py``; the tests run the same list. Each of these "
-        "gave a number that was wrong, and nothing warned of it. *right*: the number is right now. "
+        "inputs once gave a wrong number without a warning. *right*: the number is right now. "
         "*refused*: an error says both values and what to do. *flagged*: every value that is "
         "left has a flag.\n"
     )
@@ -349,17 +349,17 @@ def _print_pairs() -> None:
     title = "Every model"
     print(f"\n{title}\n{'-' * len(title)}\n")
     print(
-        f"Every model is run on each of these pairs: {'; '.join(PAIRS)}. A value is wrong without "
-        "a word where it has no flag but ``edge``, and is off by more than five sigma and by more "
-        "than half a pixel. There is none.\n"
+        f"Every model is run on each of these pairs: {'; '.join(PAIRS)}. A value is silently wrong "
+        "if it has no flag but ``edge``, and is off by more than five sigma and by more than half "
+        "a pixel. No model gives one.\n"
     )
     print(
-        "Models that are regularised (``dis``, ``deepflow``, ``tvl1``, ``micmac``) carry what "
-        "they make of changed ground beyond its rim. They are flagged "
-        "``not_converged`` within their blur of ground that resembles nothing, and where they "
-        "leave the median of their surroundings although the images do not resemble each other "
-        "there. Sigma of the three of OpenCV is nowhere below what the images and the "
-        "surroundings say of a value, that of ``micmac`` near missing pixels, which it fills in. "
+        "Regularised models (``dis``, ``deepflow``, ``tvl1``, ``micmac``) spread the false motion "
+        "of changed ground beyond its edge. Their values are flagged ``not_converged`` near "
+        "ground that has no counterpart, and where the images do not match and a value departs "
+        "from its neighbours. For the three models of OpenCV, sigma is nowhere smaller than the "
+        "images and the neighbours allow; for ``micmac`` this holds near missing pixels, across "
+        "which it carries the motion. "
         "``phase`` and ``cosi-corr`` look at each window alone; networks state a large sigma "
         "there, and those that predict none (``window-cnn``, ``flownet-sd``, ``geoflownet``) get "
         "it from the images. Every model is flagged near ground that is flat in one image alone. "
@@ -367,8 +367,8 @@ def _print_pairs() -> None:
     )
     print(
         "Real dates are harder: ground changed there in ways that no list has. On the six bands of "
-        "two Landsat dates, two years apart, less than one value in a thousand of ``dis`` is wrong "
-        "without a word (one in a hundred where sigma is that of noise alone)."
+        "two Landsat dates, two years apart, less than one value in a thousand of ``dis`` is "
+        "silently wrong (one in a hundred if sigma covered noise alone)."
     )
 
 
