@@ -6,8 +6,11 @@ import numpy as np
 
 __all__ = ["combine_fields"]
 
-# A band farther from the median of the others than so many deviations falls out.
-LIMIT = 4.0
+# A band farther from the median of the others than so many deviations falls out. Errors have long
+# tails: with four, too many bands that are right fell out (benchmarks/bench_bands.py).
+LIMIT = 6.0
+# A value farther from its surroundings than so many deviations falls out, where few bands are sure.
+LIMIT_AROUND = 4.0
 # Share of sure values around a place below which one band is trusted no less than another.
 LEAST_SHARE = 0.03
 # Median of the squared length of a two-dimensional normal scatter, in variances of a component.
@@ -20,14 +23,12 @@ def combine_fields(
     r"""Combine the fields of several bands into one.
 
     With :math:`p_i` the share of the sure values of band i in the window, :math:`m_i` the median
-    of the other bands, weighted by :math:`p_i^2`, and :math:`s_i^2` the variance of band i, the
-    larger of the model's and of what is seen around a place,
+    of the other bands, weighted by :math:`p_i^2`,
 
-    .. math:: s_i^2 = \max\big(\sigma_i^2, \overline{|d_i - m_i|^2}/2\big), \quad
-        w_i = p_i^2 s_i^{-2} \big(1 - (|d_i - m_i| / 4 \tau_i)^2\big)_+^2, \quad
+    .. math:: w_i = p_i^2 \sigma_i^{-2} \big(1 - (|d_i - m_i| / 6 \tau_i)^2\big)_+^2, \quad
         \tau_i^2 = f (\sigma_i^2 + \mathrm{var}\,m_i),
 
-    Tukey's biweight: a band that is four deviations off falls out. The factor f, one or more,
+    Tukey's biweight: a band that is six deviations off falls out. The factor f, one or more,
     is what the bands at this place have in the median: sigma that is too small by much does
     not drop them all. Of three bands, whose other two have no median, :math:`m_i` is the
     median of all.
@@ -56,7 +57,7 @@ def combine_fields(
     sure : numpy.ndarray of bool
         Same shape: values that count; where no band is sure, all that are known do.
     window : int
-        Side of the windows over which disagreement is averaged, values, odd.
+        Side of the windows over which shares and shared errors are averaged, values, odd.
 
     Returns
     -------
@@ -79,14 +80,12 @@ def combine_fields(
     # Variance of a median of n - 1 normal values: pi / 2 of that of their mean.
     mean_variance = np.where(used, own, 0.0).sum(0) / np.maximum(count, 1)
     of_median = np.where(count > 2, np.pi / 2, 1.0) * mean_variance / np.maximum(count - 1, 1)
-    seen = _window_mean(np.where(used, square, np.nan) / 2, window) - of_median
-    variance = np.where(np.isfinite(seen), np.maximum(own, seen), own)
     ratio = np.where(used, square / (own + of_median), np.nan)
     typical = np.maximum(_median(ratio[None], trust)[0] / _MEDIAN_SQUARE, 1.0)
-    bisquare = _bisquare(ratio / np.nan_to_num(typical, nan=1.0))
+    bisquare = _bisquare(ratio / np.nan_to_num(typical, nan=1.0), LIMIT)
     # Of two bands nobody knows which is wrong; where all contradict each other, neither.
     judged = (count > 2) & (np.where(used, bisquare, 0.0).sum(0) > 0)
-    weight = np.where(used, np.where(judged, bisquare, 1.0) / variance, 0.0) * trust
+    weight = np.where(used, np.where(judged, bisquare, 1.0) / own, 0.0) * trust
     firm = sure.sum(0) >= min(3, len(sure))
     if firm.any() and not firm.all():
         near = _like_surroundings(everything, own, weight, firm, window) * trust / own
@@ -124,9 +123,9 @@ def _trust(known: np.ndarray, sure: np.ndarray, window: int) -> np.ndarray:
     return np.maximum(np.nan_to_num(share), LEAST_SHARE) ** 2
 
 
-def _bisquare(ratio: np.ndarray) -> np.ndarray:
+def _bisquare(ratio: np.ndarray, limit: float) -> np.ndarray:
     """Tukey's weight of a squared distance in variances; 0 where there is none."""
-    return np.nan_to_num(np.maximum(1.0 - ratio / LIMIT**2, 0.0) ** 2)
+    return np.nan_to_num(np.maximum(1.0 - ratio / limit**2, 0.0) ** 2)
 
 
 def _like_surroundings(
@@ -138,7 +137,7 @@ def _like_surroundings(
     centre = _window_mean(mean, window)
     scatter = (_window_mean(mean**2, window) - centre**2).sum(0) / 2
     square = ((field - centre[:, None]) ** 2).sum(0)
-    return _bisquare(square / (own + np.maximum(scatter, 0.0)))
+    return _bisquare(square / (own + np.maximum(scatter, 0.0)), LIMIT_AROUND)
 
 
 def _centres(field: np.ndarray, trust: np.ndarray, count: np.ndarray) -> np.ndarray:
