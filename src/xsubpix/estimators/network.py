@@ -59,7 +59,7 @@ class Network(Estimator):
     the result, not below 0. Results are NaN, flagged ``nodata``, where fewer
     than half of the pixels of that square are valid in both images, and flagged
     ``out_of_range`` where the displacement is beyond what the network was
-    trained on or `sigma` is above half a pixel: there, nothing was found to match.
+    trained on or `sigma` is above 0.35 pixels: there, nothing was found to match.
 
     Parameters
     ----------

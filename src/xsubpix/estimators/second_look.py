@@ -7,13 +7,16 @@ import dataclasses
 import numpy as np
 import scipy.ndimage
 
-from ..networks.cards import UNMATCHED_SIGMA
 from .base import Estimate, Estimator, Flag
 from .doubt import doubts
 from .image_sigma import sigma_from_images
 from .likeness import Detail, fine_detail
 
 __all__ = ["looks_again", "second_look"]
+
+# A sigma from the images above this says that nothing was matched, pixels. It is coarser than
+# that of a network, which has a limit of its own.
+_UNMATCHED_SIGMA = 0.5
 
 
 def looks_again(estimator: Estimator) -> bool:
@@ -85,7 +88,7 @@ def _of_one_tile(
             sigma = np.where(near, np.fmax(sigma, from_images), sigma)
         else:
             sigma = from_images
-            flags[sigma > UNMATCHED_SIGMA] = Flag.OUT_OF_RANGE
+            flags[sigma > _UNMATCHED_SIGMA] = Flag.OUT_OF_RANGE
     if estimator.judged:
         flags |= doubts(
             pre, post, dx, dy, halo=halo, step=step, detail=detail, search=_searched(estimator),
