@@ -21,9 +21,9 @@ __all__ = ["BAND", "correlate_bands", "is_multiband"]
 #: Dimension of the bands.
 BAND = "band"
 # Side of the squares over which shares of sure values and shared errors are averaged, values; means
-# of means of means are taken, and a block is given four times half of it around.
+# of means of means are taken, so that a block needs three times half of it around.
 _WINDOW = 17
-_HALO = 4 * (_WINDOW // 2)
+_HALO = 3 * (_WINDOW // 2)
 # Data types of what comes out: these, then the number of bands and their correlation.
 _TYPES = (*[np.float32] * 4, np.uint8, np.float32, np.float32)
 _COMBINED = ("east", "north", "sigma", "quality", "flags")

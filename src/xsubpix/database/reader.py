@@ -293,11 +293,8 @@ def read_second_dates(path: str | os.PathLike[str], split: str, frame: int) -> l
 
     Parameters
     ----------
-    path : str or path
-        Path of the store.
-    split : {"train", "validation", "test"}
-    frame : int
-        Number of the frame in its split, from 0.
+    path, split, frame
+        See :func:`read_fault`.
 
     Returns
     -------
