@@ -39,7 +39,8 @@ def compute_blocks(
     Where a :class:`distributed.Client` is current, blocks are computed on its cluster,
     a patch of neighbours at a time, so that neither the scheduler nor this process
     holds more than two patches; what a lost worker had is computed again. Otherwise
-    they are computed on threads of this process. `put` runs in this process.
+    they are computed on threads of this process, or one after the other where dask's
+    scheduler is set to ``"synchronous"``. `put` runs in this process.
 
     Parameters
     ----------
@@ -77,10 +78,8 @@ def compute_blocks(
     }
     graph = HighLevelGraph.from_collections(name, layer, dependencies=list(arrays))
     if client is None:
-        import dask.threaded
-
         keys = list(layer)
-        dask.threaded.get(graph.cull(set(keys)), keys)
+        _local_get()(graph.cull(set(keys)), keys)
     else:
         with cluster_errors_named(client, goes_on):
             _on_cluster(client, graph, name, todo, hand_on)
@@ -106,6 +105,17 @@ def current_client() -> Client | None:
         return None
     # One that is awaited cannot be waited for.
     return None if client.asynchronous else client
+
+
+def _local_get() -> Callable[..., Any]:
+    """Dask's function for work in this process: on threads, unless one at a time is asked for."""
+    import dask
+    import dask.local
+    import dask.threaded
+
+    chosen = dask.config.get("scheduler", None)
+    one_by_one = chosen in ("synchronous", "sync", "single-threaded", dask.local.get_sync)
+    return dask.local.get_sync if one_by_one else dask.threaded.get
 
 
 def _together(row: int, col: int, *blocks: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -69,7 +69,7 @@ def test_image_replaced_while_it_is_read(paths, tmp_path, resume, opener):
         return block
 
     late = disp.assign(east=disp.east.copy(data=disp.east.data.map_blocks(replace, dtype="f4")))
-    # One block after the other: on threads, all might be read before the first replaces it.
+    # On threads, all might be read before the first replaces it, and two might try to.
     with (
         dask.config.set(scheduler="synchronous"),
         pytest.raises(FileError, match=r"post\.tif was changed or replaced"),
