@@ -99,9 +99,11 @@ def skip_parameters(
     app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
 ) -> bool:
     """Leave out attributes that hold parameters: the docstrings list those."""
-    if what not in ("class", "attribute") or callable(obj) or name in ("name", "description"):
+    if what not in ("class", "attribute") or callable(obj):
         return skip
-    return skip or not isinstance(obj, (property, classmethod, np.uint8))
+    # What a model is called is worth a line; a name without a value is an empty one.
+    shown: tuple[type, ...] = (property, classmethod, np.uint8)
+    return skip or not isinstance(obj, (*shown, str) if name in ("name", "description") else shown)
 
 
 def read_changelog(app: Sphinx, docname: str, source: list[str]) -> None:
