@@ -3,7 +3,7 @@
 The role ``measured`` with the text ``star: unet / two dates / half | .0f`` inserts one number of
 ``benchmarks/star.json``, by its keys, in a format of Python; ``%`` alone is a share in whole per
 cent. Where there is no such file, the row and the column name a cell of the first table of the
-page: ``scale: unet 15000 / seam at corners, px``, the row by its first two cells. The key ``first``
+page: ``scale: unet 8000 / seam at corners, px``, the row by its first two cells. The key ``first``
 is the first there is, such as the method that a page puts first; the format ``name`` says which.
 The directive ``star-table`` is the whole of ``star.json`` in a table; ``scores-table`` has some
 methods and columns of ``networks.json``; ``figures-table`` with the argument ``reach: wrong | .1%``
