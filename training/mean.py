@@ -1,4 +1,4 @@
-"""Mean of the weights of several runs, calibrated: less noise than any one of them.
+"""Mean of the weights of several runs, calibrated anew.
 
 Called as ``python training/mean.py WEIGHTS WEIGHTS ... --out OUT --validate RUN.toml``. The card
 is that of the last run, with the figures of the mean on the validation samples of RUN.toml.
@@ -20,7 +20,7 @@ from xsubpix.training.validation import validation_samples
 def main() -> None:
     """Read the weights of all runs and write their mean."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", type=Path, nargs="+", help="of one architecture; the last leads")
+    parser.add_argument("weights", type=Path, nargs="+", help="of one architecture")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--validate", type=Path, required=True, metavar="RUN.toml")
     parser.add_argument("--reach", type=int, default=64, help="what is found, pixels")

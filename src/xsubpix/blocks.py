@@ -109,7 +109,6 @@ def current_client() -> Client | None:
 
 def _local_get() -> Callable[..., Any]:
     """Dask's function for work in this process: on threads, unless one at a time is asked for."""
-    import dask
     import dask.local
     import dask.threaded
 
