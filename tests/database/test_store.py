@@ -20,6 +20,7 @@ from xsubpix.database import (
     checksum,
     database_table,
     open_database,
+    read_displacement,
     read_fault,
     read_second_dates,
     scenes_from_names,
@@ -29,6 +30,7 @@ from xsubpix.database.frames import encode_image
 from xsubpix.database.layout import STORE_VERSION, crop_corners
 from xsubpix.errors import DataError, FileError
 from xsubpix.rupture import GridSampler
+from xsubpix.training.samples import DatabaseFrames
 from xsubpix.tutorial import procedural_scene
 
 
@@ -41,6 +43,17 @@ def database(tmp_path_factory):
     settings = Settings((2, 0, 0), frame=128, crop=64, correlation=(0.9, 0.95), cloudy=0.0)
     build_database(scenes, folder / "db.zarr", settings, scheduler="synchronous")
     return folder / "db.zarr"
+
+
+@pytest.fixture(scope="module")
+def of_before(database, tmp_path_factory):
+    """The same store as if of version 3, whose displacement is the ground's alone."""
+    copied = tmp_path_factory.mktemp("before") / "db.zarr"
+    shutil.copytree(database, copied)
+    metadata = json.loads((copied / "zarr.json").read_text())
+    metadata["attributes"]["plan"]["store_version"] = 3
+    (copied / "zarr.json").write_text(json.dumps(metadata))
+    return copied
 
 
 @settings(max_examples=60)
@@ -110,9 +123,9 @@ def test_crops_are_cut_from_frames(database):
             np.testing.assert_array_equal(crops[name][9 + k].values, cut[name].values)
 
 
-def test_factors_scale_one_displacement(database):
+def test_factors_scale_one_displacement(of_before):
     """If it failed, the truth of three factors in four would be wrong."""
-    ds = open_database(database, crops=False)
+    ds = open_database(of_before, crops=False)
     np.testing.assert_allclose(ds.factor, [0.06, 0.15, 0.4, 1.0], rtol=1e-6)
     largest = ds.dx[:, 3].values
     for k, factor in enumerate(ds.factor.values):
@@ -122,10 +135,28 @@ def test_factors_scale_one_displacement(database):
     assert ((length > 0.498) & (length < 1.502)).all()
 
 
-def test_fault_gives_the_displacement(database):
+def test_jitter_is_in_the_truth(database, of_before):
+    """If it failed, networks would be told that lines of detectors out of place stand still."""
+    ds, ground = (open_database(path, crops=False) for path in (database, of_before))
+    largest = 0.0
+    for frame, k in np.ndindex(2, 4):
+        flow = read_displacement(database, "train", frame, k)
+        np.testing.assert_array_equal(flow, [ds.dx[frame, k], ds.dy[frame, k]])
+        np.testing.assert_array_equal(DatabaseFrames(database, "train").get(frame, k).flow, flow)
+        dates = read_second_dates(database, "train", frame)
+        lines = dates[k % len(dates)].displacement((128, 128))
+        row, column = 70, 41
+        dx, dy = (float(ground[name][frame, k, row, column]) for name in ("dx", "dy"))
+        added = lines[:, round(row + dy), round(column + dx)]
+        np.testing.assert_allclose(flow[:, row, column] - added, (dx, dy), atol=1e-6)
+        largest = max(largest, np.abs(added).max())
+    assert largest > 0.02, "these second dates have no jitter: draw others"
+
+
+def test_fault_gives_the_displacement(of_before):
     """If it failed, the fault in the table would not be the one in the images."""
-    ds = open_database(database, crops=False)
-    fault = read_fault(database, "train", 1)
+    ds = open_database(of_before, crops=False)
+    fault = read_fault(of_before, "train", 1)
     pixel = float(ds.pixel_size[1])
     east, north, _ = GridSampler(fault, (pixel, 0, 0, 0, -pixel, 128 * pixel))((0, 128, 0, 128))
     scale = float(ds.amplitude[1] / ds.natural_amplitude[1]) / pixel
@@ -142,7 +173,7 @@ def test_second_dates_are_kept(database):
     np.testing.assert_allclose(table["aimed_correlation"][0], aims, rtol=1e-6)
 
 
-def test_stores_of_other_versions(database, tmp_path):
+def test_stores_of_other_versions(database, of_before, tmp_path):
     """If it failed, databases of before would be lost, or those of tomorrow misread."""
     copied = tmp_path / "copied.zarr"
     shutil.copytree(database, copied)
@@ -155,7 +186,7 @@ def test_stores_of_other_versions(database, tmp_path):
     described = json.loads(group.read_text())
     described["attributes"]["window"] = described["attributes"].pop("crop")
     group.write_text(json.dumps(described))
-    xr.testing.assert_identical(open_database(copied).load(), open_database(database).load())
+    xr.testing.assert_identical(open_database(copied).load(), open_database(of_before).load())
     plan["store_version"] = STORE_VERSION + 1
     file.write_text(json.dumps(metadata))
     with pytest.raises(FileError, match=f"version {STORE_VERSION + 1}.* up to {STORE_VERSION}"):
@@ -173,12 +204,13 @@ def test_reader_travels_and_gives_codes(database):
     np.testing.assert_allclose(image, (codes - 1) * scale + offset, rtol=1e-6)
 
 
-def test_xarray_opens_it_without_us(database):
+def test_xarray_opens_it_without_us(database, of_before):
     """If it failed, others could not read the store with their own tools."""
     with xr.open_zarr(database / "train", consolidated=False, chunks=None) as ds:
         assert ds.post.dims == ("frame", "scaling", "y", "x")
         assert ds.displacement.dtype == np.float64  # scale_factor is applied: pixels
-        ours = open_database(database, crops=False)
+        assert "of the ground" in ds.displacement.attrs["long_name"]
+        ours = open_database(of_before, crops=False)
         np.testing.assert_allclose(ds.displacement[1, 0], ours.dx[1, 3], atol=1e-6)
         fault = json.loads(bytes(ds.fault[0].values).rstrip(b"\0"))
     assert fault["segments"]

@@ -8,6 +8,7 @@ from .reader import (
     DatabaseReader,
     database_table,
     open_database,
+    read_displacement,
     read_fault,
     read_second_dates,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "make_plan",
     "open_database",
     "open_faultdeform",
+    "read_displacement",
     "read_fault",
     "read_scene_list",
     "read_second_dates",

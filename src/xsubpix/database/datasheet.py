@@ -82,7 +82,9 @@ def _contents(plan: dict[str, Any]) -> list[str]:
         "Images are 16-bit codes: 0 is missing, else `image = (code - 1) * scale + offset`, with "
         "the scales in the table. `displacement` is dx (to the right) and dy (down), where the "
         f"ground of `pre` went by `post`, at factor 1 in steps of {QUANTUM:g} pixels; at factor f "
-        "the ground was moved by exactly f times that. `fault` holds the rupture as JSON, with the "
+        "the ground was moved by exactly f times that. Simulated second dates have lines of "
+        "detectors out of their place, which readers add to it "
+        "(`xsubpix.database.read_displacement`). `fault` holds the rupture as JSON, with the "
         "slip that was drawn, in metres to the right and up from the frame's lower left corner.",
         "",
     ]

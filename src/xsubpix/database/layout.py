@@ -11,6 +11,7 @@ from ..errors import DataError
 
 __all__ = [
     "COLUMNS",
+    "JITTER_VERSION",
     "QUANTUM",
     "SPLITS",
     "STORE_VERSION",
@@ -26,7 +27,11 @@ SPLITS = ("train", "validation", "test")
 #: stream, in flat records. 2: each effect of a second date has a stream of its own.
 #: 3: the nine crops of a frame are called so, no longer windows; and a hole takes 6 x 6 pixels
 #: of a registered second scene with it, no longer 7 x 7, which may choose other places.
-STORE_VERSION = 3
+#: 4: misplaced detectors move lines by splines, no longer by a Taylor expansion to first order.
+STORE_VERSION = 4
+
+#: First version whose images have the jitter of detectors as large as the table says.
+JITTER_VERSION = 4
 
 #: Step of the stored displacement, pixels.
 QUANTUM = 1e-3

@@ -15,12 +15,12 @@ FIELDS: dict[str, dict[str, str]] = {
     "pre": {"long_name": "image before", "units": "counts of the image"},
     "post": {"long_name": "image after", "units": "counts of the image"},
     "dx": {
-        "long_name": "ground displacement to the right",
+        "long_name": "displacement to the right",
         "units": "pixel",
         "comment": "positive toward growing columns: where the ground of pre went by post",
     },
     "dy": {
-        "long_name": "ground displacement down",
+        "long_name": "displacement down",
         "units": "pixel",
         "comment": "positive toward growing rows: where the ground of pre went by post",
     },

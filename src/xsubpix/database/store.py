@@ -90,7 +90,13 @@ def create_store(path: Path, settings: Settings) -> None:
                 shards=(1, *extra, size, size),
             )
         group["displacement"].attrs.update(
-            {"units": "pixel", "scale_factor": QUANTUM, "components": ["dx (right)", "dy (down)"]}
+            {
+                "long_name": "displacement of the ground at factor 1, without what misplaced "
+                "detectors of a simulated second date add",
+                "units": "pixel",
+                "scale_factor": QUANTUM,
+                "components": ["dx (right)", "dy (down)"],
+            }
         )
         factor = _create(group, "factor", (scalings,), "float32", ("scaling",))
         factor[:] = np.asarray(settings.scalings, np.float32)

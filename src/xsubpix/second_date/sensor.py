@@ -6,6 +6,7 @@ import dataclasses
 from typing import Self
 
 import numpy as np
+from scipy import ndimage
 
 from .effects import AcquisitionEffect, Conditions, ImageStatistics, log_uniform
 from .noise import coloured_noise
@@ -121,18 +122,15 @@ class DetectorJitter(AcquisitionEffect):
     def apply(
         self, image: np.ndarray, statistics: ImageStatistics, rng: np.random.Generator
     ) -> np.ndarray:
-        """Shifted image, by a Taylor expansion to first order."""
+        """Shifted image, by quintic splines."""
         if self.amount <= 0:
             return image
         shift = self._line_shifts(image.shape, rng)
-        dx, dy = shift[..., None] if self.along_rows else shift
-        down = np.empty_like(image)
-        down[1:-1] = (image[2:] - image[:-2]) / 2
-        down[0], down[-1] = image[1] - image[0], image[-1] - image[-2]
-        right = np.empty_like(image)
-        right[:, 1:-1] = (image[:, 2:] - image[:, :-2]) / 2
-        right[:, 0], right[:, -1] = image[:, 1] - image[:, 0], image[:, -1] - image[:, -2]
-        return np.asarray(image - dy * down - dx * right)
+        dx, dy = shift[..., None] if self.along_rows else shift[:, None, :]
+        rows, cols = np.indices(image.shape, np.float32)
+        return ndimage.map_coordinates(
+            image, (rows - dy, cols - dx), output=np.float32, order=5, mode="mirror"
+        )
 
     def _line_shifts(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Shifts dx and dy of each line, ``(2, lines)``, float32, zero mean."""

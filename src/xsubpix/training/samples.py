@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from ..checks import real_number, whole_number
 from ..errors import DataError
+from ..second_date import SecondDate
 from .ruptures import draw_rupture, put_rupture
 
 __all__ = [
@@ -69,6 +70,15 @@ class Frames(Protocol):
         """One frame; what of it is random comes from `rng`."""
 
 
+class _Stored(NamedTuple):
+    """What a database holds of a frame."""
+
+    pre: np.ndarray
+    post: np.ndarray
+    displacement: np.ndarray
+    dates: list[SecondDate]
+
+
 class DatabaseFrames:
     """Frames of one split of a database, kept in memory after the first reading.
 
@@ -98,7 +108,7 @@ class DatabaseFrames:
         odds = self._factors.astype(float) ** large_odds
         self._odds = odds / odds.sum()
         self._free_bytes = memory * 2**30
-        self._cache: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._cache: dict[int, _Stored] = {}
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -111,7 +121,8 @@ class DatabaseFrames:
         """Factors of each frame's displacement."""
         return len(self._factors)
 
-    def _codes(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _stored(self, index: int) -> _Stored:
+        from ..database.reader import read_jittered_dates
         from ..database.store import read_images
 
         cached = self._cache.get(index)
@@ -120,8 +131,9 @@ class DatabaseFrames:
                 read_images(self.path, self.split, name, (index,))
                 for name in ("pre", "post", "displacement")
             )
-            cached = (pre, post, displacement)
-            size = sum(a.nbytes for a in cached)
+            dates = read_jittered_dates(self.path, self.split, index)
+            cached = _Stored(pre, post, displacement, dates)
+            size = cached.pre.nbytes + cached.post.nbytes + cached.displacement.nbytes
             if size <= self._free_bytes:
                 self._free_bytes -= size
                 self._cache[index] = cached
@@ -133,16 +145,17 @@ class DatabaseFrames:
 
     def get(self, index: int, scaling: int) -> Frame:
         """A frame at a factor: images in codes of the store, NaN for missing."""
-        from ..database.layout import QUANTUM
+        from ..database.reader import decode_displacement
 
-        pre, post, displacement = self._codes(index)
+        stored = self._stored(index)
         images = []
-        for codes in (pre, post[scaling]):
+        for codes in (stored.pre, stored.post[scaling]):
             image = codes.astype(np.float32)
             image[codes == 0] = np.nan
             images.append(image)
-        flow = displacement * np.float32(QUANTUM * self._factors[scaling])
-        return Frame(images[0], images[1], flow.astype(np.float32))
+        factor = float(self._factors[scaling])
+        flow = decode_displacement(stored.displacement, factor, stored.dates, scaling)
+        return Frame(images[0], images[1], flow)
 
 
 @dataclasses.dataclass(frozen=True)
