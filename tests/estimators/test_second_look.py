@@ -62,3 +62,19 @@ def test_what_a_model_says_itself_stays(scene):
     found = second_look(model, still, pre[None, :side, :side], post[None, :side, :side])
     assert (found.sigma == 5.0).all()
     assert not (found.flags & Flag.OUT_OF_RANGE).any()
+
+
+def test_ground_far_from_the_results_says_nothing_of_them(scene):
+    """Networks have a context four times the tile: a city in it made farmland flat."""
+    model = create("unet", tile_size=64, device="cpu")
+    side = 2 * model.halo + model.tile
+    pre, post = scene((side, side)), scene((side, side), (0.5, 0.0))
+    near = slice(model.halo - 100, model.halo + model.tile + 100)
+    # Flat in one image alone, were it not for the grain that everything else has.
+    pre[near, near] *= 0.02
+    alone = [np.full_like(image, np.nan) for image in (pre, post)]
+    for image, part in zip((pre, post), alone, strict=True):
+        part[near, near] = image[near, near]
+    first, second = looked_at(model, pre, post), looked_at(model, *alone)
+    np.testing.assert_array_equal(first.flags, second.flags)
+    np.testing.assert_array_equal(first.sigma, second.sigma)

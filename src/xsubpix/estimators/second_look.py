@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import scipy.ndimage
@@ -17,6 +18,9 @@ __all__ = ["looks_again", "second_look"]
 # A sigma from the images above this says that nothing was matched, pixels. It is coarser than
 # that of a network, which has a limit of its own.
 _UNMATCHED_SIGMA = 0.5
+# Ground around outputs that comparisons see, and what they call usual, beside where it went,
+# pixels: the 64 that blocks reach over, and as much again as half of a block.
+_AROUND = 96
 
 
 def looks_again(estimator: Estimator) -> bool:
@@ -79,9 +83,13 @@ def _of_one_tile(
     sigma: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sigma and further flags of the results of one tile."""
-    halo, step, detail = estimator.halo, estimator.step, fine_detail(pre, post)
+    # The context of networks is four times the tile, and nothing here depends on it.
+    farthest = np.fmax(np.abs(dx), np.abs(dy)).max(initial=0.0, where=np.isfinite(dx + dy))
+    cut = max(0, estimator.halo - _AROUND - math.ceil(farthest))
+    pre, post = (image[cut : len(image) - cut, cut : len(image) - cut] for image in (pre, post))
+    halo, step, detail = estimator.halo - cut, estimator.step, fine_detail(pre, post)
     flags = np.zeros(dx.shape, np.uint8)
-    near = _least_sigma_counts(estimator, detail, dx.shape)
+    near = _least_sigma_counts(estimator, detail, halo, dx.shape)
     if not estimator.states_sigma or near.any():
         from_images = sigma_from_images(pre, post, dx, dy, halo=halo, step=step, detail=detail)
         if estimator.states_sigma:
@@ -98,12 +106,14 @@ def _of_one_tile(
     return sigma, flags
 
 
-def _least_sigma_counts(estimator: Estimator, detail: Detail, shape: tuple[int, ...]) -> np.ndarray:
+def _least_sigma_counts(
+    estimator: Estimator, detail: Detail, halo: int, shape: tuple[int, ...]
+) -> np.ndarray:
     """Outputs whose sigma is not below what the images say."""
     if estimator.least_sigma != "holes":
         return np.full(shape, estimator.least_sigma == "everywhere")
     both = detail[0][1] & detail[1][1]
-    at = estimator.halo + estimator.step * np.arange(shape[0]) + estimator.step // 2
+    at = halo + estimator.step * np.arange(shape[0]) + estimator.step // 2
     whole = scipy.ndimage.minimum_filter(both, 2 * estimator.support + 1, mode="nearest")
     return ~whole[np.ix_(at, at)]
 
