@@ -19,8 +19,9 @@ __all__ = ["looks_again", "second_look"]
 # that of a network, which has a limit of its own.
 _UNMATCHED_SIGMA = 0.5
 # Ground around outputs that comparisons see, and what they call usual, beside where it went,
-# pixels: the 64 that blocks reach over, and as much again as half of a block.
-_AROUND = 96
+# pixels: the 64 that blocks reach over, and as much again as half of a block; or what lies
+# around the windows of large ones.
+_AROUND, _AROUND_WINDOWS = 96, 32
 
 
 def looks_again(estimator: Estimator) -> bool:
@@ -85,7 +86,8 @@ def _of_one_tile(
     """Sigma and further flags of the results of one tile."""
     # The context of networks is four times the tile, and nothing here depends on it.
     farthest = np.fmax(np.abs(dx), np.abs(dy)).max(initial=0.0, where=np.isfinite(dx + dy))
-    cut = max(0, estimator.halo - _AROUND - math.ceil(farthest))
+    around = max(_AROUND, estimator.support + _AROUND_WINDOWS)
+    cut = max(0, estimator.halo - around - math.ceil(farthest))
     pre, post = (image[cut : len(image) - cut, cut : len(image) - cut] for image in (pre, post))
     halo, step, detail = estimator.halo - cut, estimator.step, fine_detail(pre, post)
     flags = np.zeros(dx.shape, np.uint8)
