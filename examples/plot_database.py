@@ -64,7 +64,9 @@ train
 # Look at samples
 # ---------------
 # Each row is a frame: before, after at the largest factor, and the displacement.
-# The second date is another season, other air and another instrument.
+# The second date is another season, other air and another instrument. Where lines of its
+# detectors lie off a little, they show as stripes: they are in the image, and so in what is to
+# be measured (:func:`xsubpix.database.read_displacement`).
 
 frames = [0, 1, 2]
 fig, axes = plt.subplots(len(frames), 4, figsize=(10, 7.4), layout="constrained")
@@ -87,7 +89,7 @@ fig.colorbar(shown, ax=axes[:, 2:], label="pixels", shrink=0.6)
 # ---------------
 # Displacement along a line at a right angle to the fault, at the four factors: the
 # jump falls between two pixels. Its size is that of the factor; its shape is the
-# fault's.
+# fault's, with a step of its own where a group of detectors begins.
 
 table = database_table(folder / "db.zarr", "train")
 broken = int(np.argmax(table["trace"].sum("crop").values))
