@@ -198,12 +198,9 @@ class PyramidNetwork(FlowNetwork):
         out = []
         source: torch.Tensor | None = None
         known = 0
-        # Half of the views where the same level is gone through once more, which corrects what
-        # they leave: the finest levels are nearly all of the work.
-        of_steps = [
-            views[: (len(views) + 1) // 2] if level == after else views
-            for level, after in zip(self.levels, (*self.levels[1:], None), strict=True)
-        ]
+        # Half of the views, but for the last step: it corrects what they leave, and is a third
+        # of the work.
+        of_steps = [views[: (len(views) + 1) // 2]] * (len(boxes) - 1) + [views]
         for level, box, shown in zip(self.levels, boxes, of_steps, strict=True):
             # Cut first, so that no more is doubled than is needed.
             flow = flow[box.within(outer).reduced(at).slices].detach()
