@@ -130,14 +130,14 @@ def gains(found: np.ndarray, truth: np.ndarray, groups: int = 24) -> tuple[np.nd
     return np.array(out).T[0], np.array(out).T[1]
 
 
-def half_wavelength(length: np.ndarray, gain: np.ndarray) -> float:
-    """Wavelength at which the gain rises through one half for the last time."""
+def half_wavelength(length: np.ndarray, gain: np.ndarray) -> float | None:
+    """Wavelength at which the gain rises through one half for the last time; None if never."""
     below = np.flatnonzero(~(gain >= 0.5))
     if not below.size:
         return float(length[0])
     k = int(below[-1])
     if k == len(gain) - 1:
-        return float("inf")
+        return None
     share = (0.5 - gain[k]) / (gain[k + 1] - gain[k])
     return float(length[k] * (length[k + 1] / length[k]) ** share)
 
@@ -168,7 +168,7 @@ def figures(
         lengths = np.mean([row[0] for row in rows], axis=0)
         mean = np.mean([row[1] for row in rows], axis=0)
         out[kind] = {
-            "half": half_wavelength(lengths, mean),
+            "half": half_wavelength(lengths, mean),  # None: longer than any of the star
             "noise": float(np.mean([row[2] for row in rows])),
             "std": float(np.mean([row[3] for row in rows])),
             "wavelengths": lengths.round(1).tolist(),
@@ -195,7 +195,11 @@ def main() -> None:
             print(f"{model:>24}: {error}")
             continue
         row = (table[model][kind] for kind in GOALS)
-        cells = "".join(f"{cell['half']:12.1f} {cell['noise']:7.4f}" for cell in row)
+        cells = "".join(
+            ("      beyond" if cell["half"] is None else f"{cell['half']:12.1f}")
+            + f" {cell['noise']:7.4f}"
+            for cell in row
+        )
         print(f"{model:>24}{cells}", flush=True)
         write_figures(options.out, "star", table)
     if options.out:

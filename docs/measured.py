@@ -96,7 +96,7 @@ class StarTable(SphinxDirective):
         rows = [["Model", *kinds.values()]]
         for model, row in table.items():
             halves = [row[k]["half"] for k in kinds]
-            said = [f"{half:.0f}" if half < 160 else "beyond 160" for half in halves]
+            said = ["beyond 160" if half is None else f"{half:.0f}" for half in halves]
             pairs = [
                 f"{half}, noise {row[k]['noise']:.3f}" for half, k in zip(said, kinds, strict=True)
             ]
