@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--network-size", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--ensemble", type=int, default=4)
+    parser.add_argument("--ensemble", type=int, default=2)
     parser.add_argument("--only", nargs="+", default=["lazy", "fft", "network"])
     options = parser.parse_args()
     if "fft" in options.only:

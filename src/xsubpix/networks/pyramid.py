@@ -198,9 +198,13 @@ class PyramidNetwork(FlowNetwork):
         out = []
         source: torch.Tensor | None = None
         known = 0
-        # Half of the views, but for the last step: it corrects what they leave, and is a third
-        # of the work.
-        of_steps = [views[: (len(views) + 1) // 2]] * (len(boxes) - 1) + [views]
+        # Where a level is gone through twice, first half as many: the second time corrects what
+        # they leave. Others than then, if there are any, so that one's bias is not the other's.
+        few = (ORDERED_VIEWS[len(views) :] or views)[: (len(views) + 1) // 2]
+        of_steps = [
+            few if level == after and len(views) > 1 else views
+            for level, after in zip(self.levels, (*self.levels[1:], None), strict=True)
+        ]
         for level, box, shown in zip(self.levels, boxes, of_steps, strict=True):
             # Cut first, so that no more is doubled than is needed.
             flow = flow[box.within(outer).reduced(at).slices].detach()

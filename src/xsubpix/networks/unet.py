@@ -99,7 +99,6 @@ class PyramidUNet(PyramidNetwork):
 
     channels: ClassVar[int] = 19
     outputs: ClassVar[int] = 5
-    views: ClassVar[int] = 4
     averages_views: ClassVar[bool] = True
     denoised_over: ClassVar[int] = DENOISED_OVER
     seen: ClassVar[Channels] = Channels(
