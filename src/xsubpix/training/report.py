@@ -161,6 +161,7 @@ def _text(result: Evaluation) -> list[str]:
         "",
         "* Errors are end-point errors in pixels, over all values, flagged or not, except a border "
         f"of {result.border} px, the same for all methods; window correlators give one every 4 px.",
+        "* On simulated second dates, what misplaced detectors displace counts as displacement.",
         "* *< 8 px* is the mean error within 8 px of the trace of the rupture.",
         *(f"* {note}." for note in notes),
         "* *CPU s* are CPU seconds for a million pixels, all processors together.",
