@@ -71,7 +71,7 @@ class Frames(Protocol):
 
 
 class _Stored(NamedTuple):
-    """What a database holds of a frame."""
+    """Images, displacement and second dates that a database holds of a frame."""
 
     pre: np.ndarray
     post: np.ndarray
