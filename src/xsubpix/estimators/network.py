@@ -79,7 +79,7 @@ class Network(Estimator):
         turn, transposed, mirrored. A network's errors differ between views, so that
         their mean is better than each. 2 by default. ``unet`` averages them at each step and
         brings images back once for all of them; other networks cost as much for each view.
-        Four take nearly twice the time of two, and are 1 to 2 % better on two dates.
+        Four take nearly half as much time again as two, and are 1 to 2 % better on two dates.
     digest : str
         SHA-256 of the weights; found when it is not given, and compared when it is.
 
