@@ -95,8 +95,8 @@ class DatabaseReader:
             row, column = crop_corners(size, self._crop)[k]
             here = (slice(row, row + self._crop), slice(column, column + self._crop))
         if field in ("dx", "dy"):
-            flow = read_displacement(self.path, self.split, frame, scaling)
-            return flow[int(field == "dy")][here]
+            flow = _read_displacement(self.path, self.split, frame, scaling, here)
+            return flow[int(field == "dy")]
         index: tuple[Any, ...] = (frame, *here) if field == "pre" else (frame, scaling, *here)
         codes = read_images(self.path, self.split, field, index)
         if not self.decode:
@@ -345,10 +345,18 @@ def read_displacement(
     >>> read_displacement("db.zarr", "train", 0, scaling=1).shape
     (2, 128, 128)
     """
-    path = os.fspath(path)
-    codes = read_images(path, split, "displacement", (frame,))
+    return _read_displacement(os.fspath(path), split, frame, scaling, (slice(None), slice(None)))
+
+
+def _read_displacement(
+    path: str, split: str, frame: int, scaling: int, here: tuple[slice, slice]
+) -> np.ndarray:
+    """Read :func:`read_displacement` of a part of the frame, and no more."""
+    codes = read_images(path, split, "displacement", (frame, slice(None), *here))
     factor = float(read_column(path, split, "factor")[scaling])
-    return decode_displacement(codes, factor, read_jittered_dates(path, split, frame), scaling)
+    dates = read_jittered_dates(path, split, frame)
+    size = open_array(path, split, "displacement").shape[-1]
+    return decode_displacement(codes, factor, dates, scaling, size, here)
 
 
 def read_jittered_dates(path: str, split: str, frame: int) -> list[SecondDate]:
@@ -359,18 +367,25 @@ def read_jittered_dates(path: str, split: str, frame: int) -> list[SecondDate]:
 
 
 def decode_displacement(
-    codes: np.ndarray, factor: float, dates: Sequence[SecondDate], scaling: int
+    codes: np.ndarray,
+    factor: float,
+    dates: Sequence[SecondDate],
+    scaling: int,
+    size: int,
+    here: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> np.ndarray:
-    """See :func:`read_displacement`: of what is stored and :func:`read_jittered_dates`."""
+    """See :func:`read_displacement`: of what is stored and :func:`read_jittered_dates`.
+
+    `codes` are those of a part of a frame of `size` pixels a side.
+    """
     flow = (codes * (QUANTUM * factor)).astype(np.float32)
     if not dates:
         return flow
-    shape = flow.shape[1:]
-    lines = dates[scaling % len(dates)].displacement(shape)
+    lines = dates[scaling % len(dates)].displacement((size, size))
     # A pixel of the first image is seen by the detectors where its ground went to.
     seen = [
-        np.clip(np.rint(at + moved), 0, n - 1).astype(int)
-        for at, moved, n in zip(np.indices(shape), flow[::-1], shape, strict=True)
+        np.clip(np.rint(at[here] + moved), 0, size - 1).astype(int)
+        for at, moved in zip(np.indices((size, size)), flow[::-1], strict=True)
     ]
     return flow + lines[:, *seen]
 

@@ -6,8 +6,8 @@ import dataclasses
 from typing import Self
 
 import numpy as np
-from scipy import ndimage
 
+from ..kernels.spline import sample_quintic
 from .effects import AcquisitionEffect, Conditions, ImageStatistics, log_uniform
 from .noise import coloured_noise
 from .sharpness import blur
@@ -115,9 +115,7 @@ class DetectorJitter(AcquisitionEffect):
         """
         if self.amount <= 0:
             return np.zeros((2, *shape), np.float32)
-        shift = self._line_shifts(shape, rng)
-        lines = shift[:, :, None] if self.along_rows else shift[:, None, :]
-        return np.array(np.broadcast_to(lines, (2, *shape)))
+        return np.array(np.broadcast_to(self._line_shifts(shape, rng), (2, *shape)))
 
     def apply(
         self, image: np.ndarray, statistics: ImageStatistics, rng: np.random.Generator
@@ -125,21 +123,21 @@ class DetectorJitter(AcquisitionEffect):
         """Shifted image, by quintic splines."""
         if self.amount <= 0:
             return image
-        shift = self._line_shifts(image.shape, rng)
-        dx, dy = shift[..., None] if self.along_rows else shift[:, None, :]
-        rows, cols = np.indices(image.shape, np.float32)
-        return ndimage.map_coordinates(
-            image, (rows - dy, cols - dx), output=np.float32, order=5, mode="mirror"
-        )
+        dx, dy = self._line_shifts(image.shape, rng)
+        height, width = image.shape
+        rows = np.clip(np.arange(height, dtype=np.float32)[:, None] - dy, 0, height - 1)
+        cols = np.clip(np.arange(width, dtype=np.float32) - dx, 0, width - 1)
+        return sample_quintic(image, rows, cols)
 
     def _line_shifts(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """Shifts dx and dy of each line, ``(2, lines)``, float32, zero mean."""
+        """Shifts dx and dy of each line, ``(2, h, 1)`` or ``(2, 1, w)``, float32, zero mean."""
         lines = shape[0] if self.along_rows else shape[1]
         index = (np.arange(lines) + int(rng.integers(0, self.module))) // self.module
         shift = rng.normal(0.0, self.amount, (2, int(index.max()) + 1))[:, index]
         shift -= shift.mean(axis=1, keepdims=True)
         # Drawn as dy, dx.
-        return shift[::-1].astype(np.float32)
+        shift = shift[::-1].astype(np.float32)
+        return shift[:, :, None] if self.along_rows else shift[:, None, :]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -133,7 +133,7 @@ class DatabaseFrames:
             )
             dates = read_jittered_dates(self.path, self.split, index)
             cached = _Stored(pre, post, displacement, dates)
-            size = cached.pre.nbytes + cached.post.nbytes + cached.displacement.nbytes
+            size = sum(array.nbytes for array in cached[:3])
             if size <= self._free_bytes:
                 self._free_bytes -= size
                 self._cache[index] = cached
@@ -154,7 +154,8 @@ class DatabaseFrames:
             image[codes == 0] = np.nan
             images.append(image)
         factor = float(self._factors[scaling])
-        flow = decode_displacement(stored.displacement, factor, stored.dates, scaling)
+        size = stored.pre.shape[0]
+        flow = decode_displacement(stored.displacement, factor, stored.dates, scaling, size)
         return Frame(images[0], images[1], flow)
 
 
