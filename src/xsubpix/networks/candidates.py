@@ -6,20 +6,16 @@ import torch
 import torch.nn.functional as F
 
 from ..kernels.local_correlation_torch import box_mean_torch
-from .normalise import gradient_direction
-from .warping import warp_spline
 
-__all__ = ["choose_side", "mismatch", "neighbouring_flows"]
+__all__ = ["EVERY", "enlarged", "extreme_flows", "mismatch", "neighbouring_flows", "thinned"]
 
 # Side of the square in which images are compared under a flow, pixels.
 _SQUARE = 7
-# Distance of the neighbours whose flow a pixel is offered, two to either side, pixels of a
-# level, and by how much flows must differ there.
-_NEIGHBOURS, _DIFFERENT = 4, 1.0
-# Sides of a step: by how many pixels they differ at least; how much better a side must match
-# than the flow of the pixel itself; how much a mismatch counts, and the neighbours' choice;
-# rounds of asking them; how clear the choice is in the end.
-_STEP, _OWN, _SHARP, _TOGETHER, _ASKED, _CLEAR = 3.0, 0.1, 16.0, 3.0, 3, 8.0
+# Neighbours to either side whose flow a pixel is offered, and by how much flows must differ.
+_NEIGHBOURS, _DIFFERENT = 2, 1.0
+
+#: Distance of the pixels whose flows are looked at, pixels of a level.
+EVERY = 4
 
 
 def mismatch(pre: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
@@ -58,122 +54,57 @@ def neighbouring_flows(flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] 
         by less than a pixel. None where they do so nowhere.
     """
     height, width = flow.shape[-2:]
-    few = flow[..., _NEIGHBOURS // 2 :: _NEIGHBOURS, _NEIGHBOURS // 2 :: _NEIGHBOURS].contiguous()
+    few = thinned(flow)
     if min(few.shape[-2:]) < 1:
         return None
-    most, most_at = F.max_pool2d(few, 5, 1, 2, return_indices=True)
-    least, least_at = F.max_pool2d(-few, 5, 1, 2, return_indices=True)
-    spans = most + least
-    different = spans.amax(1, keepdim=True) > _DIFFERENT
+    span, *ends = extreme_flows(few, _NEIGHBOURS)
+    different = span > _DIFFERENT
     # On a GPU the question would stop its queue; there the answer is always computed.
     if flow.device.type == "cpu" and not bool(different.any()):
         return None
-    which = (spans[:, 1:] > spans[:, :1]).long()
-
-    near = _enlarged(different.to(flow.dtype), height, width) > 0
-    out = []
-    for places in (most_at, least_at):
-        at = places.gather(1, which).flatten(2)
-        taken = torch.gather(few.flatten(2), 2, at.expand(-1, 2, -1)).view_as(few)
-        out.append(torch.where(near, _enlarged(taken, height, width), flow))
-    return out[0], out[1]
+    near = enlarged(different.to(flow.dtype), height, width) > 0
+    most, least = (torch.where(near, enlarged(end, height, width), flow) for end in ends)
+    return most, least
 
 
-def choose_side(
-    pre: torch.Tensor, source: torch.Tensor, flow: torch.Tensor, radius: int
-) -> torch.Tensor:
-    """Flow where pixels near a large step have that side's whose image matches best.
-
-    Coarse levels leave a ramp between the two sides of a rupture, as wide as their pixels.
-    Each pixel is offered the two most different flows at `radius` around it, which lie
-    beyond the ramp. It keeps its own unless windows of 3/4 `radius` match clearly better
-    under one of them; neighbours that choose alike are preferred, by some rounds of the
-    mean-field approximation of a Potts model.
+def extreme_flows(
+    flow: torch.Tensor, reach: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Flows where the component that varies more around a pixel is largest, and least.
 
     Parameters
     ----------
-    pre : torch.Tensor
-        Shape ``(n, 1, h, w)``: normalised first images, 0 where missing.
-    source : torch.Tensor
-        Coefficients of the second images, of
-        :func:`~xsubpix.networks.warping.spline_coefficients`.
     flow : torch.Tensor
-        Shape ``(n, 2, h, w)``, pixels.
-    radius : int
-        Distance of the flows that are offered, pixels, a multiple of 4.
+        Shape ``(n, 2, h, w)``.
+    reach : int
+        Rows and columns to either side that are looked at.
 
     Returns
     -------
-    torch.Tensor
-        Shape ``(n, 2, h, w)``; the same tensor where no flows differ by 3 px.
+    span, most, least : torch.Tensor
+        Difference of that component, shape ``(n, 1, h, w)``; and the flows there,
+        ``(n, 2, h, w)``.
     """
-    sides = _sides(flow, radius)
-    if sides is None:
-        return flow
-    one, other, near = sides
-    window = radius * 3 // 4 // 2 * 2 + 1
-    direction = gradient_direction(pre)
-
-    def wrong(candidate: torch.Tensor) -> torch.Tensor:
-        moved = gradient_direction(warp_spline(source, candidate))
-        return box_mean_torch((direction - moved).square_().mean(1, keepdim=True), window)
-
-    mismatches = torch.cat((wrong(flow) - _OWN, wrong(one), wrong(other)), 1)
-    likely = -_SHARP * mismatches
-    # A flow between the sides speaks for the one that it is nearer to.
-    step = one - other
-    part = ((flow - other) * step).sum(1, keepdim=True)
-    part = (part / step.square().sum(1, keepdim=True).clamp_min(1e-6)).clamp_(0, 1)
-    belief = torch.softmax(likely, 1)
-    for _ in range(_ASKED):
-        own = belief[:, :1]
-        both = torch.cat((belief[:, 1:2] + own * part, belief[:, 2:] + own * (1 - part)), 1)
-        around = box_mean_torch(both, window)
-        here = around[:, :1] * part + around[:, 1:] * (1 - part)
-        belief = torch.softmax(likely + _TOGETHER * torch.cat((here, around), 1), 1)
-    # A little of each rather than a choice outright: what neighbouring tiles differ by stays
-    # small.
-    share = torch.softmax(_CLEAR * belief, 1) * near
-    return flow + share[:, 1:2] * (one - flow) + share[:, 2:] * (other - flow)
-
-
-def _sides(
-    flow: torch.Tensor, radius: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-    """Two most different flows at a distance of each pixel, and how clearly they differ."""
-    height, width = flow.shape[-2:]
-    few = flow[..., _NEIGHBOURS // 2 :: _NEIGHBOURS, _NEIGHBOURS // 2 :: _NEIGHBOURS]
-    if min(few.shape[-2:]) < 1:
-        return None
-    far = radius // _NEIGHBOURS
-    rows, cols = few.shape[-2:]
-    padded = F.pad(few, (far,) * 4, mode="replicate")
-    around = torch.stack(
-        [
-            padded[..., i : i + rows, j : j + cols]
-            for i in (0, far, 2 * far)
-            for j in (0, far, 2 * far)
-            if (i, j) != (far, far)
-        ],
-        1,
-    )
-    most, least = around.max(1), around.min(1)
-    spans = most.values - least.values
-    near = (spans.amax(1, keepdim=True) - _STEP).clamp_(0, 1)
-    # On a GPU the question would stop its queue; there the answer is always computed.
-    if flow.device.type == "cpu" and not bool((near > 0).any()):
-        return None
+    side = 2 * reach + 1
+    largest, largest_at = F.max_pool2d(flow, side, 1, reach, return_indices=True)
+    smallest, smallest_at = F.max_pool2d(-flow, side, 1, reach, return_indices=True)
+    spans = largest + smallest
     which = (spans[:, 1:] > spans[:, :1]).long()
 
-    def taken(indices: torch.Tensor) -> torch.Tensor:
-        at = indices.gather(1, which)[:, None].expand(-1, -1, 2, -1, -1)
-        return _enlarged(around.gather(1, at)[:, 0], height, width)
+    def taken(places: torch.Tensor) -> torch.Tensor:
+        at = places.gather(1, which).flatten(2).expand(-1, 2, -1)
+        return flow.flatten(2).gather(2, at).view_as(flow)
 
-    return taken(most.indices), taken(least.indices), _enlarged(near, height, width)
+    return spans.amax(1, keepdim=True), taken(largest_at), taken(smallest_at)
 
 
-def _enlarged(values: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Values of every fourth pixel of every fourth row, at all pixels."""
-    fine = F.interpolate(values, scale_factor=_NEIGHBOURS, mode="nearest")
+def thinned(flow: torch.Tensor) -> torch.Tensor:
+    """Values of every fourth pixel of every fourth row."""
+    return flow[..., EVERY // 2 :: EVERY, EVERY // 2 :: EVERY].contiguous()
+
+
+def enlarged(values: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Values that were :func:`thinned`, at all pixels of so many rows and columns."""
+    fine = F.interpolate(values, scale_factor=EVERY, mode="nearest")
     padding = (0, max(0, width - fine.shape[-1]), 0, max(0, height - fine.shape[-2]))
     return F.pad(fine, padding, mode="replicate")[..., :height, :width]

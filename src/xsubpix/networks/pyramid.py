@@ -128,7 +128,7 @@ class PyramidNetwork(FlowNetwork):
     def sharpened(
         self, pre: torch.Tensor, source: torch.Tensor, flow: torch.Tensor, level: int
     ) -> torch.Tensor:
-        """Flow that a step begins with, pixels of its level: as it came from the step before."""
+        """Flow that a level begins with, pixels of it: as it came from the level before."""
         return flow
 
     def first_convolution(self, images: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -215,9 +215,9 @@ class PyramidNetwork(FlowNetwork):
             with torch.no_grad():
                 if source is None or known != level:
                     source, known = self.source(two), level
+                    flow = self.sharpened(one, source, flow, level)
                 else:
                     source = self.source_within(source, box.within(outer).reduced(level))
-                flow = self.sharpened(one, source, flow, level)
                 inputs, beside = self.observe(one, two, source, flow)
             outer = box
             change, log_spread = self._corrected(inputs, beside, shown)

@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 
 from .box import Box
-from .candidates import choose_side, mismatch, neighbouring_flows
+from .candidates import mismatch, neighbouring_flows
 from .edge_avoiding import REACH as DENOISED_OVER
 from .edge_avoiding import edge_avoiding_mean
 from .first_flow import BLOCK as FIRST_BLOCK
 from .first_flow import first_flow
+from .layers import separate_layers
 from .normalise import REACH, gradient_direction, normalise, standardise
 from .pyramid import BLOCK, PyramidNetwork
 from .views import Channels
@@ -35,9 +36,9 @@ _SHY, _EAGER = 3.0, 8.0
 # Reduction of the images whose windows a flow begins with, and their largest displacement,
 # pixels of that level.
 _FIRST, _REACH = 4, 16
-# Distance of the flows that a pixel beside a large step is offered outright before a step of
-# the finest levels, pixels of the level.
-_BESIDE = {2: 8, 1: 20}
+# Distance within which the flows of both sides of a large step are looked for at the finest
+# levels, pixels of the level.
+_BESIDE = {2: 20, 1: 24}
 
 
 class PyramidUNet(PyramidNetwork):
@@ -58,9 +59,9 @@ class PyramidUNet(PyramidNetwork):
     Beside a rupture of many pixels the flow of the level above is a mixture of
     both sides. Each pixel is therefore offered the two most different flows within
     8 px of its level, with `post` brought back by either and how much it then differs
-    from `pre`, and the U-Net says how much of each to take. At the two finest levels, a
-    pixel beside a large step first takes the flow of the side whose image matches better
-    (:func:`~xsubpix.networks.candidates.choose_side`).
+    from `pre`, and the U-Net says how much of each to take. Before the two finest levels, each
+    side of a large step is a layer with its own flow, and pixels take that of the layer whose
+    image matches theirs (:func:`~xsubpix.networks.layers.separate_layers`).
 
     In the end, each pixel takes the mean of its surroundings that move alike within their
     spread (:func:`~xsubpix.networks.edge_avoiding.edge_avoiding_mean`): what the U-Net does
@@ -187,10 +188,10 @@ class PyramidUNet(PyramidNetwork):
     def sharpened(
         self, pre: torch.Tensor, source: torch.Tensor, flow: torch.Tensor, level: int
     ) -> torch.Tensor:
-        """See :meth:`PyramidNetwork.sharpened`: by the sides of large steps."""
+        """See :meth:`PyramidNetwork.sharpened`: into the layers beside large steps."""
         if level not in _BESIDE:
             return flow
-        return choose_side(pre[:, :1], source, flow, _BESIDE[level])
+        return separate_layers(pre[:, :1], source, flow, _BESIDE[level])
 
     def denoised(
         self, pre: torch.Tensor, post: torch.Tensor, flow: torch.Tensor, log_spread: torch.Tensor
