@@ -169,7 +169,9 @@ def two_sides(scene):
     return made
 
 
-@pytest.mark.parametrize(("model", "slip"), [("cosi-corr", 20)])
+@pytest.mark.parametrize(
+    ("model", "slip"), [("cosi-corr", 20), ("micmac", 12), ("phase", 12), ("unet-smooth", 12)]
+)
 def test_ground_beside_a_fault_keeps_its_own_guess(two_sides, model, slip):
     """Else the guess of one side, or one between both, is put onto the other."""
     try:

@@ -5,10 +5,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from xsubpix.networks.candidates import choose_side, mismatch, neighbouring_flows
+from xsubpix.networks.candidates import mismatch, neighbouring_flows
 from xsubpix.networks.first_flow import first_flow
 from xsubpix.networks.normalise import gradient_direction
-from xsubpix.networks.warping import spline_coefficients, spline_filters
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -91,45 +90,3 @@ def test_neighbouring_flows_are_those_of_both_sides():
     assert float(most[0, 0, 30, 28]) == 5
     assert float(least[0, 0, 30, 35]) == 0
     assert float(most[0, 0, 30, 4]) == 0
-
-
-def coefficients(image: np.ndarray) -> torch.Tensor:
-    return spline_coefficients(tensor(image), spline_filters())
-
-
-def test_choose_side_sharpens_a_ramp():
-    """What is left of a rupture's sharpness by coarse levels is a ramp, which no step mends."""
-    image = texture(96, 96)
-    moved, truth = image.copy(), np.zeros((2, 96, 96), np.float32)
-    moved[:48], moved[48:] = np.roll(image[:48], 6, 1), np.roll(image[48:], -6, 1)
-    truth[0, :48], truth[0, 48:] = 6, -6
-    ramp = ndimage.uniform_filter1d(truth, 24, axis=1)
-    chosen = choose_side(tensor(image), coefficients(moved), torch.from_numpy(ramp)[None], 20)
-    before, after = (
-        np.abs(f[0] - truth[0])[32:64, 20:-20].mean() for f in (ramp, chosen[0].numpy())
-    )
-    assert before > 2
-    assert float(after) < 0.15 * before
-
-
-def test_choose_side_leaves_ground_that_shears():
-    """A glacier's margin is a ramp: a step would be made of what is none."""
-    rows = np.indices((96, 96))[0].astype(np.float32)
-    dx = 6 * np.tanh((rows - 48) / 16).astype(np.float32)
-    image = texture(96, 120)
-    moved = np.stack(
-        [np.interp(np.arange(120) - dx[k, 0], np.arange(120), image[k]) for k in range(96)]
-    ).astype(np.float32)
-    flow = torch.from_numpy(np.stack((dx, 0 * dx)))[None]
-    wide = torch.nn.functional.pad(flow, (12, 12, 0, 0), mode="replicate")
-    chosen = choose_side(tensor(image), coefficients(moved), wide, 20)
-    changed = ((chosen - wide).abs() > 0.1).any(1)[0, :, 20:-20]
-    assert float(changed.float().mean()) < 0.02
-
-
-def test_choose_side_without_steps_is_the_flow_itself():
-    """Elsewhere than at large ruptures nothing may change, not even the last digit."""
-    image = texture(64, 64)
-    flow = torch.from_numpy(ndimage.gaussian_filter(texture(64, 64, 3), 6))[None, None]
-    flow = flow.expand(1, 2, 64, 64).contiguous()
-    assert choose_side(tensor(image), coefficients(image), flow, 20) is flow

@@ -391,11 +391,10 @@ class Estimator(ABC):
 
     @property
     def near_guess(self) -> Estimator | None:
-        """The estimator with which a first guess measures the two sides of a fault apart.
+        """The estimator that measures tiles whose first guess has two sides of a fault.
 
         One with a smaller search sees less of the ground on the other side. It has the same
-        outputs, `step` and `tile`, and no larger `halo`. None, the default: sides are not
-        measured apart.
+        outputs, `step` and `tile`, and no larger `halo`. None, the default: the estimator itself.
         """
         return None
 

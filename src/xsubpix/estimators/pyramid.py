@@ -22,7 +22,7 @@ from ..kernels.nearest import fill_nearest
 from ..kernels.spline import sample_quintic
 from .base import Estimate, Estimator, Flag, Output
 from .phase import Phase
-from .sides import beside_changes, cheapest_labels, likeness, smallest_and_largest
+from .sides import beside_jumps, sharpened, smallest_and_largest
 
 __all__ = ["CoarseToFine"]
 
@@ -39,14 +39,9 @@ SCATTER = 0.25
 # Guesses that differ by less over a tile are one whole number of pixels: such a
 # displacement needs no interpolation.
 RIGID = 1.0
-# Where guesses of one neighbourhood differ by more, pixels, each side is measured for itself.
+# Where guesses of one neighbourhood differ by more, pixels, they are of two sides of a step.
 DIFFERENT = 3.0
-# Price of a change of side between neighbouring pixels, in the unit of the information that
-# the correlation of windows gives; on real second dates 1.5 to 4 do as well.
-CHANGE = 2.0
-# Bound on squared correlations: what agrees better is not told apart.
-MOST_ALIKE = 0.98
-# Results within so many pixels of a change of side by more than the other are ambiguous.
+# Results within so many pixels of a jump of the guess by more than the other are ambiguous.
 BESIDE, APART = 2, 1.0
 # Pixels of `post` beyond the largest displacement: reach of the quintic spline and its
 # prefilter, to 1e-3 of the contrast.
@@ -73,14 +68,14 @@ class CoarseToFine(Estimator):
        a quintic spline along the guess, which takes the strain of the flow
        from the windows too. `fine` measures what is left.
 
-    An interpolated guess stretches the ground beside a fault. For models
-    with a :attr:`~xsubpix.estimators.base.Estimator.near_guess`, in tiles where
-    guesses of one neighbourhood differ by more than 3 px, steps 3 and 4 are therefore
-    done three times: with that guess, and with the smallest and the largest one of the
-    nodes within 3 nodes of each, among which either side of a fault has its own. Each
-    output takes the result by which the images match best in windows of 7 px,
-    neighbours agreeing (:mod:`xsubpix.estimators.sides`). Those within 2 px of a change
-    of side are flagged ``ambiguous``.
+    An interpolated guess stretches the ground beside a fault. Where guesses of one
+    neighbourhood differ by more than 3 px, step 3 therefore also tries the smallest and the
+    largest guess of the nodes within 3 nodes of each, among which either side of a fault has
+    its own, and keeps what correlates best; and before step 4 the guess is made to jump
+    where the images say (:func:`~xsubpix.networks.layers.separate_layers`), so that windows
+    that see both sides find the same rest on both. Results within 2 px of a jump are flagged
+    ``ambiguous``. Models with a :attr:`~xsubpix.estimators.base.Estimator.near_guess`
+    measure such tiles with that.
 
     Parameters
     ----------
@@ -208,23 +203,23 @@ class CoarseToFine(Estimator):
 
     def _measure(self, pre: np.ndarray, post: np.ndarray) -> Estimate:
         """Estimate of one tile, arrays (tile, tile)."""
-        near = self.fine.near_guess
-        guess = _guess(pre, post, self.search, self.device, near is not None)
-        found = self._measured_from(self.fine, pre, post, guess)
-        if near is not None and (sides := _sides(guess)):
-            results = [found, *(self._measured_from(near, pre, post, side) for side in sides)]
-            found = self._chosen(pre, post, results)
+        guess = _guess(pre, post, self.search, self.device)
+        found = self._measured_from(pre, post, guess)
         beyond = np.maximum(np.abs(found.dx), np.abs(found.dy)) > self.search
         found.flags[beyond] |= Flag.OUT_OF_RANGE
         return found
 
-    def _measured_from(
-        self, fine: Estimator, pre: np.ndarray, post: np.ndarray, guess: _Guess
-    ) -> Estimate:
+    def _measured_from(self, pre: np.ndarray, post: np.ndarray, guess: _Guess) -> Estimate:
         """Estimate of one tile with a given guess, arrays (tile, tile)."""
+        fine = self.fine
+        every = slice(0, pre.shape[0])
+        dy, dx = (_at_pixels(field, guess, every) for field in (guess.dy, guess.dx))
+        if stepped := bool(_sides(guess)):
+            fine = fine.near_guess or fine
+            dx, dy = sharpened(pre, post, dx, dy)
         rim = self.halo - fine.halo
         inner = slice(rim, pre.shape[0] - rim)
-        dy, dx = (_at_pixels(field, guess, inner) for field in (guess.dy, guess.dx))
+        dy, dx = dy[inner, inner], dx[inner, inner]
         rigid = [float(np.ptp(field)) < RIGID for field in (dy, dx)]
         if all(rigid):
             whole = [round(float(np.median(field))) for field in (dy, dx)]
@@ -241,6 +236,12 @@ class CoarseToFine(Estimator):
         at = [centre[:, None] + np.nan_to_num(found.dy), centre[None, :] + np.nan_to_num(found.dx)]
         for rest, field in ((found.dx, dx), (found.dy, dy)):
             rest += ndimage.map_coordinates(field, at, order=1, mode="nearest")
+        if stepped:
+            jumps = beside_jumps(dx, dy, BESIDE, APART)
+            unsure = (
+                ndimage.map_coordinates(jumps.astype(np.uint8), at, order=0, mode="nearest") > 0
+            )
+            found.flags[unsure & (found.flags != Flag.NODATA)] |= Flag.AMBIGUOUS
         return found
 
     def _fine(self, fine: Estimator, pre: np.ndarray, post: np.ndarray) -> Estimate:
@@ -256,42 +257,6 @@ class CoarseToFine(Estimator):
                 field.reshape(n, n, t, t).transpose(0, 2, 1, 3).reshape(n * t, n * t)
             )
         )
-
-    def _chosen(self, pre: np.ndarray, post: np.ndarray, results: list[Estimate]) -> Estimate:
-        """Outputs of several estimates of a tile, each of the one by which the images match."""
-        inner = slice(self.halo, pre.shape[0] - self.halo)
-        pixels = np.arange(self.tile * self.step)
-        at = np.meshgrid(*2 * [(pixels - (self.step - 1) / 2) / self.step], indexing="ij")
-        rows, cols = np.ogrid[inner, inner]
-        costs = []
-        for result in results:
-            dy, dx = (
-                ndimage.map_coordinates(
-                    fill_nearest(field[None], ~np.isfinite(field))[0], at, order=1, mode="nearest"
-                )
-                if np.isfinite(field).any()
-                else np.full(at[0].shape, np.nan)
-                for field in (result.dy, result.dx)
-            )
-            alike = likeness(pre[inner, inner], post, rows + dy, cols + dx)
-            # Minus the mutual information of normal variables, but for a constant.
-            costs.append(0.5 * np.log(1.0 - MOST_ALIKE * alike**2))
-        labels = cheapest_labels(np.array(costs, np.float32), CHANGE)
-        centres = slice(self.step // 2, None, self.step)
-        which = labels[centres, centres]
-        chosen = Estimate.of(
-            {
-                name: np.choose(which, [result[name] for result in results])
-                for name in results[0].arrays()
-            }
-        )
-        # The result of the other side, where it is another one.
-        shifts = np.array([(result.dy, result.dx) for result in results])
-        apart = np.ptp(np.nan_to_num(shifts), axis=0).max(axis=0) > APART
-        unsure = beside_changes(labels, BESIDE)[centres, centres] & apart
-        unsure &= chosen.flags != Flag.NODATA
-        chosen.flags[unsure] |= Flag.AMBIGUOUS
-        return chosen
 
 
 # ------------------------------------------------------------------ first guess
@@ -317,7 +282,7 @@ class _Level(Phase):
         return self.nodes
 
 
-def _guess(pre: np.ndarray, post: np.ndarray, search: int, device: str, apart: bool) -> _Guess:
+def _guess(pre: np.ndarray, post: np.ndarray, search: int, device: str) -> _Guess:
     """Displacement of a tile, coarse to fine."""
     factor = max(2, 2 ** math.ceil(math.log2(search / TOP_SEARCH))) if search > TOP_SEARCH else 2
     reach = math.ceil(search / factor) + 1
@@ -325,7 +290,7 @@ def _guess(pre: np.ndarray, post: np.ndarray, search: int, device: str, apart: b
     guess = _Guess(none, none, spacing=pre.shape[0])
     while factor >= 2:
         guess = _next_guess(block_mean(pre, factor), block_mean(post, factor), guess, factor, reach,
-                            search, device, apart)  # fmt: skip
+                            search, device)  # fmt: skip
         factor //= 2
         reach = NEXT_SEARCH
     return guess
@@ -339,15 +304,14 @@ def _next_guess(
     reach: int,
     search: int,
     device: str,
-    apart: bool,
 ) -> _Guess:
-    """Improve a guess with images reduced by `factor`; `apart`, sides of a step one by one."""
+    """Improve a guess with images reduced by `factor`, sides of a step one by one."""
     spacing, count = factor * STEP, -(-pre.shape[0] // STEP)
     level = _Level(window=WINDOW, step=STEP, search=reach, device=device, nodes=count)
     nodes = spacing * (np.arange(count) + 0.5) - 0.5
     best = np.full((count, count), -np.inf)
     found = np.full((2, count, count), np.nan, np.float32)
-    for before in (guess, *(_sides(guess) if apart else ())):
+    for before in (guess, *_sides(guess)):
         rest = _matched(level, pre, post, before, factor)
         good = (rest.flags[0] == 0) & (rest.quality[0] > LEAST_QUALITY)
         total = [

@@ -1,29 +1,31 @@
-"""Both sides of a step of the displacement: what each is measured with, and who gets which.
+"""Both sides of a step of the displacement: what each is measured with, and which pixel is whose.
 
 A first guess that is interpolated between nodes stretches the ground beside a fault. Either
 side has nodes of its own in the neighbourhood: the smallest and the largest guess around a
-place go on beyond the fault as if the other side moved along, and what is measured with one of
-them is right on one side. The images say where: brought back by the right result, `post` looks
-like `pre`. Single pixels are often led by noise, so the choice is made for all of them together,
-and each change from a pixel to the next has its price.
+place go on beyond the fault as if the other side moved along, and what is matched with one of
+them is right on one side. Once the guess is known everywhere, the images say where it jumps.
 """
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
+import torch
 from scipy import ndimage
 
-from ..kernels.local_correlation import LocalMean
+from ..networks.layers import separate_layers
+from ..networks.normalise import normalise
+from ..networks.warping import spline_coefficients, spline_filters
 
-__all__ = ["beside_changes", "cheapest_labels", "likeness", "smallest_and_largest"]
+__all__ = ["beside_jumps", "sharpened", "smallest_and_largest"]
 
 # Nodes to each side among whose guesses the extreme ones are looked for, and which of them
 # counts as extreme, as a share: single nodes may be wrong.
 _REACH, _EXTREME = 3, 0.12
-# Side of the windows whose correlation judges, pixels: larger ones see both sides of a fault.
-_WINDOW = 7
-# Steps (rows, columns) of the lines along which labels are compared.
-_LINES = ((1, 0), (1, 1), (1, -1), (0, 1))
+# Distance within which a side's guess is looked for, pixels: beyond what windows of 48 px smear;
+# and how often it is improved.
+_RADIUS, _TIMES = 36, 6
 
 
 def smallest_and_largest(dx: np.ndarray, dy: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -67,117 +69,68 @@ def smallest_and_largest(dx: np.ndarray, dy: np.ndarray) -> list[tuple[np.ndarra
     return found
 
 
-def likeness(pre: np.ndarray, post: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Correlation of `pre` with `post` brought back, in windows of 7 pixels.
+def sharpened(
+    pre: np.ndarray, post: np.ndarray, dx: np.ndarray, dy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a guess that jumps where the images say, rather than ramps from side to side.
 
     Parameters
     ----------
-    pre : numpy.ndarray
+    pre, post : numpy.ndarray
         Shape (h, w); NaN is missing.
-    post : numpy.ndarray
-        Image to bring back, any shape; NaN is missing.
-    rows, cols : numpy.ndarray
-        Where the pixels of `pre` went in `post`, shape (h, w); NaN where that is not known.
+    dx, dy : numpy.ndarray of float32
+        Guess at every pixel of `pre`, shape (h, w), pixels.
 
     Returns
     -------
-    numpy.ndarray of float32
-        Shape (h, w), 0 to 1; 0 where an image has no contrast or is missing.
+    dx, dy : numpy.ndarray of float32
+        Shape (h, w), pixels; as they were but within some tens of pixels of steps of more than
+        3 px (:func:`xsubpix.networks.layers.separate_layers`).
 
     Examples
     --------
     >>> import numpy as np
-    >>> image = np.random.default_rng(0).normal(size=(20, 20))
-    >>> rows, cols = np.indices((20, 20), dtype=float)
-    >>> [bool(likeness(image, image, rows, cols + n)[10, 8] > 0.5) for n in (0, 5)]
-    [True, False]
+    >>> from scipy import ndimage
+    >>> image = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(96, 96)), 1)
+    >>> image = image.astype("f4")
+    >>> truth = np.where(np.arange(96)[:, None] < 48, 5, -5) + np.zeros((96, 96))
+    >>> post = np.where(truth > 0, np.roll(image, 5, 1), np.roll(image, -5, 1))
+    >>> ramp = ndimage.uniform_filter1d(truth, 32, axis=0).astype("f4")
+    >>> dx, dy = sharpened(image, post, ramp, 0 * ramp)
+    >>> [bool(np.abs(f - truth)[30:66, 12:-12].mean() < 0.5) for f in (ramp, dx)]
+    [False, True]
     """
-    data = np.isfinite(post)
-    flat = np.where(data, post, post[data].mean() if data.any() else 0.0)
-    at = [np.nan_to_num(i, nan=-9.0) for i in (rows, cols)]
-    back = ndimage.map_coordinates(flat, at, output=np.float64, order=1, mode="nearest")
-    known = np.isfinite(pre) & np.isfinite(rows) & np.isfinite(cols)
-    if not known.any():
-        return np.zeros(pre.shape, np.float32)
-    one, two = (np.where(known, i - i[known].mean(), 0.0) for i in (pre, back))
-    moments = LocalMean(known, _WINDOW).moments(one.astype(np.float64), two)
-    product = moments.variance_a * moments.variance_b
-    faint = 1e-12 * (float(np.var(one)) * float(np.var(two)) + 1e-300)
-    rho = moments.covariance / np.sqrt(np.maximum(product, faint))
-    found: np.ndarray = np.where((product > faint) & known, np.clip(rho, 0.0, 1.0), 0.0)
-    return found.astype(np.float32)
+    one, two, flow = (
+        torch.from_numpy(np.ascontiguousarray(part, np.float32))[None]
+        for part in (pre, post, np.stack((dx, dy)))
+    )
+    with torch.inference_mode():
+        source = spline_coefficients(normalise(two)[0], _filters())
+        flow = separate_layers(normalise(one)[0], source, flow, _RADIUS, _TIMES)
+    x, y = flow[0].numpy()
+    return x, y
 
 
-def cheapest_labels(costs: np.ndarray, change: float) -> np.ndarray:
-    """Return the label of each pixel that is cheapest with those of its neighbours.
+@functools.cache
+def _filters() -> torch.Tensor:
+    with torch.inference_mode(False):
+        return spline_filters()
 
-    Dynamic programming along lines in eight directions, in which the cost of a path is that of
-    its labels and `change` for each place at which they change (Potts 1952); the costs of the
-    best paths through each label are summed (Hirschmueller 2008).
 
-    Parameters
-    ----------
-    costs : numpy.ndarray of float32
-        Shape (labels, h, w).
-    change : float
-        Price of a change, in the unit of `costs`.
-
-    Returns
-    -------
-    numpy.ndarray of int
-        Shape (h, w).
-
-    References
-    ----------
-    Potts, R. B. (1952). Some generalized order-disorder transformations. Mathematical
-    Proceedings of the Cambridge Philosophical Society 48, 106-109. Hirschmueller, H. (2008).
-    Stereo processing by semiglobal matching and mutual information. IEEE Transactions on
-    Pattern Analysis and Machine Intelligence 30, 328-341.
+def beside_jumps(dx: np.ndarray, dy: np.ndarray, reach: int, least: float) -> np.ndarray:
+    """Pixels within `reach` of which a displacement jumps by more than `least`, shape (h, w).
 
     Examples
     --------
     >>> import numpy as np
-    >>> costs = np.zeros((2, 5, 5), np.float32)
-    >>> costs[1], costs[0, 2, 2] = 0.5, 1.0
-    >>> int(cheapest_labels(costs, 0.0).sum()), int(cheapest_labels(costs, 0.5).sum())
-    (1, 0)
-    """
-    total = np.zeros_like(costs)
-    for down, right in _LINES:
-        # Lines advance row by row; those along rows column by column.
-        turned = down == 0
-        volume = costs.transpose(0, 2, 1) if turned else costs
-        out = total.transpose(0, 2, 1) if turned else total
-        shift = 0 if turned else right
-        for sense in (1, -1):
-            out += _paths(volume[:, ::sense], shift * sense, change)[:, ::sense]
-    return total.argmin(0)
-
-
-def _paths(costs: np.ndarray, shift: int, change: float) -> np.ndarray:
-    """Costs of the best paths that come from the row above, `shift` columns to the left."""
-    path = costs.astype(np.float32, copy=True)
-    for row in range(1, costs.shape[1]):
-        before = path[:, row - 1]
-        arrival = np.minimum(before - before.min(0), change)
-        if shift == 0:
-            path[:, row] += arrival
-        elif shift > 0:
-            path[:, row, shift:] += arrival[:, :-shift]
-        else:
-            path[:, row, :shift] += arrival[:, -shift:]
-    return path
-
-
-def beside_changes(labels: np.ndarray, reach: int) -> np.ndarray:
-    """Pixels that have another label within `reach` pixels, shape (h, w).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> beside_changes(np.array([[0, 0, 0, 1, 1]]), 1).tolist()
+    >>> dx = np.array([[0.0, 0.0, 0.0, 5.0, 5.0]])
+    >>> beside_jumps(dx, 0 * dx, 1, 1.0).tolist()
     [[False, False, True, True, False]]
     """
     side = 2 * reach + 1
-    high, low = (f(labels, side) for f in (ndimage.maximum_filter, ndimage.minimum_filter))
-    return np.asarray(high != low)
+    spans = [
+        ndimage.maximum_filter(part, side, mode="nearest")
+        - ndimage.minimum_filter(part, side, mode="nearest")
+        for part in (dx, dy)
+    ]
+    return np.asarray(np.maximum(*spans) > least)

@@ -15,10 +15,9 @@ __all__ = ["separate_layers"]
 # By how much the flows of two sides differ at least, pixels of a level, and over how much more
 # layers are taken little by little.
 _STEP, _SOFT = 3.0, 1.0
-# Times that the layers' flows and their pixels follow from each other; displacements along
-# an axis that a layer is tried at each time; side of the square, in blocks of 4 px, over
-# which it is; how much a difference of images counts there, and the length of a displacement.
-_TIMES, _TRIED, _OVER, _CLEAR, _LONG = 4, 2, 7, 40.0, 0.15
+# Displacements along an axis that a layer is tried at each time; how much a difference of
+# images counts there, and the length of a displacement.
+_TRIED, _CLEAR, _LONG = 2, 40.0, 0.15
 # Side of the square of neighbours that a pixel sides with, pixels; how much they count; and
 # how often they are asked while the flows change, and in the end.
 _AROUND, _TOGETHER, _ASKED, _LAST_ASKED = 9, 8.0, 3, 20
@@ -32,7 +31,7 @@ _MARGIN = 48
 
 
 def separate_layers(
-    pre: torch.Tensor, source: torch.Tensor, flow: torch.Tensor, radius: int
+    pre: torch.Tensor, source: torch.Tensor, flow: torch.Tensor, radius: int, times: int = 4
 ) -> torch.Tensor:
     """Flow where pixels beside a large step move with the side whose image matches theirs.
 
@@ -57,6 +56,9 @@ def separate_layers(
         Shape ``(n, 2, h, w)``, pixels.
     radius : int
         Distance within which a side's flow is looked for, pixels, a multiple of 4.
+    times : int
+        How often the layers' flows and their pixels follow from each other; more where the
+        flow may be wrong by more.
 
     Returns
     -------
@@ -72,7 +74,8 @@ def separate_layers(
     few = thinned(flow)
     if min(few.shape[-2:]) < 1:
         return flow
-    span, most, least = extreme_flows(few, radius // EVERY)
+    reach = radius // EVERY
+    span, most, least = extreme_flows(few, reach)
     near = ((span - _STEP) / _SOFT).clamp_(0, 1)
     rows, cols = slice(None), slice(None)
     # On a GPU the question would stop its queue; there the answer is always computed.
@@ -87,7 +90,7 @@ def separate_layers(
         )
     here = flow[..., rows, cols]
     h, w = here.shape[-2:]
-    layers = [enlarged(part, h, w) for part in _means(few, most, least, radius // EVERY)]
+    layers = [enlarged(part, h, w) for part in _means(few, most, least, reach)]
     near = enlarged(near, h, w)
     # Places are those of the whole image.
     origin = flow.new_tensor([cols.start or 0, rows.start or 0])[:, None, None]
@@ -99,12 +102,12 @@ def separate_layers(
     def wrong(image: torch.Tensor) -> torch.Tensor:
         return (direction - image).square_().mean(1, keepdim=True)
 
-    for _ in range(_TIMES):
+    for _ in range(times):
         images = [moved(layer) for layer in layers]
         # From what the images say alone each time: what was chosen with wrong flows stays chosen.
         belief = _sides(wrong(images[0]), wrong(images[1]), _ASKED)
         for k, own in enumerate((belief, 1 - belief)):
-            layers[k] = layers[k] + near * _shift(direction, images[k], own)
+            layers[k] = layers[k] + near * _shift(direction, images[k], own, reach | 1)
     errors = [wrong(moved(layer)) for layer in layers]
     belief = _sides(errors[0], errors[1], _LAST_ASKED)
     belief = torch.sigmoid(_OUTRIGHT * (belief - 0.5))
@@ -153,8 +156,11 @@ def _sides(one: torch.Tensor, two: torch.Tensor, rounds: int) -> torch.Tensor:
     return belief
 
 
-def _shift(one: torch.Tensor, two: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """Displacement of `two` at which it matches `one` best where it counts, pixels."""
+def _shift(one: torch.Tensor, two: torch.Tensor, own: torch.Tensor, blocks: int) -> torch.Tensor:
+    """Displacement of `two` at which it matches `one` best where it counts, pixels.
+
+    Over squares of so many blocks of 4 x 4 pixels a side, an odd number.
+    """
     h, w = one.shape[-2:]
     side = range(2 * _TRIED + 1)
     padded = F.pad(two, (_TRIED,) * 4)
@@ -170,7 +176,9 @@ def _shift(one: torch.Tensor, two: torch.Tensor, own: torch.Tensor) -> torch.Ten
     places = torch.arange(-_TRIED, _TRIED + 1, dtype=one.dtype, device=one.device)
     dx, dy = places.repeat(len(side)), places.repeat_interleave(len(side))
     length = torch.hypot(dx, dy)[:, None, None]
-    likely = _CLEAR * _square(found) / (_square(_blocks(own)) + 0.05) - _LONG * length
+    likely = (
+        _CLEAR * _square(found, blocks) / (_square(_blocks(own), blocks) + 0.05) - _LONG * length
+    )
     # The mean of the best and of those beside it: less than a pixel.
     best = likely.argmax(1, keepdim=True)
     far = [(place[:, None, None] - place[best]).abs() > 1 for place in (dx, dy)]
@@ -185,10 +193,10 @@ def _blocks(values: torch.Tensor) -> torch.Tensor:
     return F.avg_pool2d(values, EVERY, ceil_mode=True)
 
 
-def _square(values: torch.Tensor) -> torch.Tensor:
-    """Mean over a square of blocks, twice."""
+def _square(values: torch.Tensor, side: int) -> torch.Tensor:
+    """Mean over a square, twice."""
     for _ in range(2):
-        values = F.avg_pool2d(values, _OVER, 1, _OVER // 2)
+        values = F.avg_pool2d(values, side, 1, side // 2)
     return values
 
 

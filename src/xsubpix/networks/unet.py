@@ -36,9 +36,9 @@ _SHY, _EAGER = 3.0, 8.0
 # Reduction of the images whose windows a flow begins with, and their largest displacement,
 # pixels of that level.
 _FIRST, _REACH = 4, 16
-# Distance within which the flows of both sides of a large step are looked for at the finest
-# levels, pixels of the level.
-_BESIDE = {2: 20, 1: 24}
+# Reductions before which layers beside large steps are separated, and the distance within which
+# the flows of both sides are looked for, pixels of the level.
+_SEPARATED, _BESIDE = (2, 1), 24
 
 
 class PyramidUNet(PyramidNetwork):
@@ -189,9 +189,9 @@ class PyramidUNet(PyramidNetwork):
         self, pre: torch.Tensor, source: torch.Tensor, flow: torch.Tensor, level: int
     ) -> torch.Tensor:
         """See :meth:`PyramidNetwork.sharpened`: into the layers beside large steps."""
-        if level not in _BESIDE:
+        if level not in _SEPARATED:
             return flow
-        return separate_layers(pre[:, :1], source, flow, _BESIDE[level])
+        return separate_layers(pre[:, :1], source, flow, _BESIDE)
 
     def denoised(
         self, pre: torch.Tensor, post: torch.Tensor, flow: torch.Tensor, log_spread: torch.Tensor
