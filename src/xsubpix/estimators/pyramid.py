@@ -72,7 +72,7 @@ class CoarseToFine(Estimator):
     neighbourhood differ by more than 3 px, step 3 therefore also tries the smallest and the
     largest guess of the nodes within 3 nodes of each, among which either side of a fault has
     its own, and keeps what correlates best; and before step 4 the guess is made to jump
-    where the images say (:func:`~xsubpix.networks.layers.separate_layers`), so that windows
+    where the images say (:func:`~xsubpix.networks.motion_layers.separate_layers`), so that windows
     that see both sides find the same rest on both. Results within 2 px of a jump are flagged
     ``ambiguous``. Models with a :attr:`~xsubpix.estimators.base.Estimator.near_guess`
     measure such tiles with that.

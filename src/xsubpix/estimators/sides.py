@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from ..networks.layers import separate_layers
+from ..networks.motion_layers import separate_layers
 from ..networks.normalise import normalise
 from ..networks.warping import spline_coefficients, spline_filters
 
@@ -85,7 +85,7 @@ def sharpened(
     -------
     dx, dy : numpy.ndarray of float32
         Shape (h, w), pixels; as they were but within some tens of pixels of steps of more than
-        3 px (:func:`xsubpix.networks.layers.separate_layers`).
+        3 px (:func:`xsubpix.networks.motion_layers.separate_layers`).
 
     Examples
     --------

@@ -14,7 +14,7 @@ from .edge_avoiding import REACH as DENOISED_OVER
 from .edge_avoiding import edge_avoiding_mean
 from .first_flow import BLOCK as FIRST_BLOCK
 from .first_flow import first_flow
-from .layers import separate_layers
+from .motion_layers import separate_layers
 from .normalise import REACH, gradient_direction, normalise, standardise
 from .pyramid import BLOCK, PyramidNetwork
 from .views import Channels
@@ -61,7 +61,7 @@ class PyramidUNet(PyramidNetwork):
     8 px of its level, with `post` brought back by either and how much it then differs
     from `pre`, and the U-Net says how much of each to take. Before the two finest levels, each
     side of a large step is a layer with its own flow, and pixels take that of the layer whose
-    image matches theirs (:func:`~xsubpix.networks.layers.separate_layers`).
+    image matches theirs (:func:`~xsubpix.networks.motion_layers.separate_layers`).
 
     In the end, each pixel takes the mean of its surroundings that move alike within their
     spread (:func:`~xsubpix.networks.edge_avoiding.edge_avoiding_mean`): what the U-Net does

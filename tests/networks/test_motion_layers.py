@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-import xsubpix.networks.layers as layers_of
-from xsubpix.networks.layers import separate_layers
+import xsubpix.networks.motion_layers as layers_of
+from xsubpix.networks.motion_layers import separate_layers
 from xsubpix.networks.warping import spline_coefficients, spline_filters
 
 
