@@ -103,9 +103,8 @@ ax.legend()
 # Limits
 # ------
 # The first guess (:class:`~xsubpix.estimators.pyramid.CoarseToFine`) is the same for all models.
-# It is continuous: within 16 px or so of a landslide's head scarp, or of a fault whose sides
-# differ by many pixels, it lies between the motions of the two sides, and values there are
-# doubtful. ``cosi-corr`` alone measures the two sides apart. Ground that changes beyond
+# At a landslide's head scarp, or at a fault whose sides differ by many pixels, it jumps where
+# the images say; where they have changed, some pixels aside. Ground that changes beyond
 # recognition, as calving fronts and debris do, stays unmatched whatever the search. The first
 # guess also needs windows of 24 px on images reduced to half or less: a landslide smaller than
 # 50 px may be missed.

@@ -104,7 +104,7 @@ def test_a_step_says_nothing_of_ground_far_away():
 
 
 def test_the_cut_changes_nothing(monkeypatch):
-    """A GPU computes the whole image where the CPU computes what lies around steps."""
+    """Only what lies around steps is computed: it must be what the whole image would give."""
     image, moved, truth = sheared(256, 160, 6)
     ramp = torch.from_numpy(ndimage.uniform_filter1d(truth, 16, axis=1))[None]
     cut = separate_layers(tensor(image), coefficients(moved), ramp, 24)

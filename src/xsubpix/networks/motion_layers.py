@@ -77,23 +77,22 @@ def separate_layers(
     reach = radius // EVERY
     span, most, least = extreme_flows(few, reach)
     near = ((span - _STEP) / _SOFT).clamp_(0, 1)
-    rows, cols = slice(None), slice(None)
-    # On a GPU the question would stop its queue; there the answer is always computed.
-    if flow.device.type == "cpu":
-        if not bool((near > 0).any()):
-            return flow
-        rows, cols = (_around(near, dim) for dim in (2, 3))
-        few, most, least, near = (part[..., rows, cols] for part in (few, most, least, near))
-        rows, cols = (
-            slice(EVERY * part.start, min(EVERY * part.stop, n))
-            for part, n in ((rows, height), (cols, width))
-        )
+    # Most ground has no such step. On a GPU the question stops its queue, but the answer for all
+    # of a tile would cost more.
+    if not bool((near > 0).any()):
+        return flow
+    rows, cols = (_around(near, dim) for dim in (2, 3))
+    few, most, least, near = (part[..., rows, cols] for part in (few, most, least, near))
+    rows, cols = (
+        slice(EVERY * part.start, min(EVERY * part.stop, n))
+        for part, n in ((rows, height), (cols, width))
+    )
     here = flow[..., rows, cols]
     h, w = here.shape[-2:]
     layers = [enlarged(part, h, w) for part in _means(few, most, least, reach)]
     near = enlarged(near, h, w)
     # Places are those of the whole image.
-    origin = flow.new_tensor([cols.start or 0, rows.start or 0])[:, None, None]
+    origin = flow.new_tensor([cols.start, rows.start])[:, None, None]
     direction = gradient_direction(pre[..., rows, cols])
 
     def moved(candidate: torch.Tensor) -> torch.Tensor:
