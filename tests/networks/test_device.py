@@ -136,7 +136,8 @@ def test_normalisation_stays_on_the_device(scene, waits, missing):
 def test_a_tile_is_copied_in_and_out_and_nothing_else(scene, waits, monkeypatch, name):
     """All views that are the default, network and quality; the numbers are those of the CPU.
 
-    Else a GPU stands still within each tile.
+    Else a GPU stands still within each tile. It may be asked whether there are large steps, once
+    before each of the finest levels: layers where there are none would take longer than the wait.
     """
     torch.manual_seed(1)
     network = build_network(name, width=0.125).eval()
@@ -164,5 +165,5 @@ def test_a_tile_is_copied_in_and_out_and_nothing_else(scene, waits, monkeypatch,
         copies.clear(), waits.clear()
         got = module._measure(network, GPU, pre, post, asked, network.views)
     assert copies == ["in", "in", "out"]
-    assert waits == []
+    assert waits == (2 if name == "unet" else 0) * ["_local_scalar_dense"]
     np.testing.assert_allclose(got, expected, atol=1e-3)
