@@ -216,7 +216,9 @@ class CoarseToFine(Estimator):
         dy, dx = (_at_pixels(field, guess, every) for field in (guess.dy, guess.dx))
         if stepped := bool(_sides(guess)):
             fine = fine.near_guess or fine
+            ramp = dx, dy
             dx, dy = sharpened(pre, post, dx, dy)
+            jumps = beside_jumps(ramp, (dx, dy), BESIDE, APART)
         rim = self.halo - fine.halo
         inner = slice(rim, pre.shape[0] - rim)
         dy, dx = dy[inner, inner], dx[inner, inner]
@@ -237,10 +239,8 @@ class CoarseToFine(Estimator):
         for rest, field in ((found.dx, dx), (found.dy, dy)):
             rest += ndimage.map_coordinates(field, at, order=1, mode="nearest")
         if stepped:
-            jumps = beside_jumps(dx, dy, BESIDE, APART)
-            unsure = (
-                ndimage.map_coordinates(jumps.astype(np.uint8), at, order=0, mode="nearest") > 0
-            )
+            here = jumps[inner, inner].astype(np.uint8)
+            unsure = ndimage.map_coordinates(here, at, order=0, mode="nearest") > 0
             found.flags[unsure & (found.flags != Flag.NODATA)] |= Flag.AMBIGUOUS
         return found
 

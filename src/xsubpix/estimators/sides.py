@@ -117,20 +117,43 @@ def _filters() -> torch.Tensor:
         return spline_filters()
 
 
-def beside_jumps(dx: np.ndarray, dy: np.ndarray, reach: int, least: float) -> np.ndarray:
-    """Pixels within `reach` of which a displacement jumps by more than `least`, shape (h, w).
+def beside_jumps(
+    before: tuple[np.ndarray, np.ndarray],
+    after: tuple[np.ndarray, np.ndarray],
+    reach: int,
+    least: float,
+) -> np.ndarray:
+    """Pixels within `reach` of which a guess jumps that did not before, shape (h, w).
+
+    Parameters
+    ----------
+    before, after : tuple of numpy.ndarray
+        Guess (dx, dy) as a ramp and :func:`sharpened`, shape (h, w) each, pixels.
+    reach : int
+        Pixels to either side.
+    least : float
+        Least difference that the guess has there beyond what it had as a ramp, pixels: ground
+        that shears over many pixels has no jump.
 
     Examples
     --------
     >>> import numpy as np
-    >>> dx = np.array([[0.0, 0.0, 0.0, 5.0, 5.0]])
-    >>> beside_jumps(dx, 0 * dx, 1, 1.0).tolist()
+    >>> ramp = np.array([[0.0, 1.0, 2.0, 3.0, 4.0]])
+    >>> jump = np.array([[0.0, 0.0, 0.0, 4.0, 4.0]])
+    >>> beside_jumps((ramp, 0 * ramp), (jump, 0 * ramp), 1, 1.0).tolist()
     [[False, False, True, True, False]]
+    >>> bool(beside_jumps((ramp, ramp), (ramp, ramp), 1, 1.0).any())
+    False
     """
-    side = 2 * reach + 1
-    spans = [
-        ndimage.maximum_filter(part, side, mode="nearest")
-        - ndimage.minimum_filter(part, side, mode="nearest")
-        for part in (dx, dy)
-    ]
-    return np.asarray(np.maximum(*spans) > least)
+
+    def span(part: np.ndarray) -> np.ndarray:
+        side = 2 * reach + 1
+        most, least = (f(part, side, mode="nearest") for f in _ENDS)
+        return np.asarray(most - least)
+
+    return np.asarray(
+        np.max([span(a) - span(b) for a, b in zip(after, before, strict=True)], axis=0) > least
+    )
+
+
+_ENDS = (ndimage.maximum_filter, ndimage.minimum_filter)
