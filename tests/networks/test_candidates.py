@@ -4,21 +4,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from tests.textures import tensor, texture
 
 from xsubpix.networks.candidates import mismatch, neighbouring_flows
 from xsubpix.networks.first_flow import first_flow
 from xsubpix.networks.normalise import gradient_direction
-
-
-def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Image with detail of some pixels."""
-    rng = np.random.default_rng(seed)
-    image = ndimage.gaussian_filter(rng.standard_normal((height, width)), 0.9)
-    return (image / image.std()).astype(np.float32)
-
-
-def tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(0, 0), (5, -3), (-8, 8), (1, 0)])

@@ -3,21 +3,11 @@
 import numpy as np
 import torch
 from scipy import ndimage
+from tests.textures import tensor, texture
 
 import xsubpix.networks.motion_layers as layers_of
 from xsubpix.networks.motion_layers import separate_layers
 from xsubpix.networks.warping import spline_coefficients, spline_filters
-
-
-def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Image with detail of some pixels."""
-    rng = np.random.default_rng(seed)
-    image = ndimage.gaussian_filter(rng.standard_normal((height, width)), 0.9)
-    return (image / image.std()).astype(np.float32)
-
-
-def tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
 
 
 def coefficients(image: np.ndarray) -> torch.Tensor:
@@ -62,12 +52,11 @@ def test_without_steps_it_is_the_flow_itself():
     assert separate_layers(tensor(image), coefficients(image), flow, 24) is flow
 
 
-def sheared(height: int, width: int, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sheared(height: int, width: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Image, the same where its upper half has moved to one side, the lower to the other; flow."""
     image = texture(height, width, 4)
     moved, truth = image.copy(), np.zeros((2, height, width), np.float32)
     half = height // 2
-    n = round(step)
     moved[:half], moved[half:] = np.roll(image[:half], n, 1), np.roll(image[half:], -n, 1)
     truth[0, :half], truth[0, half:] = n, -n
     return image, moved, truth

@@ -211,17 +211,18 @@ class CoarseToFine(Estimator):
 
     def _measured_from(self, pre: np.ndarray, post: np.ndarray, guess: _Guess) -> Estimate:
         """Estimate of one tile with a given guess, arrays (tile, tile)."""
-        fine = self.fine
-        every = slice(0, pre.shape[0])
-        dy, dx = (_at_pixels(field, guess, every) for field in (guess.dy, guess.dx))
-        if stepped := bool(_sides(guess)):
-            fine = fine.near_guess or fine
-            ramp = dx, dy
-            dx, dy = sharpened(pre, post, dx, dy)
-            jumps = beside_jumps(ramp, (dx, dy), BESIDE, APART)
+        stepped = bool(_sides(guess))
+        fine = (stepped and self.fine.near_guess) or self.fine
         rim = self.halo - fine.halo
         inner = slice(rim, pre.shape[0] - rim)
-        dy, dx = dy[inner, inner], dx[inner, inner]
+        # Layers see the halo, too.
+        seen = slice(0, pre.shape[0]) if stepped else inner
+        dx, dy = (_at_pixels(field, guess, seen) for field in (guess.dx, guess.dy))
+        if stepped:
+            ramp = dx, dy
+            dx, dy = sharpened(pre, post, dx, dy)
+            jumps = beside_jumps(ramp, (dx, dy), BESIDE, APART)[inner, inner].astype(np.uint8)
+            dx, dy = dx[inner, inner], dy[inner, inner]
         rigid = [float(np.ptp(field)) < RIGID for field in (dy, dx)]
         if all(rigid):
             whole = [round(float(np.median(field))) for field in (dy, dx)]
@@ -239,8 +240,7 @@ class CoarseToFine(Estimator):
         for rest, field in ((found.dx, dx), (found.dy, dy)):
             rest += ndimage.map_coordinates(field, at, order=1, mode="nearest")
         if stepped:
-            here = jumps[inner, inner].astype(np.uint8)
-            unsure = ndimage.map_coordinates(here, at, order=0, mode="nearest") > 0
+            unsure = ndimage.map_coordinates(jumps, at, order=0, mode="nearest") > 0
             found.flags[unsure & (found.flags != Flag.NODATA)] |= Flag.AMBIGUOUS
         return found
 

@@ -145,15 +145,11 @@ def beside_jumps(
     >>> bool(beside_jumps((ramp, ramp), (ramp, ramp), 1, 1.0).any())
     False
     """
+    side = 2 * reach + 1
 
     def span(part: np.ndarray) -> np.ndarray:
-        side = 2 * reach + 1
-        most, least = (f(part, side, mode="nearest") for f in _ENDS)
-        return np.asarray(most - least)
+        smallest = ndimage.minimum_filter(part, side, mode="nearest")
+        return np.asarray(ndimage.maximum_filter(part, side, mode="nearest") - smallest)
 
-    return np.asarray(
-        np.max([span(a) - span(b) for a, b in zip(after, before, strict=True)], axis=0) > least
-    )
-
-
-_ENDS = (ndimage.maximum_filter, ndimage.minimum_filter)
+    jumps = [span(a) - span(b) for a, b in zip(after, before, strict=True)]
+    return np.asarray(np.maximum(*jumps) > least)
